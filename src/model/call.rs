@@ -1,0 +1,110 @@
+//! A request on its way through the program, and its answer.
+//!
+//! Payloads stay raw JSON: only a workflow or a policy that reads one parses it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+use crate::model::limits::Limits;
+use crate::model::name::ToolRef;
+use crate::model::principal::Principal;
+
+/// What is asked of whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A tool by the name that hosts see: `server__tool`, a workflow's name, or a unique bare name.
+    Exposed(String),
+    /// A tool of one server, as workflows and operators name it.
+    Tool(ToolRef),
+    /// A registered workflow.
+    Workflow(String),
+    /// A prompt by the name that hosts see.
+    Prompt(String),
+    /// A resource by its URI.
+    Resource(String),
+    /// An argument's completion; the reference stands in the arguments.
+    Completion,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exposed(name) | Self::Workflow(name) | Self::Prompt(name) | Self::Resource(name) => f.write_str(name),
+            Self::Tool(tool) => tool.fmt(f),
+            Self::Completion => f.write_str("completion"),
+        }
+    }
+}
+
+/// One request. Dropping the future that carries it out cancels it, down to the server.
+#[derive(Clone)]
+pub struct Call {
+    /// What is asked of whom.
+    pub target: Target,
+    /// `arguments` of a tool or prompt, or the whole params of a completion; `None` if the caller sent none.
+    pub arguments: Option<Box<RawValue>>,
+    /// The caller's `_meta` object as it came, without the keys that belong to one hop (progress token, protocol).
+    pub meta: Option<Box<RawValue>>,
+    /// On whose behalf.
+    pub principal: Principal,
+    /// How long and how deep.
+    pub limits: Limits,
+    /// Where progress is reported; `None` if the caller did not ask for it.
+    pub progress: Option<Arc<dyn Progress>>,
+    /// The same key makes a repeated call the same call, for servers that honour it.
+    pub idempotency_key: Option<Arc<str>>,
+}
+
+impl Call {
+    /// A call with nothing but a target and arguments.
+    pub fn new(target: Target, arguments: Option<Box<RawValue>>, principal: Principal) -> Self {
+        Self {
+            target,
+            arguments,
+            meta: None,
+            principal,
+            limits: Limits::default(),
+            progress: None,
+            idempotency_key: None,
+        }
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Arguments may hold what must not reach a log.
+        f.debug_struct("Call").field("target", &self.target).field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// Receives the progress of one call, in order, and never after its answer.
+pub trait Progress: Send + Sync {
+    /// `progress` of `total` (any unit) is done; `message` says so in words. Must not block.
+    fn report(&self, progress: f64, total: Option<f64>, message: Option<&str>);
+}
+
+/// The answer to a [`Call`]: the JSON-RPC `result` object, unread.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// The whole result object, as the server sent it.
+    pub body: Box<RawValue>,
+}
+
+impl Reply {
+    /// Wraps a result object.
+    pub fn new(body: Box<RawValue>) -> Self {
+        Self { body }
+    }
+
+    /// Whether the body is a tool result that says `isError: true`. Reads only the top level.
+    pub fn is_tool_error(&self) -> bool {
+        #[derive(serde::Deserialize)]
+        struct Head {
+            #[serde(rename = "isError", default)]
+            is_error: Option<bool>,
+        }
+        serde_json::from_str::<Head>(self.body.get()).is_ok_and(|head| head.is_error == Some(true))
+    }
+}

@@ -1,0 +1,16 @@
+//! The words of the program: names, calls, replies, faults, problems and the port that everything calls through.
+//!
+//! Pure: no clock, no file, no task. Every other module may import this one; it imports none of them.
+
+pub mod call;
+pub mod code;
+pub mod effect;
+pub mod entry;
+pub mod fault;
+pub mod limits;
+pub mod name;
+pub mod port;
+pub mod principal;
+pub mod problem;
+pub mod secret;
+pub mod suggest;

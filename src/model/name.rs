@@ -1,0 +1,71 @@
+//! Names of servers and of the tools behind them, as users write them in files and on the command line.
+
+use std::fmt;
+
+/// A tool of one server: `server.tool`. The server's name has no dot, so the first dot divides.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ToolRef {
+    /// The server's name in the registry.
+    pub server: String,
+    /// The tool's own name, as the server gives it. It may hold dots itself.
+    pub tool: String,
+}
+
+impl ToolRef {
+    /// Parses `server.tool`; `None` if a part is missing.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (server, tool) = text.split_once('.')?;
+        (is_server_name(server) && !tool.is_empty() && !tool.contains(char::is_whitespace))
+            .then(|| Self { server: server.to_owned(), tool: tool.to_owned() })
+    }
+}
+
+impl fmt::Display for ToolRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.server, self.tool)
+    }
+}
+
+/// Whether `name` may name a server: 1 to 64 of `[A-Za-z0-9_-]`, not starting with a hyphen.
+///
+/// No dot, because a dot divides server and tool; no more than fits into an exposed tool name.
+pub fn is_server_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && !name.starts_with('-')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+}
+
+/// Whether `name` may name a workflow: 1 to 64 of `[A-Za-z0-9_-]`, starting with a letter.
+pub fn is_workflow_name(name: &str) -> bool {
+    is_server_name(name) && name.starts_with(|first: char| first.is_ascii_alphabetic())
+}
+
+/// Whether `name` may name a step or a binding: `[a-z][a-z0-9_]*`, at most 64 bytes.
+pub fn is_step_id(name: &str) -> bool {
+    name.len() <= 64
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_dot_divides_server_and_tool() {
+        let parsed = ToolRef::parse("github.repos.list").expect("two parts");
+        assert_eq!((parsed.server.as_str(), parsed.tool.as_str()), ("github", "repos.list"));
+        assert_eq!(parsed.to_string(), "github.repos.list");
+        for wrong in ["github", ".x", "github.", "git hub.x", "a.b c"] {
+            assert_eq!(ToolRef::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn step_ids_are_lower_case_words() {
+        assert!(is_step_id("get_contact2"));
+        for wrong in ["", "Get", "2nd", "a-b", "a.b"] {
+            assert!(!is_step_id(wrong), "{wrong}");
+        }
+    }
+}
