@@ -3,4 +3,22 @@
 //! The modules stand in layers; each imports only what stands above it in this list.
 //! `ARCHITECTURE.md` tells what each is for, and `tests/it/architecture.rs` holds the order.
 
+pub mod document;
+pub mod expr;
 pub mod model;
+
+pub mod policy;
+pub mod wire;
+
+pub mod registry;
+pub mod workflow;
+
+pub mod catalog;
+pub mod downstream;
+pub mod engine;
+
+pub mod runner;
+
+pub mod gateway;
+
+pub mod server;

@@ -1,0 +1,195 @@
+//! The catalog: an immutable snapshot of everything that is offered, and the way back from a name to its server.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Map, Value, json};
+
+use crate::catalog::naming::{exposed, marked};
+use crate::catalog::template::fits;
+use crate::model::entry::{Entry, Kind};
+use crate::model::name::ToolRef;
+use crate::model::suggest::nearest;
+use crate::registry::server::Server;
+
+/// The `_meta` key that holds `server.tool` for a tool of a server.
+pub const ORIGIN_KEY: &str = "io.mcp-orchestrator/origin";
+
+/// What one server contributes.
+pub struct Contribution<'a> {
+    /// Its registry entry.
+    pub server: &'a Server,
+    /// What it offers.
+    pub entries: &'a [Entry],
+}
+
+/// Something that the program itself offers: a workflow or a tool of its own.
+#[derive(Debug, Clone)]
+pub struct Own {
+    /// Its name, which no server's tool may take.
+    pub name: String,
+    /// The tool definition.
+    pub definition: Map<String, Value>,
+}
+
+/// One entry as hosts see it.
+#[derive(Debug, Clone)]
+pub struct Offer {
+    /// The entry itself.
+    pub entry: Arc<Entry>,
+    /// The definition as shown.
+    definition: Box<RawValue>,
+}
+
+/// Everything that is offered.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    own: BTreeMap<String, Box<RawValue>>,
+    tools: BTreeMap<String, Offer>,
+    prompts: BTreeMap<String, Offer>,
+    resources: BTreeMap<String, Offer>,
+    templates: BTreeMap<String, Offer>,
+    /// Tool names without their server; `None` where several servers have one.
+    bare: HashMap<String, Option<String>>,
+    origins: HashMap<ToolRef, Arc<Entry>>,
+}
+
+impl Catalog {
+    /// Builds the snapshot. Of two resources with one URI, that of the server with the lower priority number is kept.
+    pub fn build(mut contributions: Vec<Contribution<'_>>, own: Vec<Own>) -> Self {
+        contributions.sort_by_key(|contribution| (contribution.server.priority, &contribution.server.name));
+        let mut catalog = Self::default();
+        for Own { name, definition } in own {
+            catalog.own.insert(name, raw(&definition));
+        }
+        for Contribution { server, entries } in contributions {
+            for entry in entries {
+                match entry.kind {
+                    Kind::Tool if !server.tools.admits(&entry.id) => {}
+                    Kind::Tool => catalog.add_tool(server, entry),
+                    Kind::Prompt => catalog.add_prompt(entry),
+                    Kind::Resource => catalog.add_located(entry),
+                    Kind::Template => catalog.add_located(entry),
+                }
+            }
+        }
+        catalog
+    }
+
+    fn add_tool(&mut self, server: &Server, entry: &Entry) {
+        let origin = ToolRef { server: entry.server.to_string(), tool: entry.id.clone() };
+        let rule = server.tools.get(&entry.id);
+        let shown_as = rule.and_then(|rule| rule.rename.as_deref()).unwrap_or(&entry.id);
+        let mut name = exposed(&entry.server, shown_as);
+        if self.own.contains_key(&name) || self.tools.contains_key(&name) {
+            name = marked(&entry.server, shown_as);
+        }
+        let mut definition = entry.definition.clone();
+        definition.insert("name".to_owned(), json!(name));
+        for (key, value) in [
+            ("title", rule.and_then(|rule| rule.title.as_deref())),
+            ("description", rule.and_then(|rule| rule.description.as_deref())),
+        ] {
+            if let Some(value) = value {
+                definition.insert(key.to_owned(), json!(value));
+            }
+        }
+        mark_origin(&mut definition, &origin.to_string());
+        self.bare.entry(shown_as.to_owned()).and_modify(|name| *name = None).or_insert_with(|| Some(name.clone()));
+        let entry = Arc::new(entry.clone());
+        self.origins.insert(origin, Arc::clone(&entry));
+        self.tools.insert(name, Offer { definition: raw(&definition), entry });
+    }
+
+    fn add_prompt(&mut self, entry: &Entry) {
+        let mut name = exposed(&entry.server, &entry.id);
+        if self.prompts.contains_key(&name) {
+            name = marked(&entry.server, &entry.id);
+        }
+        let mut definition = entry.definition.clone();
+        definition.insert("name".to_owned(), json!(name));
+        mark_origin(&mut definition, &format!("{}.{}", entry.server, entry.id));
+        self.prompts.insert(name, Offer { definition: raw(&definition), entry: Arc::new(entry.clone()) });
+    }
+
+    fn add_located(&mut self, entry: &Entry) {
+        let map = if entry.kind == Kind::Resource { &mut self.resources } else { &mut self.templates };
+        if let Some(first) = map.get(&entry.id) {
+            tracing::warn!(uri = entry.id, kept = %first.entry.server, left_out = %entry.server, "two servers have one URI");
+            return;
+        }
+        map.insert(entry.id.clone(), Offer { definition: raw(&entry.definition), entry: Arc::new(entry.clone()) });
+    }
+
+    /// The definitions of `kind` in their order: what is ours first, then by name.
+    pub fn definitions(&self, kind: Kind) -> impl Iterator<Item = &RawValue> {
+        let own = self.own.values().filter(move |_| kind == Kind::Tool);
+        own.map(AsRef::as_ref).chain(self.map(kind).values().map(|offer| offer.definition.as_ref()))
+    }
+
+    /// How many entries of `kind` there are, what is ours included.
+    pub fn count(&self, kind: Kind) -> usize {
+        self.map(kind).len() + if kind == Kind::Tool { self.own.len() } else { 0 }
+    }
+
+    /// Every offer of `kind` that is a server's, by the name or URI that hosts see.
+    pub fn offers(&self, kind: Kind) -> impl Iterator<Item = (&str, &Offer)> {
+        self.map(kind).iter().map(|(name, offer)| (name.as_str(), offer))
+    }
+
+    fn map(&self, kind: Kind) -> &BTreeMap<String, Offer> {
+        match kind {
+            Kind::Tool => &self.tools,
+            Kind::Prompt => &self.prompts,
+            Kind::Resource => &self.resources,
+            Kind::Template => &self.templates,
+        }
+    }
+
+    /// The tool under an exposed name, or under a bare name that only one server has.
+    pub fn tool(&self, name: &str) -> Option<&Offer> {
+        self.tools.get(name).or_else(|| self.tools.get(self.bare.get(name)?.as_deref()?))
+    }
+
+    /// The tool of a server under its own name.
+    pub fn origin(&self, tool: &ToolRef) -> Option<&Arc<Entry>> {
+        self.origins.get(tool)
+    }
+
+    /// The prompt under an exposed name.
+    pub fn prompt(&self, name: &str) -> Option<&Offer> {
+        self.prompts.get(name)
+    }
+
+    /// The entry whose URI, or else whose template, `uri` fits.
+    pub fn resource(&self, uri: &str) -> Option<&Offer> {
+        let template = || self.templates.iter().find(|(template, _)| fits(template, uri)).map(|(_, offer)| offer);
+        self.resources.get(uri).or_else(template)
+    }
+
+    /// The offered tool name nearest to `name`.
+    pub fn near_tool(&self, name: &str) -> Option<&str> {
+        let bare = self.bare.keys().map(String::as_str);
+        nearest(name, self.tools.keys().chain(self.own.keys()).map(String::as_str).chain(bare))
+    }
+
+    /// Whether the definitions of `kind` are the same as in `other`.
+    pub fn is_same(&self, other: &Self, kind: Kind) -> bool {
+        self.definitions(kind).map(RawValue::get).eq(other.definitions(kind).map(RawValue::get))
+    }
+}
+
+fn mark_origin(definition: &mut Map<String, Value>, origin: &str) {
+    match definition.entry("_meta").or_insert_with(|| json!({})) {
+        Value::Object(meta) => meta.insert(ORIGIN_KEY.to_owned(), json!(origin)),
+        other => {
+            *other = json!({ ORIGIN_KEY: origin });
+            None
+        }
+    };
+}
+
+fn raw(definition: &Map<String, Value>) -> Box<RawValue> {
+    to_raw_value(definition).expect("JSON values always serialise")
+}

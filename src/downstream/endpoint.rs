@@ -1,0 +1,310 @@
+//! One live instance of a server, and the policies that every request to it passes.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::time::{sleep, timeout};
+
+use crate::downstream::listing::Listing;
+use crate::downstream::notice::Inbox;
+use crate::downstream::request::Request;
+use crate::downstream::session::Session;
+use crate::downstream::state::{Phase, State};
+use crate::model::call::Reply;
+use crate::model::code;
+use crate::model::effect::Effect;
+use crate::model::fault::{Fault, Kind};
+use crate::model::limits::Limits;
+use crate::policy::breaker::{Breaker, Outcome, Permit, State as BreakerState, outcome_of};
+use crate::registry::server::Server;
+
+/// A lost server that is about to be tried again is waited for at most this long; beyond it, the caller is told.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A server's endpoint. Requests come in here; the supervisor keeps its session.
+pub struct Endpoint {
+    /// Its registry entry.
+    pub server: Arc<Server>,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) state: watch::Sender<State>,
+    pub(super) session: watch::Sender<Option<Arc<Session>>>,
+    pub(super) listing: watch::Sender<Option<Arc<Listing>>>,
+    /// Somebody needs the server: start it, or try again early.
+    pub(super) demand: Notify,
+    pub(super) is_wanted: AtomicBool,
+    /// A request ran into its time limit: ask at once whether the server still lives.
+    pub(super) suspicion: Notify,
+    pub(super) last_answer: Mutex<Option<Instant>>,
+    /// Guards the breaker's counters; held for the length of one method.
+    breaker: Mutex<Breaker>,
+    bulkhead: Semaphore,
+    in_flight: AtomicU32,
+    requests: AtomicU64,
+    failures: AtomicU64,
+}
+
+/// What a request may do and how long it may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// Decides whether it may be repeated.
+    pub effect: Effect,
+    /// The longest one attempt may take.
+    pub timeout: Duration,
+    /// The caller's own bounds.
+    pub limits: Limits,
+}
+
+/// An endpoint's counters.
+#[derive(Debug, Clone, Copy)]
+pub struct Counters {
+    /// Requests made, attempts not counted.
+    pub requests: u64,
+    /// Requests that failed.
+    pub failures: u64,
+    /// Requests being made.
+    pub in_flight: u32,
+}
+
+impl Endpoint {
+    /// An endpoint that is not connected yet.
+    pub fn new(server: Arc<Server>, inbox: Inbox) -> Self {
+        Self {
+            inbox: Arc::new(inbox),
+            state: watch::channel(State::new(Instant::now())).0,
+            session: watch::channel(None).0,
+            listing: watch::channel(None).0,
+            demand: Notify::new(),
+            is_wanted: AtomicBool::new(false),
+            suspicion: Notify::new(),
+            last_answer: Mutex::default(),
+            breaker: Mutex::new(Breaker::new(server.breaker)),
+            bulkhead: Semaphore::new(server.concurrency),
+            in_flight: AtomicU32::new(0),
+            requests: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+            server,
+        }
+    }
+
+    /// What is known of it now.
+    pub fn state(&self) -> State {
+        self.state.borrow().clone()
+    }
+
+    /// What it offers, as last heard; `None` until it has been listed once.
+    pub fn listing(&self) -> Option<Arc<Listing>> {
+        self.listing.borrow().clone()
+    }
+
+    /// The state of its breaker, and when an open one lets a call through.
+    pub fn breaker(&self) -> (BreakerState, Option<Duration>) {
+        let breaker = self.lock_breaker();
+        let now = Instant::now();
+        (breaker.state(now), breaker.retry_after(now))
+    }
+
+    /// Its counters.
+    pub fn counters(&self) -> Counters {
+        Counters {
+            requests: self.requests.load(Ordering::Relaxed),
+            failures: self.failures.load(Ordering::Relaxed),
+            in_flight: self.in_flight.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The last lines that its process wrote to standard error.
+    pub fn stderr(&self) -> Vec<String> {
+        self.session.borrow().as_ref().map(|session| session.stderr()).unwrap_or_default()
+    }
+
+    /// Starts the server if it waits to be needed.
+    pub fn want(&self) {
+        if !self.is_wanted.swap(true, Ordering::AcqRel) {
+            self.demand.notify_one();
+        }
+    }
+
+    /// Waits until the server has been listed once, or has failed to be.
+    pub async fn settled(&self) {
+        let mut state = self.state.subscribe();
+        let is_settled = |state: &State| match state.phase {
+            Phase::Ready => self.listing.borrow().is_some() || state.fault.is_some(),
+            Phase::Starting | Phase::Idle => false,
+            Phase::Waiting(_) | Phase::CrashLoop(_) | Phase::Stopped => true,
+        };
+        // Fails only if the endpoint is gone.
+        let _ = state.wait_for(is_settled).await;
+    }
+
+    /// Makes `request` under every policy of the server. Dropping the future cancels it.
+    ///
+    /// Order: deadline of the whole; then for each attempt breaker, place among the requests in flight, session, time limit
+    /// of the attempt; then the retry policy, which repeats only what is safe to repeat.
+    pub async fn request(&self, request: &Request, terms: Terms) -> Result<Reply, Fault> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        let counted = Counted(self);
+        let mut attempt = 1;
+        let result = loop {
+            let result = self.attempt(request, terms).await;
+            let Err(fault) = &result else { break result };
+            let left = terms.limits.left(Instant::now());
+            match self.server.retry.decide(fault, terms.effect, attempt, left, fraction()) {
+                Some(wait) => {
+                    tracing::debug!(server = %self.server.name, attempt, %fault, "trying again");
+                    sleep(wait).await;
+                }
+                None => break result,
+            }
+            attempt += 1;
+        };
+        drop(counted);
+        if result.is_err() {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+        }
+        result.map_err(|fault| Fault { server: Some(self.server.name.to_string()), ..fault })
+    }
+
+    async fn attempt(&self, request: &Request, terms: Terms) -> Result<Reply, Fault> {
+        let limit = terms.limits.left(Instant::now()).map_or(terms.timeout, |left| left.min(terms.timeout));
+        let admitted = self.admit()?;
+        let was_sent = AtomicBool::new(false);
+        let work = async {
+            let _place = self.place().await?;
+            let session = self.session().await?;
+            was_sent.store(true, Ordering::Relaxed);
+            session.request(request).await.map(Reply::new)
+        };
+        let result = match timeout(limit, work).await {
+            Ok(result) => result,
+            Err(_) => Err(self.timed_out(limit, was_sent.load(Ordering::Relaxed))),
+        };
+        if result.is_ok() {
+            *self.last_answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
+        // A caller who is less patient than the server's own limit says nothing about the server.
+        let is_impatient = limit < terms.timeout && result.as_ref().is_err_and(|fault| fault.kind == Kind::Timeout);
+        admitted.record(if is_impatient { Outcome::Neutral } else { outcome_of(&result) });
+        result
+    }
+
+    fn timed_out(&self, limit: Duration, was_sent: bool) -> Fault {
+        let seconds = limit.as_secs_f32();
+        if !was_sent {
+            return match self.state.borrow().phase {
+                Phase::Starting | Phase::Idle => {
+                    Fault::new(Kind::Timeout, code::SERVER_STARTING, format!("is still starting after {seconds} s"))
+                }
+                _ => Fault::new(Kind::Timeout, code::SERVER_BUSY, format!("had no place free within {seconds} s"))
+                    .hint("try again later, or raise its `concurrency` in the registry"),
+            };
+        }
+        self.suspicion.notify_one();
+        Fault::new(Kind::Timeout, code::CALL_TIMEOUT, format!("did not answer within {seconds} s"))
+            .sent()
+            .hint("raise its `timeout` in the registry if the tool needs longer")
+    }
+
+    fn admit(&self) -> Result<Admitted<'_>, Fault> {
+        let admission = self.lock_breaker().admit(Instant::now());
+        admission.map(|permit| Admitted { endpoint: self, permit: Some(permit) }).map_err(|after| {
+            let why =
+                self.state.borrow().fault.as_ref().map_or_else(String::new, |fault| format!(": {}", fault.message));
+            Fault::new(Kind::Unavailable, code::BREAKER_OPEN, format!("is not called after repeated failures{why}"))
+                .retry_after(after)
+                .hint("`orchestrator_status` says more")
+        })
+    }
+
+    async fn place(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Fault> {
+        self.bulkhead
+            .acquire()
+            .await
+            .map_err(|_| Fault::new(Kind::Unavailable, code::SHUTTING_DOWN, "is being stopped"))
+    }
+
+    /// The session, once there is one. A dead server is reported at once unless it is about to be tried again.
+    async fn session(&self) -> Result<Arc<Session>, Fault> {
+        self.want();
+        let mut session = self.session.subscribe();
+        let mut state = self.state.subscribe();
+        loop {
+            if let Some(session) = session.borrow_and_update().clone() {
+                return Ok(session);
+            }
+            let (phase, fault) = {
+                let state = state.borrow_and_update();
+                (state.phase, state.fault.clone())
+            };
+            let retry_in = phase.retry_in(Instant::now());
+            if phase == Phase::Stopped || retry_in.is_some_and(|wait| wait > PATIENCE) {
+                return Err(down(phase, fault, retry_in));
+            }
+            tokio::select! {
+                changed = session.changed() => changed,
+                changed = state.changed() => changed,
+            }
+            .map_err(|_| down(Phase::Stopped, None, None))?;
+        }
+    }
+
+    pub(super) fn lock_breaker(&self) -> std::sync::MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A call that the breaker let through; gives its place back even if the call is dropped.
+struct Admitted<'a> {
+    endpoint: &'a Endpoint,
+    permit: Option<Permit>,
+}
+
+impl Admitted<'_> {
+    fn record(mut self, outcome: Outcome) {
+        self.settle(outcome);
+    }
+
+    fn settle(&mut self, outcome: Outcome) {
+        if let Some(permit) = self.permit.take() {
+            self.endpoint.lock_breaker().record(permit, outcome, Instant::now());
+        }
+    }
+}
+
+impl Drop for Admitted<'_> {
+    fn drop(&mut self) {
+        self.settle(Outcome::Neutral);
+    }
+}
+
+/// Counts a request as in flight for as long as it lives.
+struct Counted<'a>(&'a Endpoint);
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn down(phase: Phase, fault: Option<Fault>, retry_in: Option<Duration>) -> Fault {
+    let code = match phase {
+        Phase::CrashLoop(_) => code::CRASH_LOOP,
+        Phase::Stopped => code::SHUTTING_DOWN,
+        _ => code::SERVER_DOWN,
+    };
+    let mut fault = fault.unwrap_or_else(|| Fault::new(Kind::Unavailable, code, "is not running"));
+    fault.was_sent = false;
+    fault.retry_after = retry_in;
+    if phase != Phase::Stopped && fault.code == code::SERVER_DOWN {
+        fault.code = code;
+    }
+    fault
+}
+
+/// A number in [0, 1) for jitter.
+pub(super) fn fraction() -> f64 {
+    let bits = u32::from_le_bytes(uuid::Uuid::new_v4().as_bytes()[..4].try_into().expect("four bytes"));
+    f64::from(bits) / (f64::from(u32::MAX) + 1.0)
+}

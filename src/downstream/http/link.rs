@@ -1,0 +1,237 @@
+//! A session with an HTTP server: opened and kept by rmcp, used by `post`.
+#![expect(deprecated, reason = "servers of the initialize era still log; SEP-2577 deprecates the types")]
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use rmcp::ClientHandler;
+use rmcp::model::{
+    ClientCapabilities, ClientConfig, Implementation, LoggingMessageNotificationParam, ProtocolVersion,
+    ResourceUpdatedNotificationParam, ServerNotification, SubscriptionFilter,
+};
+use rmcp::service::{
+    ClientInitializeError, ClientLifecycleMode, ClientServiceExt as _, NotificationContext, Peer, RoleClient,
+};
+use rmcp::transport::StreamableHttpClientTransport;
+use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use serde::Serialize;
+use serde_json::value::to_raw_value;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::downstream::http::client::{Destination, Observed, build};
+use crate::downstream::notice::Inbox;
+use crate::downstream::protocol::{About, Era, LEGACY, MODERN};
+use crate::model::code;
+use crate::model::fault::{Fault, Kind};
+use crate::registry::server;
+use crate::wire::envelope::bounded;
+
+/// A session with one server.
+pub struct Link {
+    pub(super) destination: Destination,
+    pub(super) client: reqwest::Client,
+    pub(super) observed: Observed,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) tasks: TaskTracker,
+    pub(super) next_id: AtomicU64,
+    pub(super) about: About,
+    lost: watch::Sender<Option<String>>,
+    end: CancellationToken,
+}
+
+/// Opens a session with the server at `entry`.
+pub async fn connect(
+    entry: &server::Http,
+    known: Option<Era>,
+    inbox: &Arc<Inbox>,
+    tasks: &TaskTracker,
+) -> Result<Link, Fault> {
+    let destination = Destination::expand(entry)?;
+    let client = build(&destination.url)?;
+    let observed = Observed::new(client.clone());
+    let mut config = StreamableHttpClientTransportConfig::with_uri(destination.url.as_str());
+    config.custom_headers.clone_from(&destination.headers);
+    config.max_concurrent_requests = 64;
+    let transport = StreamableHttpClientTransport::with_client(observed.clone(), config);
+    let handler = Handler { inbox: Arc::clone(inbox) };
+    let service =
+        handler.serve_with_lifecycle(transport, lifecycle(known)).await.map_err(|error| connect_fault(&error))?;
+    let about = about(service.peer())?;
+    let peer = service.peer().clone();
+    let lost = watch::channel(None).0;
+    let end = CancellationToken::new();
+    let (announce, ended) = (lost.clone(), end.clone());
+    tasks.spawn(async move {
+        let stop = service.cancellation_token();
+        let waiting = service.waiting();
+        tokio::pin!(waiting);
+        tokio::select! {
+            _ = &mut waiting => {}
+            () = ended.cancelled() => {
+                stop.cancel();
+                let _ = waiting.await;
+            }
+        }
+        announce.send_replace(Some("the connection was closed".to_owned()));
+    });
+    if about.era == Era::Modern {
+        tasks.spawn(end.clone().run_until_cancelled_owned(listen(peer, Arc::clone(inbox))));
+    }
+    Ok(Link {
+        destination,
+        client,
+        observed,
+        inbox: Arc::clone(inbox),
+        tasks: tasks.clone(),
+        next_id: AtomicU64::new(1_000_000),
+        about,
+        lost,
+        end,
+    })
+}
+
+impl Link {
+    /// What the server said about itself.
+    pub fn about(&self) -> &About {
+        &self.about
+    }
+
+    /// Waits until the session is lost; says why.
+    pub async fn closed(&self) -> String {
+        let mut lost = self.lost.subscribe();
+        lost.wait_for(Option::is_some).await.map_or_else(|_| String::new(), |why| why.clone().unwrap_or_default())
+    }
+
+    /// Gives the session up.
+    pub fn close(&self, why: &str) {
+        self.lost.send_if_modified(|lost| {
+            let is_first = lost.is_none();
+            lost.get_or_insert_with(|| why.to_owned());
+            is_first
+        });
+        self.end.cancel();
+    }
+}
+
+fn lifecycle(known: Option<Era>) -> ClientLifecycleMode {
+    let modern = vec![ProtocolVersion::V_2026_07_28];
+    match known {
+        Some(Era::Legacy) => ClientLifecycleMode::Initialize,
+        Some(Era::Modern) => ClientLifecycleMode::Discover { preferred_versions: modern },
+        None => ClientLifecycleMode::Auto {
+            preferred_versions: modern,
+            legacy_version: Some(ProtocolVersion::V_2025_11_25),
+        },
+    }
+}
+
+fn about(peer: &Peer<RoleClient>) -> Result<About, Fault> {
+    let info =
+        peer.peer_info().ok_or_else(|| Fault::new(Kind::Internal, code::INTERNAL, "no peer after the handshake"))?;
+    let revision = info.protocol_version.to_string();
+    Ok(About {
+        era: if revision.as_str() >= MODERN { Era::Modern } else { Era::Legacy },
+        revision,
+        name: info.server_info.as_ref().map(|server| server.name.clone()),
+        version: info.server_info.as_ref().map(|server| server.version.clone()),
+        instructions: info.instructions.clone(),
+        capabilities: serde_json::to_value(&info.capabilities).unwrap_or_default(),
+    })
+}
+
+/// Keeps a subscription to list changes open for as long as the server grants one.
+async fn listen(peer: Peer<RoleClient>, inbox: Arc<Inbox>) {
+    let filter =
+        SubscriptionFilter::builder().tools_list_changed().prompts_list_changed().resources_list_changed().build();
+    let Ok(mut subscription) = peer.listen(filter).await else { return };
+    while let Ok(Some(notification)) = subscription.next().await {
+        match notification {
+            ServerNotification::ToolListChangedNotification(_) => inbox.hear("notifications/tools/list_changed", None),
+            ServerNotification::PromptListChangedNotification(_) => {
+                inbox.hear("notifications/prompts/list_changed", None)
+            }
+            ServerNotification::ResourceListChangedNotification(_) => {
+                inbox.hear("notifications/resources/list_changed", None);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn connect_fault(error: &ClientInitializeError) -> Fault {
+    if error.is_authorization_required() {
+        return Fault::new(Kind::Denied, code::AUTH_NEEDED, "the server demands authentication (HTTP 401 or 403)")
+            .hint("set the server's `headers` in the registry");
+    }
+    let mut reasons = vec![error.to_string()];
+    if let ClientInitializeError::LegacyFallbackFailed { fallback, .. } = error {
+        reasons = vec![fallback.to_string()];
+    }
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        reasons.push(cause.to_string());
+        source = cause.source();
+    }
+    let code = if let ClientInitializeError::JsonRpcError(_) = error { code::SERVER_ERROR } else { code::SERVER_DOWN };
+    Fault::new(Kind::Unavailable, code, format!("cannot connect: {}", bounded(&without_urls(&reasons.join(": ")), 500)))
+}
+
+/// `text` with the query of every URL cut off, since that is where credentials are.
+pub(super) fn without_urls(text: &str) -> String {
+    let cut = |word: &str| match (word.contains("://"), word.find('?')) {
+        (true, Some(query)) => format!("{}?…", &word[..query]),
+        _ => word.to_owned(),
+    };
+    text.split(' ').map(cut).collect::<Vec<_>>().join(" ")
+}
+
+/// Receives what the server sends outside of our own requests.
+struct Handler {
+    inbox: Arc<Inbox>,
+}
+
+impl Handler {
+    fn hear(&self, method: &str, params: &impl Serialize) {
+        self.inbox.hear(method, to_raw_value(params).ok().as_deref());
+    }
+}
+
+impl ClientHandler for Handler {
+    fn get_info(&self) -> ClientConfig {
+        let identity = Implementation::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+        let mut config = ClientConfig::new(ClientCapabilities::default(), identity);
+        config.protocol_version = ProtocolVersion::V_2025_11_25;
+        debug_assert_eq!(config.protocol_version.as_str(), LEGACY);
+        config
+    }
+
+    async fn on_tool_list_changed(&self, _context: NotificationContext<RoleClient>) {
+        self.inbox.hear("notifications/tools/list_changed", None);
+    }
+
+    async fn on_prompt_list_changed(&self, _context: NotificationContext<RoleClient>) {
+        self.inbox.hear("notifications/prompts/list_changed", None);
+    }
+
+    async fn on_resource_list_changed(&self, _context: NotificationContext<RoleClient>) {
+        self.inbox.hear("notifications/resources/list_changed", None);
+    }
+
+    async fn on_resource_updated(
+        &self,
+        params: ResourceUpdatedNotificationParam,
+        _context: NotificationContext<RoleClient>,
+    ) {
+        self.hear("notifications/resources/updated", &params);
+    }
+
+    async fn on_logging_message(
+        &self,
+        params: LoggingMessageNotificationParam,
+        _context: NotificationContext<RoleClient>,
+    ) {
+        self.hear("notifications/message", &params);
+    }
+}

@@ -1,0 +1,265 @@
+//! One request over one HTTP POST, payloads raw.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use futures::StreamExt as _;
+use http::StatusCode;
+use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use sse_stream::SseStream;
+
+use crate::downstream::http::link::{Link, without_urls};
+use crate::downstream::protocol::{Era, answer};
+use crate::downstream::request::{Request, notification_line, request_line};
+use crate::downstream::stdio::lane::rpc_fault;
+use crate::model::code;
+use crate::model::fault::{Fault, Kind};
+use crate::wire::envelope::{Envelope, RpcError, bounded};
+use crate::wire::lines::MAX_LINE;
+
+/// The longest body that is read to explain an error, in bytes.
+const MAX_ERROR_BODY: usize = 64 * 1024;
+
+/// How long a notification or an answer of ours may take.
+const SIDE_POST: Duration = Duration::from_secs(5);
+
+impl Link {
+    /// Sends `request` and waits for its answer. Dropping the future cancels it at the server.
+    pub async fn request(self: &Arc<Self>, request: &Request) -> Result<Box<RawValue>, Fault> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let line = request_line(id, &request.method, &request.params(Some(self.about.era), id));
+        let mut cancel = Cancel { link: Some(self), id };
+        let mut post = self.post(line);
+        if self.about.era == Era::Modern {
+            post = post.header("Mcp-Method", request.method.as_ref());
+            let name = if request.method == "resources/read" { "uri" } else { "name" };
+            if let Some(name) = request.text(name) {
+                post = post.header("Mcp-Name", header_text(&name));
+            }
+        }
+        let answer = match post.send().await {
+            Ok(response) => self.answer(response, id, request).await,
+            Err(error) => Err(transport_fault(error)),
+        };
+        cancel.link = None;
+        answer
+    }
+
+    /// Asks for `path` on the server's host; any status below 400 is a sign of health.
+    pub async fn probe(&self, path: &str) -> Result<(), Fault> {
+        let url =
+            self.destination.url.join(path).map_err(|error| bad_answer(format!("{path:?} is no path: {error}")))?;
+        let mut get = self.client.get(url);
+        for (name, value) in &self.destination.headers {
+            get = get.header(name, value);
+        }
+        let status = get.send().await.map_err(transport_fault)?.status();
+        if status.is_client_error() || status.is_server_error() {
+            return Err(bad_answer(format!("{path} answers with HTTP {status}")));
+        }
+        Ok(())
+    }
+
+    fn post(&self, body: String) -> reqwest::RequestBuilder {
+        let mut post = self
+            .client
+            .post(self.destination.url.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .header(ACCEPT, "application/json, text/event-stream")
+            .header("MCP-Protocol-Version", self.about.revision.as_str());
+        for (name, value) in &self.destination.headers {
+            post = post.header(name, value);
+        }
+        if let Some(session) = self.observed.session() {
+            post = post.header("Mcp-Session-Id", session.as_ref());
+        }
+        post.body(body)
+    }
+
+    /// Sends a message that is not answered, in the background.
+    fn post_aside(self: &Arc<Self>, line: String) {
+        let link = Arc::clone(self);
+        self.tasks.spawn(async move {
+            if let Err(error) = link.post(line).timeout(SIDE_POST).send().await {
+                tracing::debug!(error = %error.without_url(), "a notification did not arrive");
+            }
+        });
+    }
+
+    async fn answer(
+        self: &Arc<Self>,
+        response: reqwest::Response,
+        id: u64,
+        request: &Request,
+    ) -> Result<Box<RawValue>, Fault> {
+        if !response.status().is_success() {
+            return Err(self.status_fault(response).await);
+        }
+        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        if kind.starts_with("text/event-stream") {
+            return self.stream(response, id, request).await;
+        }
+        if !kind.starts_with("application/json") {
+            return Err(bad_answer(format!("the server answered with content of type {kind:?}, not JSON")).sent());
+        }
+        let body = read(response, MAX_LINE).await?;
+        let envelope =
+            Envelope::parse(&body).ok_or_else(|| bad_answer("the server's answer is not JSON-RPC").sent())?;
+        result_of(&envelope)
+    }
+
+    async fn stream(
+        self: &Arc<Self>,
+        response: reqwest::Response,
+        id: u64,
+        request: &Request,
+    ) -> Result<Box<RawValue>, Fault> {
+        let mut events = std::pin::pin!(SseStream::from_bytes_stream(response.bytes_stream()));
+        while let Some(event) = events.next().await {
+            let event = event.map_err(|error| lost(format!("the answer broke off: {error}")))?;
+            let Some(data) = event.data.filter(|data| !data.is_empty()) else { continue };
+            if data.len() > MAX_LINE {
+                return Err(bad_answer(format!("the server's answer is longer than {MAX_LINE} bytes")).sent());
+            }
+            let Some(envelope) = Envelope::parse(data.as_bytes()) else { continue };
+            match (&envelope.method, envelope.id) {
+                (None, _) if envelope.number() == Some(id) => return result_of(&envelope),
+                (Some(method), Some(theirs)) => self.reply(method, theirs),
+                (Some(method), None) if method == "notifications/progress" => progress(request, envelope.params),
+                (Some(method), None) => self.inbox.hear(method, envelope.params),
+                (None, _) => {}
+            }
+        }
+        Err(lost("the answer broke off before it was complete".to_owned()))
+    }
+
+    fn reply(self: &Arc<Self>, method: &str, id: &RawValue) {
+        let id = id.get();
+        self.post_aside(match answer(method) {
+            Ok(result) => format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#),
+            Err(error) => {
+                let message = serde_json::Value::from(error.message);
+                format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{},"message":{message}}}}}"#, error.code)
+            }
+        });
+    }
+
+    async fn status_fault(&self, response: reqwest::Response) -> Fault {
+        let status = response.status();
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let body = read(response, MAX_ERROR_BODY).await.unwrap_or_default();
+        let envelope = Envelope::parse(&body).and_then(|envelope| envelope.error.map(RpcError::parse));
+        let said = bounded(&without_urls(&String::from_utf8_lossy(&body)), 300);
+        let said = if said.trim().is_empty() || said.contains('<') { String::new() } else { format!(": {said}") };
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Fault::new(
+                Kind::Denied,
+                code::AUTH_NEEDED,
+                format!("the server demands authentication (HTTP {status})"),
+            )
+            .hint("set the server's `headers` in the registry"),
+            StatusCode::NOT_FOUND if self.observed.session().is_some() => {
+                self.close("the server has forgotten the session (HTTP 404)");
+                Fault::new(Kind::Unavailable, code::SERVER_DOWN, "the server has forgotten the session (HTTP 404)")
+            }
+            StatusCode::TOO_MANY_REQUESTS => {
+                let fault =
+                    Fault::new(Kind::RateLimited, code::SERVER_BUSY, format!("too many requests (HTTP {status})"));
+                retry_after.map_or(fault.clone(), |seconds| fault.retry_after(Duration::from_secs(seconds)))
+            }
+            _ if let Some(error) = envelope => rpc_fault(error),
+            _ if status.is_server_error() => {
+                Fault::new(Kind::Unavailable, code::SERVER_DOWN, format!("the server failed (HTTP {status}){said}"))
+                    .sent()
+            }
+            _ => Fault::new(
+                Kind::Internal,
+                code::BAD_ANSWER,
+                format!("the server refused the request (HTTP {status}){said}"),
+            ),
+        }
+    }
+}
+
+/// Tells the server that nobody waits any more.
+struct Cancel<'a> {
+    link: Option<&'a Arc<Link>>,
+    id: u64,
+}
+
+impl Drop for Cancel<'_> {
+    fn drop(&mut self) {
+        // For a modern server the closed response stream is the cancellation.
+        if let Some(link) = self.link.filter(|link| link.about.era == Era::Legacy) {
+            link.post_aside(notification_line("notifications/cancelled", &format!(r#"{{"requestId":{}}}"#, self.id)));
+        }
+    }
+}
+
+fn result_of(envelope: &Envelope<'_>) -> Result<Box<RawValue>, Fault> {
+    match (envelope.error, envelope.result) {
+        (Some(error), _) => Err(rpc_fault(RpcError::parse(error)).sent()),
+        (None, Some(result)) if result.get().starts_with('{') => Ok(result.to_owned()),
+        _ => Err(bad_answer("the server answered with neither a result nor an error").sent()),
+    }
+}
+
+fn progress(request: &Request, params: Option<&RawValue>) {
+    #[derive(Deserialize)]
+    struct Params {
+        progress: f64,
+        total: Option<f64>,
+        message: Option<String>,
+    }
+    if let (Some(listener), Some(params)) = (&request.progress, params)
+        && let Ok(params) = serde_json::from_str::<Params>(params.get())
+    {
+        listener.report(params.progress, params.total, params.message.as_deref());
+    }
+}
+
+async fn read(response: reqwest::Response, limit: usize) -> Result<BytesMut, Fault> {
+    let mut body = BytesMut::new();
+    let mut chunks = response.bytes_stream();
+    while let Some(chunk) = chunks.next().await {
+        body.extend_from_slice(&chunk.map_err(|error| lost(format!("the answer broke off: {}", error.without_url())))?);
+        if body.len() > limit {
+            return Err(bad_answer(format!("the server's answer is longer than {limit} bytes")).sent());
+        }
+    }
+    Ok(body)
+}
+
+fn transport_fault(error: reqwest::Error) -> Fault {
+    let is_connect = error.is_connect();
+    let error = error.without_url();
+    let mut reasons = vec![error.to_string()];
+    let mut source = std::error::Error::source(&error);
+    while let Some(cause) = source {
+        reasons.push(cause.to_string());
+        source = cause.source();
+    }
+    let fault = Fault::new(Kind::Unavailable, code::SERVER_DOWN, without_urls(&reasons.join(": ")));
+    if is_connect { fault } else { fault.sent() }
+}
+
+fn bad_answer(message: impl Into<String>) -> Fault {
+    Fault::new(Kind::Internal, code::BAD_ANSWER, message)
+}
+
+fn lost(message: String) -> Fault {
+    Fault::new(Kind::Unavailable, code::SERVER_DOWN, message).sent()
+}
+
+/// A header's text: names outside of visible ASCII travel as base64 (2026-07-28, basic/transports).
+fn header_text(name: &str) -> String {
+    use base64::Engine as _;
+    if name.bytes().all(|byte| (0x20..0x7f).contains(&byte)) && name.trim() == name {
+        return name.to_owned();
+    }
+    format!("=?base64?{}?=", base64::engine::general_purpose::STANDARD.encode(name))
+}

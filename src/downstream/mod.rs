@@ -1,0 +1,16 @@
+//! The servers behind us: starting them, talking to them, keeping them alive.
+//!
+//! `pool` holds one `endpoint` for each server; an endpoint's `supervisor` keeps a `session` connected, over `stdio` or `http`.
+
+pub mod endpoint;
+pub mod http;
+pub mod listing;
+pub mod notice;
+pub mod pool;
+pub mod protocol;
+pub mod request;
+pub mod session;
+pub mod state;
+pub mod stdio;
+pub mod supervisor;
+pub mod variables;

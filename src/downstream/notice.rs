@@ -1,0 +1,60 @@
+//! What servers tell us without being asked.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::value::RawValue;
+use tokio::sync::{Notify, broadcast};
+
+/// A notification that concerns hosts: a log message or an updated resource.
+#[derive(Debug, Clone)]
+pub struct Notice {
+    /// The server.
+    pub server: Arc<str>,
+    /// The notification's method.
+    pub method: Arc<str>,
+    /// Its parameters, unread.
+    pub params: Option<Arc<RawValue>>,
+}
+
+/// Where one server's notifications arrive. A burst of list changes is one change; log messages beyond what listeners
+/// keep up with are dropped.
+#[derive(Debug)]
+pub struct Inbox {
+    server: Arc<str>,
+    notices: broadcast::Sender<Notice>,
+    changed: AtomicBool,
+    wake: Notify,
+}
+
+impl Inbox {
+    /// The inbox of `server`.
+    pub fn new(server: Arc<str>, notices: broadcast::Sender<Notice>) -> Self {
+        Self { server, notices, changed: AtomicBool::new(false), wake: Notify::new() }
+    }
+
+    /// Takes in one notification.
+    pub fn hear(&self, method: &str, params: Option<&RawValue>) {
+        match method {
+            "notifications/tools/list_changed"
+            | "notifications/prompts/list_changed"
+            | "notifications/resources/list_changed" => {
+                self.changed.store(true, Ordering::Release);
+                self.wake.notify_one();
+            }
+            "notifications/message" | "notifications/resources/updated" => {
+                let params = params.map(|params| Arc::from(params.to_owned()));
+                // Fails only while no host listens.
+                let _ = self.notices.send(Notice { server: Arc::clone(&self.server), method: method.into(), params });
+            }
+            _ => tracing::debug!(server = %self.server, method, "ignored a notification"),
+        }
+    }
+
+    /// Waits until a list has changed since the last call.
+    pub async fn list_changed(&self) {
+        while !self.changed.swap(false, Ordering::AcqRel) {
+            self.wake.notified().await;
+        }
+    }
+}

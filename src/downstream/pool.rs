@@ -1,0 +1,92 @@
+//! All endpoints: started together, stopped together.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{broadcast, watch};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::downstream::endpoint::Endpoint;
+use crate::downstream::notice::{Inbox, Notice};
+use crate::downstream::stdio::watchdog::Watchdog;
+use crate::downstream::supervisor::supervise;
+use crate::registry::server::Registry;
+
+/// The argument that selects the watchdog's hidden mode of the binary.
+pub const WATCHDOG_MODE: &str = "__watchdog";
+
+/// How many notices a slow listener may lag behind before it loses the oldest.
+const NOTICES: usize = 256;
+
+/// How long stopping all servers may take.
+const STOP: Duration = Duration::from_millis(4500);
+
+/// The endpoints of every server of a registry.
+pub struct Pool {
+    endpoints: BTreeMap<Arc<str>, Arc<Endpoint>>,
+    notices: broadcast::Sender<Notice>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Pool {
+    /// Starts supervising every server of `registry`. `program` is our own binary, which also plays the watchdog.
+    pub fn start(registry: &Registry, program: Option<PathBuf>) -> Self {
+        let watchdog = Arc::new(Watchdog::new(program, WATCHDOG_MODE, uuid::Uuid::new_v4().simple().to_string()));
+        let (notices, _) = broadcast::channel(NOTICES);
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let mut endpoints = BTreeMap::new();
+        for (name, server) in registry.servers.iter().filter(|(_, server)| !server.disabled) {
+            let inbox = Inbox::new(Arc::clone(name), notices.clone());
+            let endpoint = Arc::new(Endpoint::new(Arc::clone(server), inbox));
+            tasks.spawn(supervise(Arc::clone(&endpoint), Arc::clone(&watchdog), stop.clone()));
+            endpoints.insert(Arc::clone(name), endpoint);
+        }
+        Self { endpoints, notices, tasks, stop }
+    }
+
+    /// The endpoint of `server`.
+    pub fn get(&self, server: &str) -> Option<&Arc<Endpoint>> {
+        self.endpoints.get(server)
+    }
+
+    /// Every endpoint, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
+        self.endpoints.values()
+    }
+
+    /// Every server's log messages and resource updates, from now on.
+    pub fn notices(&self) -> broadcast::Receiver<Notice> {
+        self.notices.subscribe()
+    }
+
+    /// One receiver for each endpoint, which changes when what the server offers has changed.
+    pub fn listings(&self) -> Vec<watch::Receiver<Option<Arc<crate::downstream::listing::Listing>>>> {
+        self.iter().map(|endpoint| endpoint.listing.subscribe()).collect()
+    }
+
+    /// Starts the servers that wait to be needed, and waits until each has been listed once or has failed to be, but no
+    /// longer than `limit`.
+    pub async fn settle(&self, limit: Duration) {
+        for endpoint in self.iter() {
+            endpoint.want();
+        }
+        let all = futures::future::join_all(self.iter().map(|endpoint| endpoint.settled()));
+        if timeout(limit, all).await.is_err() {
+            tracing::debug!("some servers are still starting");
+        }
+    }
+
+    /// Ends every server, all at once.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        if timeout(STOP, self.tasks.wait()).await.is_err() {
+            tracing::warn!("some servers did not end in time; the watchdog ends them");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! A request to a server, with its payloads raw.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+use crate::downstream::protocol::{
+    CLIENT_CAPABILITIES_KEY, CLIENT_INFO_KEY, Era, HOP_KEYS, IDEMPOTENCY_KEY, MODERN, PROTOCOL_VERSION_KEY,
+    client_capabilities, client_info,
+};
+use crate::model::call::Progress;
+use crate::wire::object::Object;
+
+/// One request before it has an id.
+#[derive(Clone, Default)]
+pub struct Request {
+    /// The method.
+    pub method: Cow<'static, str>,
+    /// The members of `params` without `_meta`.
+    pub members: Vec<(&'static str, Box<RawValue>)>,
+    /// The caller's `_meta`; keys that belong to one hop are left out when it is passed on.
+    pub meta: Option<Box<RawValue>>,
+    /// The same key makes a repeated request the same request.
+    pub idempotency_key: Option<Arc<str>>,
+    /// Where progress is reported.
+    pub progress: Option<Arc<dyn Progress>>,
+}
+
+impl Request {
+    /// A request without parameters.
+    pub fn new(method: impl Into<Cow<'static, str>>) -> Self {
+        Self { method: method.into(), ..Self::default() }
+    }
+
+    /// Adds a member to `params`.
+    #[must_use]
+    pub fn with(mut self, key: &'static str, value: Box<RawValue>) -> Self {
+        self.members.push((key, value));
+        self
+    }
+
+    /// Adds a member to `params` that is text.
+    #[must_use]
+    pub fn with_text(self, key: &'static str, value: &str) -> Self {
+        let raw = serde_json::value::to_raw_value(value).expect("text always serialises");
+        self.with(key, raw)
+    }
+
+    /// The text member `key`, for headers that repeat it.
+    pub fn text(&self, key: &str) -> Option<String> {
+        let (_, raw) = self.members.iter().find(|(name, _)| *name == key)?;
+        serde_json::from_str(raw.get()).ok()
+    }
+
+    /// `params` as they go to a server of `era`; `token` is the progress token if progress is wanted.
+    pub fn params(&self, era: Option<Era>, token: u64) -> Box<RawValue> {
+        let mut params = Object::default();
+        for (key, value) in &self.members {
+            params.set_raw(key, Cow::Borrowed(value.as_ref()));
+        }
+        let mut meta = self.meta.as_deref().and_then(Object::parse).unwrap_or_default();
+        meta.retain(|key| !HOP_KEYS.contains(&key));
+        if self.progress.is_some() {
+            meta.set("progressToken", &token);
+        }
+        if let Some(key) = &self.idempotency_key {
+            meta.set(IDEMPOTENCY_KEY, &key.as_ref());
+        }
+        if era == Some(Era::Modern) {
+            meta.set(PROTOCOL_VERSION_KEY, &MODERN);
+            meta.set(CLIENT_INFO_KEY, &client_info());
+            meta.set(CLIENT_CAPABILITIES_KEY, &client_capabilities());
+        }
+        if !meta.is_empty() {
+            params.set_raw("_meta", Cow::Owned(meta.to_raw()));
+        }
+        params.to_raw()
+    }
+}
+
+/// A whole request as a line.
+pub fn request_line(id: u64, method: &str, params: &RawValue) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{}}}"#, params.get())
+}
+
+/// A whole notification as a line.
+pub fn notification_line(method: &str, params: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{params}}}"#)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(text: &str) -> Box<RawValue> {
+        RawValue::from_string(text.to_owned()).expect("JSON")
+    }
+
+    #[test]
+    fn vendor_metadata_is_passed_on_and_hop_metadata_is_not() {
+        let request = Request {
+            meta: Some(raw(
+                r#"{"progressToken":"theirs","traceparent":"00-a","io.modelcontextprotocol/logLevel":"debug"}"#,
+            )),
+            ..Request::new("tools/call").with_text("name", "echo").with("arguments", raw(r#"{"n": 1.0}"#))
+        };
+        assert_eq!(
+            request.params(Some(Era::Legacy), 7).get(),
+            r#"{"name":"echo","arguments":{"n": 1.0},"_meta":{"traceparent":"00-a"}}"#
+        );
+    }
+
+    #[test]
+    fn a_modern_request_carries_who_asks() {
+        let params = Request::new("tools/list").params(Some(Era::Modern), 7);
+        let read: serde_json::Value = serde_json::from_str(params.get()).expect("JSON");
+        assert_eq!(read["_meta"][PROTOCOL_VERSION_KEY], MODERN);
+        assert_eq!(read["_meta"][CLIENT_INFO_KEY]["name"], "mcp-orchestrator");
+    }
+}

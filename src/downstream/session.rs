@@ -1,0 +1,180 @@
+//! A connection to a server, whatever it runs over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::downstream::http;
+use crate::downstream::http::link::Link;
+use crate::downstream::notice::Inbox;
+use crate::downstream::protocol::{About, Era};
+use crate::downstream::request::Request;
+use crate::downstream::stdio::connect::{Stdio, connect, explained, unusable};
+use crate::downstream::stdio::watchdog::Watchdog;
+use crate::model::code;
+use crate::model::fault::{Fault, Kind};
+use crate::registry::server::{self, Launch, Server};
+
+/// How long the tasks of a closed connection may take to end.
+const TASKS_END: Duration = Duration::from_secs(1);
+
+/// An open connection.
+pub struct Session {
+    about: About,
+    wire: Wire,
+    tasks: TaskTracker,
+    end: CancellationToken,
+}
+
+enum Wire {
+    Stdio(Stdio),
+    Http(Arc<Link>),
+}
+
+impl Session {
+    /// Connects to `server`. Dropping the future ends whatever it has started.
+    pub async fn open(
+        server: &Server,
+        known: Option<Era>,
+        inbox: &Arc<Inbox>,
+        watchdog: &Arc<Watchdog>,
+    ) -> Result<Self, Fault> {
+        let tasks = TaskTracker::new();
+        let end = CancellationToken::new();
+        let known = server.era.map(pinned).or(known);
+        let (wire, about) = match &server.launch {
+            Launch::Command(command) => {
+                let (stdio, about) = connect(&server.name, command, known, inbox, watchdog, &tasks).await?;
+                (Wire::Stdio(stdio), about)
+            }
+            Launch::Http(entry) => {
+                let link = http::link::connect(entry, known, inbox, &tasks).await?;
+                let about = link.about().clone();
+                (Wire::Http(Arc::new(link)), about)
+            }
+        };
+        let session = Self { about, wire, tasks, end };
+        if let Err(fault) = session.check_version(server) {
+            session.close("its version is not allowed").await;
+            return Err(fault);
+        }
+        session.listen();
+        Ok(session)
+    }
+
+    /// What the server said about itself.
+    pub fn about(&self) -> &About {
+        &self.about
+    }
+
+    /// The process id of a child.
+    pub fn pid(&self) -> Option<u32> {
+        match &self.wire {
+            Wire::Stdio(stdio) => Some(stdio.child.pid()),
+            Wire::Http(_) => None,
+        }
+    }
+
+    /// The last lines that a child wrote to its standard error.
+    pub fn stderr(&self) -> Vec<String> {
+        match &self.wire {
+            Wire::Stdio(stdio) => stdio.child.tail().lines(),
+            Wire::Http(_) => Vec::new(),
+        }
+    }
+
+    /// Sends `request` and waits for its raw result. Has no time limit of its own; dropping the future cancels it.
+    pub async fn request(&self, request: &Request) -> Result<Box<RawValue>, Fault> {
+        match &self.wire {
+            Wire::Stdio(stdio) => match stdio.lane.request(request, Some(self.about.era)).await {
+                Err(fault) => Err(explained(stdio, fault).await),
+                result => result,
+            },
+            Wire::Http(link) => link.request(request).await,
+        }
+    }
+
+    /// Asks whether the server still answers.
+    pub async fn probe(&self) -> Result<(), Fault> {
+        let method = match self.about.era {
+            Era::Legacy => "ping",
+            Era::Modern => "server/discover",
+        };
+        match self.request(&Request::new(method)).await {
+            // Even a refusal is a sign of life.
+            Err(fault) if fault.rpc.is_none() => Err(fault),
+            _ => Ok(()),
+        }
+    }
+
+    /// Asks an HTTP server for `path`; any status below 400 is a sign of health.
+    pub async fn probe_http(&self, path: &str) -> Result<(), Fault> {
+        match &self.wire {
+            Wire::Http(link) => link.probe(path).await,
+            Wire::Stdio(_) => {
+                Err(Fault::new(Kind::Invalid, code::WRONG_VALUE, "a child process has no HTTP health path"))
+            }
+        }
+    }
+
+    /// Waits until the connection is lost; says why.
+    pub async fn closed(&self) -> String {
+        match &self.wire {
+            Wire::Stdio(stdio) => stdio.lane.closed().await,
+            Wire::Http(link) => link.closed().await,
+        }
+    }
+
+    /// Closes the connection and ends the child with everything it has started; requests in flight fail with `why`.
+    pub async fn close(&self, why: &str) {
+        self.end.cancel();
+        match &self.wire {
+            Wire::Stdio(stdio) => stdio.close(why).await,
+            Wire::Http(link) => link.close(why),
+        }
+        self.tasks.close();
+        if timeout(TASKS_END, self.tasks.wait()).await.is_err() {
+            tracing::debug!("a closed connection still has tasks");
+        }
+    }
+
+    /// Subscribes to list changes of a modern child; a legacy one sends them unasked, and rmcp subscribes over HTTP.
+    fn listen(&self) {
+        let (Wire::Stdio(stdio), Era::Modern) = (&self.wire, self.about.era) else { return };
+        let filter = r#"{"toolsListChanged":true,"promptsListChanged":true,"resourcesListChanged":true}"#;
+        let filter = RawValue::from_string(filter.to_owned()).expect("a constant of valid JSON");
+        let request = Request::new("subscriptions/listen").with("notifications", filter);
+        let lane = Arc::clone(&stdio.lane);
+        let subscription = async move { lane.request(&request, Some(Era::Modern)).await };
+        self.tasks.spawn(self.end.clone().run_until_cancelled_owned(subscription));
+    }
+
+    fn check_version(&self, server: &Server) -> Result<(), Fault> {
+        let Some(wanted) = &server.version else { return Ok(()) };
+        let given = self.about.version.as_deref().unwrap_or("none");
+        if semver::Version::parse(given).is_ok_and(|version| wanted.matches(&version)) {
+            return Ok(());
+        }
+        let message = format!("its version is {given}, the registry allows {wanted}");
+        Err(Fault::new(Kind::Unavailable, code::WRONG_VERSION, message)
+            .hint("install an allowed version, or change `version` in the registry"))
+    }
+}
+
+fn pinned(era: server::Era) -> Era {
+    match era {
+        server::Era::Legacy => Era::Legacy,
+        server::Era::Modern => Era::Modern,
+    }
+}
+
+/// The fault of a server that did not connect in time.
+pub fn connect_timeout(limit: Duration) -> Fault {
+    let message = format!("did not answer its first request within {} s", limit.as_secs_f32());
+    Fault { code: code::CALL_TIMEOUT, hint: None, ..unusable(message) }
+        .hint("raise its `connect_timeout`, or see `mcp-orchestrator status` for what it wrote to its standard error")
+}

@@ -1,0 +1,202 @@
+//! Starting a child process, and ending it with everything that it has started.
+
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::process::{ChildStdin, ChildStdout, Command};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+
+use crate::downstream::stdio::sweep::{Force, MARKER, end_group, end_marked, group_lives};
+use crate::downstream::stdio::tail::Tail;
+use crate::downstream::stdio::watchdog::Watchdog;
+use crate::downstream::variables::Surroundings;
+use crate::model::code;
+use crate::model::fault::{Fault, Kind};
+use crate::registry::server;
+use crate::registry::text::{Text, Unset};
+
+/// What children inherit from our environment; the rest is what their registry entry says.
+const INHERITED: [&str; 14] = [
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LOGNAME",
+    "PATH",
+    "SHELL",
+    "TERM",
+    "TMPDIR",
+    "TZ",
+    "USER",
+    "SYSTEMROOT",
+    "APPDATA",
+    "LOCALAPPDATA",
+    "TEMP",
+];
+
+/// How long a child has to end by itself once its standard input is closed.
+const AFTER_EOF: Duration = Duration::from_millis(1500);
+
+/// How long it has after `SIGTERM`.
+const AFTER_TERM: Duration = Duration::from_millis(1500);
+
+/// A running child. Its process group is named after its pid.
+pub struct Child {
+    pid: u32,
+    marker: String,
+    exited: watch::Receiver<Option<String>>,
+    tail: Arc<Tail>,
+    watchdog: Arc<Watchdog>,
+}
+
+/// The ends of a child's standard streams that are ours.
+pub struct Pipes {
+    /// What the child reads.
+    pub stdin: ChildStdin,
+    /// What the child writes.
+    pub stdout: ChildStdout,
+}
+
+/// Starts `command` as `server`. Its tasks run on `tasks` and end with the process.
+pub fn spawn(
+    server: &str,
+    command: &server::Command,
+    watchdog: &Arc<Watchdog>,
+    tasks: &TaskTracker,
+) -> Result<(Child, Pipes), Fault> {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let marker = format!("{}/{}", watchdog.instance(), COUNTER.fetch_add(1, Ordering::Relaxed));
+    let program = expand(&command.command)?;
+    let mut process = prepare(command, &program, &marker)?;
+    let mut handle = process.spawn().map_err(|error| spawn_fault(&program, &error))?;
+    let (Some(pid), Some(stdin), Some(stdout), Some(stderr)) =
+        (handle.id(), handle.stdin.take(), handle.stdout.take(), handle.stderr.take())
+    else {
+        return Err(Fault::new(Kind::Internal, code::INTERNAL, "the child started without its standard streams"));
+    };
+    watchdog.adopt(pid);
+    let tail = Arc::new(Tail::default());
+    let follower = Arc::clone(&tail);
+    let name = server.to_owned();
+    tasks.spawn(async move { follower.follow(&name, stderr).await });
+    let (announce, exited) = watch::channel(None);
+    tasks.spawn(async move {
+        let status = handle.wait().await;
+        announce.send_replace(Some(describe(status)));
+    });
+    Ok((Child { pid, marker, exited, tail, watchdog: Arc::clone(watchdog) }, Pipes { stdin, stdout }))
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place that starts servers")]
+fn prepare(command: &server::Command, program: &str, marker: &str) -> Result<Command, Fault> {
+    let mut process = Command::new(program);
+    process.env_clear().envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    for (name, value) in &command.env {
+        process.env(name, expand(value)?);
+    }
+    for argument in &command.args {
+        process.arg(expand(argument)?);
+    }
+    if let Some(directory) = &command.cwd {
+        let directory = expand(directory)?;
+        if !std::path::Path::new(&directory).is_dir() {
+            let message = format!("cannot start: its working directory {directory:?} does not exist");
+            return Err(
+                Fault::new(Kind::Unavailable, code::SPAWN_FAILED, message).hint("correct `cwd` in the registry")
+            );
+        }
+        process.current_dir(directory);
+    }
+    process.env(MARKER, marker);
+    process.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    #[cfg(unix)]
+    process.process_group(0);
+    Ok(process)
+}
+
+impl Child {
+    /// The process id, which is also its group's.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// What it has written to its standard error lately.
+    pub fn tail(&self) -> &Arc<Tail> {
+        &self.tail
+    }
+
+    /// Waits for the process to end; says how it did, with its last words if it had any.
+    ///
+    /// Watches the process itself: a grandchild that holds the pipes open does not hide its parent's death.
+    pub async fn exited(&self) -> String {
+        let mut exited = self.exited.clone();
+        let how = exited
+            .wait_for(Option::is_some)
+            .await
+            .map_or_else(|_| "process ended".to_owned(), |how| how.as_deref().unwrap_or("process ended").to_owned());
+        match self.tail.last() {
+            Some(words) => format!("{how}; its last words: {words:?}"),
+            None => how,
+        }
+    }
+
+    /// Ends the process and everything it has started. Its standard input must have been closed before, so that it may
+    /// end by itself. Takes at most about three seconds.
+    pub async fn end(&self) {
+        let mut exited = self.exited.clone();
+        let mut gone = async |limit| timeout(limit, exited.wait_for(Option::is_some)).await.is_ok();
+        if !gone(AFTER_EOF).await {
+            end_group(self.pid, Force::Ask);
+            gone(AFTER_TERM).await;
+        }
+        self.kill();
+        gone(AFTER_TERM).await;
+    }
+
+    /// Kills the process and everything it has started, at once.
+    pub fn kill(&self) {
+        if group_lives(self.pid) {
+            end_group(self.pid, Force::Kill);
+        }
+        end_marked(&self.marker, Force::Kill);
+        self.watchdog.release(self.pid);
+    }
+}
+
+fn describe(status: std::io::Result<ExitStatus>) -> String {
+    let status = match status {
+        Ok(status) => status,
+        Err(error) => return format!("process was lost: {error}"),
+    };
+    #[cfg(unix)]
+    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        return format!("process was killed by signal {signal}");
+    }
+    match status.code() {
+        Some(code) => format!("process exited with code {code}"),
+        None => "process ended".to_owned(),
+    }
+}
+
+/// Expands the placeholders of one setting.
+pub fn expand(text: &Text) -> Result<String, Fault> {
+    let expanded = text.expand(&Surroundings).map_err(|Unset { reference, why }| {
+        Fault::new(Kind::Unavailable, code::UNSET_VARIABLE, format!("cannot start: {reference} has no value: {why}"))
+            .hint(format!("set {reference} in the environment of mcp-orchestrator, or change the registry"))
+    })?;
+    Ok(expanded.expose().clone())
+}
+
+fn spawn_fault(program: &str, error: &std::io::Error) -> Fault {
+    let (why, hint) = match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            ("there is no such program", "install it, or write its full path as `command` in the registry")
+        }
+        std::io::ErrorKind::PermissionDenied => ("it may not be executed", "make it executable, or correct `command`"),
+        _ => ("the system refused", "see the reason above"),
+    };
+    Fault::new(Kind::Unavailable, code::SPAWN_FAILED, format!("cannot start `{program}`: {why} ({error})")).hint(hint)
+}

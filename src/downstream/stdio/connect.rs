@@ -1,0 +1,172 @@
+//! Opening a connection to a child: which protocol it speaks, and what it says about itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::value::to_raw_value;
+use tokio::time::{sleep, timeout};
+use tokio_util::task::TaskTracker;
+
+use crate::downstream::notice::Inbox;
+use crate::downstream::protocol::{About, Era, LEGACY, client_capabilities, client_info};
+use crate::downstream::request::Request;
+use crate::downstream::stdio::child::{Child, spawn};
+use crate::downstream::stdio::lane::Lane;
+use crate::downstream::stdio::watchdog::Watchdog;
+use crate::model::code;
+use crate::model::fault::{Fault, Kind};
+use crate::registry::server;
+
+/// How long a modern server's silence on `initialize` is waited for before its word on `server/discover` counts.
+const SILENCE: Duration = Duration::from_millis(500);
+
+/// How long a dead process may still have answers in its pipe.
+const LAST_ANSWERS: Duration = Duration::from_millis(100);
+
+/// A connected child.
+pub struct Stdio {
+    /// The process.
+    pub child: Arc<Child>,
+    /// The connection to it.
+    pub lane: Arc<Lane>,
+}
+
+impl Stdio {
+    /// Closes the connection and ends the child with everything it has started.
+    pub async fn close(&self, why: &str) {
+        self.lane.close(why);
+        self.child.end().await;
+    }
+}
+
+/// Starts the server's command and finds out which protocol it speaks.
+///
+/// Both questions (`server/discover`, `initialize`) are asked at once, so neither a slow start nor a silent server costs a
+/// time limit. A server that ends on the unknown one is started again and asked in the old way alone.
+pub async fn connect(
+    name: &str,
+    command: &server::Command,
+    known: Option<Era>,
+    inbox: &Arc<Inbox>,
+    watchdog: &Arc<Watchdog>,
+    tasks: &TaskTracker,
+) -> Result<(Stdio, About), Fault> {
+    let open = async |era| {
+        let (child, pipes) = spawn(name, command, watchdog, tasks)?;
+        let lane = Lane::open(pipes.stdout, pipes.stdin, Arc::clone(inbox), tasks);
+        let stdio = Stdio { child: Arc::new(child), lane };
+        watch(&stdio, tasks);
+        // Cancellation drops the child, which kills its group.
+        match greet(&stdio.lane, era).await {
+            Ok(about) => Ok((stdio, about)),
+            Err(fault) => {
+                let fault = explained(&stdio, fault).await;
+                stdio.close("it could not be connected").await;
+                Err(fault)
+            }
+        }
+    };
+    match open(known).await {
+        Err(fault) if known.is_none() && fault.code == code::SERVER_DOWN => open(Some(Era::Legacy)).await,
+        result => result,
+    }
+}
+
+/// Closes the lane once the process is gone, however long somebody else holds its pipes open.
+fn watch(stdio: &Stdio, tasks: &TaskTracker) {
+    let (child, lane) = (Arc::clone(&stdio.child), Arc::clone(&stdio.lane));
+    tasks.spawn(async move {
+        let how = child.exited().await;
+        // Whoever waits is told how the process ended rather than that its output closed.
+        let _ = timeout(LAST_ANSWERS, lane.closed()).await;
+        lane.close(&how);
+    });
+}
+
+/// A closed pipe is usually the first sign of a dead process: say how it died, if that is known soon.
+pub async fn explained(stdio: &Stdio, fault: Fault) -> Fault {
+    if fault.code != code::SERVER_DOWN {
+        return fault;
+    }
+    match timeout(Duration::from_millis(300), stdio.child.exited()).await {
+        Ok(how) => Fault { message: how, ..fault },
+        Err(_) => fault,
+    }
+}
+
+async fn greet(lane: &Arc<Lane>, known: Option<Era>) -> Result<About, Fault> {
+    let about = match known {
+        Some(Era::Legacy) => initialize(lane).await?,
+        Some(Era::Modern) => discover(lane).await?,
+        None => detect(lane).await?,
+    };
+    if about.era == Era::Legacy {
+        lane.notify("notifications/initialized", "{}");
+    }
+    Ok(about)
+}
+
+async fn detect(lane: &Arc<Lane>) -> Result<About, Fault> {
+    let (mut modern, mut refused) = (None, None);
+    let (discovered, initialized) = (discover(lane), initialize(lane));
+    tokio::pin!(discovered, initialized);
+    let silence = sleep(SILENCE);
+    tokio::pin!(silence);
+    let mut is_discovering = true;
+    loop {
+        tokio::select! {
+            biased;
+            answer = &mut discovered, if is_discovering => {
+                is_discovering = false;
+                match (answer, refused.take()) {
+                    (Ok(about), Some(_)) => return Ok(about),
+                    (Err(_), Some(fault)) => return Err(fault),
+                    (Ok(about), None) => {
+                        modern = Some(about);
+                        silence.as_mut().reset(tokio::time::Instant::now() + SILENCE);
+                    }
+                    (Err(_), None) => {}
+                }
+            }
+            answer = &mut initialized, if refused.is_none() => match (answer, modern.take()) {
+                (Ok(about), _) | (Err(_), Some(about)) => return Ok(about),
+                (Err(fault), None) if is_discovering => refused = Some(fault),
+                (Err(fault), None) => return Err(fault),
+            },
+            () = &mut silence, if modern.is_some() => {
+                if let Some(about) = modern.take() {
+                    return Ok(about);
+                }
+            }
+        }
+    }
+}
+
+async fn initialize(lane: &Arc<Lane>) -> Result<About, Fault> {
+    let member = |value| to_raw_value(&value).expect("JSON values always serialise");
+    let request = Request::new("initialize")
+        .with_text("protocolVersion", LEGACY)
+        .with("capabilities", member(client_capabilities()))
+        .with("clientInfo", member(client_info()));
+    let result = lane.request(&request, None).await.map_err(refusal)?;
+    About::from_initialize(result.get()).map_err(unusable)
+}
+
+async fn discover(lane: &Arc<Lane>) -> Result<About, Fault> {
+    let result = lane.request(&Request::new("server/discover"), Some(Era::Modern)).await.map_err(refusal)?;
+    About::from_discover(result.get()).map_err(unusable)
+}
+
+/// An error to the very first request means that the server is there but not usable.
+fn refusal(fault: Fault) -> Fault {
+    if fault.rpc.is_some() {
+        let message = format!("refused to be connected: {}", fault.message);
+        return Fault { kind: Kind::Unavailable, message, ..fault };
+    }
+    fault
+}
+
+/// The server answers, but not as we need it.
+pub fn unusable(why: String) -> Fault {
+    Fault::new(Kind::Unavailable, code::BAD_ANSWER, why).hint("update the server, or pin its `era` in the registry")
+}

@@ -1,0 +1,84 @@
+//! The last lines of a child's standard error, harmless to show.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use tokio::io::AsyncRead;
+
+use crate::wire::envelope::bounded;
+use crate::wire::lines::{Line, Lines};
+
+/// How many lines are kept.
+const LINES: usize = 20;
+
+/// How much of a line is kept, in bytes.
+const LINE_BYTES: usize = 1024;
+
+/// A bounded record of what a child wrote to its standard error.
+#[derive(Debug, Default)]
+pub struct Tail {
+    /// Guards the lines themselves; never held across an await.
+    lines: Mutex<VecDeque<String>>,
+}
+
+impl Tail {
+    /// Reads `stderr` to its end, keeping the last lines and logging each under the server's name.
+    ///
+    /// Always drains, since a child that nobody reads blocks once its pipe is full.
+    pub async fn follow(&self, server: &str, stderr: impl AsyncRead + Unpin) {
+        let mut lines = Lines::new(stderr, LINE_BYTES * 8);
+        while let Ok(Some(line)) = lines.next().await {
+            let (Line::Text(bytes) | Line::TooLong(bytes)) = line;
+            let text = bounded(&harmless(&String::from_utf8_lossy(&bytes)), LINE_BYTES);
+            tracing::debug!(target: "mcp_orchestrator::server", server, "{text}");
+            self.push(text);
+        }
+    }
+
+    fn push(&self, text: String) {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() == LINES {
+            lines.pop_front();
+        }
+        lines.push_back(text);
+    }
+
+    /// The lines that are kept, oldest first.
+    pub fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// The last line that says something, for error messages.
+    pub fn last(&self) -> Option<String> {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().rev().find(|line| line.chars().any(char::is_alphanumeric)).map(|line| bounded(line, 300))
+    }
+}
+
+/// `text` with control characters shown instead of obeyed, so that a server cannot steer a terminal through our log.
+pub fn harmless(text: &str) -> String {
+    let is_harmful =
+        |c: char| c.is_control() && c != '\t' || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if is_harmful(c) { '\u{FFFD}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_last_lines_are_kept_and_escapes_are_shown() {
+        let tail = Tail::default();
+        let noise = "line\n".repeat(1_000) + "\x1b[31mMissing API key\x07\n---\n";
+        tail.follow("weather", noise.as_bytes()).await;
+        assert_eq!(tail.lines().len(), LINES);
+        assert_eq!(tail.last().as_deref(), Some("\u{FFFD}[31mMissing API key\u{FFFD}"));
+    }
+
+    #[tokio::test]
+    async fn megabytes_without_a_newline_stay_bounded() {
+        let tail = Tail::default();
+        tail.follow("noisy", &vec![b'x'; 8 * 1024 * 1024][..]).await;
+        assert!(tail.lines().iter().map(String::len).sum::<usize>() <= LINES * LINE_BYTES);
+    }
+}

@@ -1,0 +1,122 @@
+//! A call in flight, and how a tool's result becomes an output or a failure.
+
+use std::sync::Arc;
+
+use serde_json::{Value as Json, json};
+
+use crate::engine::command::{Callee, StepCall};
+use crate::engine::event::{Called, Failure};
+use crate::engine::frame::{End, FrameId, Next};
+use crate::engine::turn::Turn;
+use crate::expr::value::Value;
+use crate::model::code;
+use crate::model::effect::Effect;
+use crate::model::fault::Kind;
+
+/// How much of what a failed tool said becomes the failure's message, in characters.
+const MAX_MESSAGE: usize = 2_000;
+
+/// A call that a step makes.
+#[derive(Debug)]
+pub(super) struct CallFrame {
+    /// The address of the step.
+    pub(super) at: Arc<str>,
+    /// Which of its attempts.
+    pub(super) attempt: u32,
+    /// What the call may do.
+    pub(super) effect: Effect,
+    callee: Callee,
+    /// Taken out when the call is made.
+    call: Option<StepCall>,
+}
+
+impl CallFrame {
+    /// A call that is about to be made.
+    pub(super) fn new(at: Arc<str>, call: StepCall) -> Self {
+        Self { at, attempt: call.attempt, effect: call.effect, callee: call.callee.clone(), call: Some(call) }
+    }
+
+    pub(super) fn start(&mut self, turn: &mut Turn<'_>, id: FrameId) -> Next {
+        if let Some(call) = self.call.take() {
+            turn.call(id, &self.at, call);
+        }
+        Next::Wait
+    }
+
+    pub(super) fn answered(&mut self, called: Called) -> Next {
+        let mut failure = match called {
+            Called::Result(result) => match output(result) {
+                Ok(output) => return Next::End(End::completed(output)),
+                Err(failure) => *failure,
+            },
+            Called::Failure(failure) => failure,
+        };
+        failure.step = Some(self.at.to_string());
+        match &self.callee {
+            Callee::Tool(tool) => {
+                failure.server.get_or_insert_with(|| tool.server.clone());
+                failure.target.get_or_insert_with(|| tool.tool.clone());
+            }
+            Callee::Workflow(name) => {
+                failure.target.get_or_insert_with(|| name.to_string());
+            }
+        }
+        Next::End(End::failed(failure.told(self.effect)))
+    }
+}
+
+/// The output that a tool result stands for.
+///
+/// `structuredContent` if there is any; else the JSON of a single text, if it is an object or a list; else the texts and
+/// all content as they are.
+fn output(mut result: Json) -> Result<Value, Box<Failure>> {
+    let structured = result.get_mut("structuredContent").map(Json::take).filter(|content| !content.is_null());
+    let content = result.get_mut("content").map_or_else(|| json!([]), Json::take);
+    if result.get("isError").and_then(Json::as_bool) == Some(true) {
+        return Err(tool_error(structured, &content).into());
+    }
+    if let Some(structured) = structured {
+        return Ok(Value::from_json(structured));
+    }
+    if let Some(json) = single_json(&content) {
+        return Ok(Value::from_json(json));
+    }
+    Ok(Value::from_json(json!({ "text": texts(&content), "content": content })))
+}
+
+fn tool_error(structured: Option<Json>, content: &Json) -> Failure {
+    let text = texts(content);
+    let said = match &structured {
+        Some(structured) if text.trim().is_empty() => structured.to_string(),
+        None if text.trim().is_empty() => "the tool said that it failed, but not why".to_owned(),
+        _ => text.clone(),
+    };
+    let failure = Failure::new(Kind::ToolError, code::STEP_FAILED, bounded(said));
+    Failure { was_sent: true, data: structured.unwrap_or(Json::String(text)), ..failure }
+}
+
+/// The JSON of a single text block, if it is an object or a list.
+fn single_json(content: &Json) -> Option<Json> {
+    let [only] = content.as_array()?.as_slice() else { return None };
+    let text = text(only)?.trim();
+    // Most texts are no JSON: look before parsing.
+    text.starts_with(['{', '[']).then(|| serde_json::from_str(text).ok())?
+}
+
+/// All text blocks, joined by line breaks.
+fn texts(content: &Json) -> String {
+    let blocks = content.as_array().map(Vec::as_slice).unwrap_or_default();
+    blocks.iter().filter_map(text).collect::<Vec<_>>().join("\n")
+}
+
+fn text(block: &Json) -> Option<&str> {
+    (block.get("type")?.as_str()? == "text").then(|| block.get("text")?.as_str())?
+}
+
+fn bounded(mut message: String) -> String {
+    if let Some((end, _)) = message.char_indices().nth(MAX_MESSAGE) {
+        message.truncate(end);
+        message.push('…');
+    }
+    message
+}

@@ -1,0 +1,78 @@
+//! What a run wants done next. Whoever drives it carries the commands out and answers with events.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::engine::event::{Failure, Timestamp};
+use crate::model::effect::Effect;
+use crate::model::name::ToolRef;
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Make a call; answered by [`crate::engine::event::What::Called`] with the same address and attempt.
+    Call(StepCall),
+    /// Answer with [`crate::engine::event::What::Fired`] at `due`, or as soon after it as possible.
+    Timer {
+        /// The timer's address.
+        at: String,
+        /// When.
+        due: Timestamp,
+    },
+    /// A call that is no longer wanted. Its answer, if one still comes, is ignored.
+    Cancel {
+        /// The address of the step that made it.
+        at: String,
+        /// Which of its attempts.
+        attempt: u32,
+    },
+    /// A timer that is no longer wanted.
+    Forget {
+        /// The timer's address.
+        at: String,
+    },
+    /// The run is over. Always the last command.
+    Finish(Outcome),
+}
+
+/// A call that a step makes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepCall {
+    /// The step's stable address, for instance `risks[3]/assess`.
+    pub at: String,
+    /// Which attempt, from 1. A fallback counts on.
+    pub attempt: u32,
+    /// Whom to call.
+    pub callee: Callee,
+    /// With what; always an object.
+    pub arguments: Value,
+    /// What the call may do.
+    pub effect: Effect,
+    /// The longest it may take; `None` leaves it to the server's own limit.
+    pub timeout: Option<Duration>,
+}
+
+/// Whom a step calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Callee {
+    /// A tool of a server.
+    Tool(ToolRef),
+    /// Another workflow.
+    Workflow(Arc<str>),
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// With this output.
+    Completed(Value),
+    /// With this failure.
+    Failed(Failure),
+    /// Because somebody wanted it to.
+    Cancelled {
+        /// Why, in words.
+        why: String,
+    },
+}

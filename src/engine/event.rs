@@ -1,0 +1,101 @@
+//! What has happened to a run. A run is the fold of its events; they are what a journal stores.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Milliseconds since the Unix epoch. Told to the engine, never read by it.
+pub type Timestamp = u64;
+
+/// One thing that happened, and when.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// When.
+    pub now: Timestamp,
+    /// What.
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum What {
+    /// The run began. Always the first event.
+    Started {
+        /// The run's identity, as expressions see it under `run`.
+        run: Identity,
+        /// The validated input.
+        input: Value,
+        /// Makes jitter repeatable.
+        seed: u64,
+    },
+    /// A call came back.
+    Called {
+        /// The address of the step that made it.
+        at: String,
+        /// Which of its attempts.
+        attempt: u32,
+        /// What came back.
+        outcome: Called,
+    },
+    /// A timer went off.
+    Fired {
+        /// The timer's address.
+        at: String,
+    },
+    /// Somebody wants the run to end.
+    CancelRequested {
+        /// Why, in words.
+        why: String,
+    },
+}
+
+/// A run's identity.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The run's id.
+    pub id: String,
+    /// On whose behalf it runs.
+    pub caller: String,
+}
+
+/// What came back from a call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Called {
+    /// The whole tool result, as the server sent it, `isError` included.
+    Result(Value),
+    /// No result.
+    Failure(Failure),
+}
+
+/// Why a step or a run failed, as expressions see it under `error`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// One of the words of [`crate::model::fault::Kind`].
+    pub kind: String,
+    /// One of [`crate::model::code::ALL`].
+    pub code: String,
+    /// What happened and why.
+    pub message: String,
+    /// The address of the step concerned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// The server concerned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// The tool or workflow concerned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// What to do next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Milliseconds after which a retry makes sense.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
+    /// Whether the request had left us, so that it may have been carried out.
+    #[serde(default)]
+    pub was_sent: bool,
+    /// What the tool said: its structured content, or its text.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub data: Value,
+}

@@ -1,0 +1,29 @@
+//! A run as a pure state machine: `Run::apply(Event) -> Vec<Command>`.
+//!
+//! No clock, no input or output, no task, no randomness: time and seeds arrive inside events. Whatever drives a run appends
+//! the event to its journal first and carries out the commands afterwards.
+//!
+//! Inside, a run is a tree of frames (`frame`), each of one kind: `block`, `each`, `step` (with `verb` and `rescue`),
+//! `branch`, `call`. An event becomes a signal to one frame; a `turn` carries signals from frame to frame until none is left.
+
+mod block;
+mod bounds;
+mod branch;
+mod call;
+mod chance;
+pub mod command;
+mod each;
+pub mod event;
+mod failure;
+mod frame;
+mod place;
+mod rescue;
+pub mod run;
+mod scope;
+mod step;
+mod turn;
+mod verb;
+pub mod view;
+
+#[cfg(test)]
+mod tests;

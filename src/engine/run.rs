@@ -1,0 +1,83 @@
+//! A run: the fold of its events.
+
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use crate::engine::block::BlockFrame;
+use crate::engine::command::{Command, Outcome};
+use crate::engine::event::{Event, Identity, Timestamp, What};
+use crate::engine::frame::Kind;
+use crate::engine::place::BlockPlace;
+use crate::engine::scope::Scope;
+use crate::engine::turn::{State, Turn};
+use crate::engine::view::{Progress, StepView};
+use crate::expr::value::Value;
+use crate::workflow::definition::Workflow;
+
+/// A run of a workflow, from its first event to its outcome.
+///
+/// The same events give the same commands. An event that comes twice, or too late, gives none.
+#[derive(Debug)]
+pub struct Run {
+    workflow: Arc<Workflow>,
+    state: State,
+}
+
+impl Run {
+    /// A run that has not begun. `waits` and `effect` of every step must have been filled in.
+    pub fn new(workflow: Arc<Workflow>) -> Self {
+        Self { workflow, state: State::default() }
+    }
+
+    /// Takes in what happened and gives back what is to be done, in order.
+    ///
+    /// Anything before [`What::Started`] or after the run's end gives nothing to do. The last commands of a run cancel
+    /// what is in flight, and the very last is [`Command::Finish`].
+    pub fn apply(&mut self, event: Event) -> Vec<Command> {
+        let is_running = self.state.root.is_some() && self.state.outcome.is_none();
+        let is_new = self.state.root.is_none();
+        let mut turn = Turn::new(&self.workflow, &mut self.state, event.now);
+        match event.what {
+            What::Started { run, input, seed } if is_new => {
+                let scope = Scope::outermost(Value::from_json(input), identity(run, event.now));
+                let body = BlockFrame::new(BlockPlace::body(), String::new(), scope);
+                turn.started(Kind::Block(body), seed);
+            }
+            What::Called { at, attempt, outcome } if is_running => turn.called(&at, attempt, outcome),
+            What::Fired { at } if is_running => turn.fired(&at, event.now),
+            What::CancelRequested { why } if is_running => turn.finish(Outcome::Cancelled { why }),
+            _ => {}
+        }
+        turn.run()
+    }
+
+    /// How the run ended; `None` while it has not.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        self.state.outcome.as_ref()
+    }
+
+    /// Every step and item that has begun, in order of beginning.
+    pub fn steps(&self) -> Vec<StepView> {
+        self.state.rows.all().to_vec()
+    }
+
+    /// How far the run is. `total` never changes and `done` never shrinks.
+    pub fn progress(&self) -> Progress {
+        let longest = self.state.calls.iter().min_by_key(|(_, frame)| **frame);
+        Progress {
+            done: self.state.done,
+            total: self.workflow.body.steps.len(),
+            current: longest.map(|(at, _)| at.to_string()),
+        }
+    }
+}
+
+/// What `run` is in expressions.
+fn identity(run: Identity, started: Timestamp) -> Value {
+    Value::from_pairs([
+        ("id", Value::from_text(run.id)),
+        ("caller", Value::from_text(run.caller)),
+        ("started_at", Value::from_json(Json::from(started))),
+    ])
+}

@@ -1,0 +1,220 @@
+//! One step through its attempts: `when`, then `for_each` around everything else, then attempts with `retry` and `timeout`.
+//! What follows when these have failed is in `rescue`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::engine::command::Outcome;
+use crate::engine::each::{self, EachFrame};
+use crate::engine::event::Failure;
+use crate::engine::frame::{End, FrameId, Kind, Next, Signal};
+use crate::engine::place::StepPlace;
+use crate::engine::rescue;
+use crate::engine::scope::Scope;
+use crate::engine::turn::Turn;
+use crate::engine::verb;
+use crate::expr::value::Value;
+use crate::model::code;
+use crate::model::effect::Effect;
+use crate::model::fault;
+use crate::workflow::definition::{Step, Verb};
+
+/// A step, or one item of a `for_each` step.
+#[derive(Debug)]
+pub(super) struct StepFrame {
+    /// Where its definition stands.
+    pub(super) place: StepPlace,
+    /// Its address.
+    pub(super) at: Arc<str>,
+    /// What its expressions see.
+    pub(super) scope: Scope,
+    /// Its row in what the run shows; `None` until it begins.
+    pub(super) row: Option<usize>,
+    /// How often it was tried, fallbacks included.
+    pub(super) attempts: u32,
+    /// What it is at.
+    pub(super) phase: Phase,
+    /// The failure that is being dealt with.
+    pub(super) failure: Option<Box<Failure>>,
+    /// Whether `when` and `for_each` have been dealt with, because this is one item.
+    is_item: bool,
+}
+
+/// What a step is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Its items run.
+    Items,
+    /// It is being tried.
+    Attempt,
+    /// It waits before it is tried again.
+    Pause,
+    /// A fallback tool is being tried.
+    Fallback(usize),
+    /// The steps of a `catch` run.
+    Catch,
+}
+
+impl StepFrame {
+    /// A whole step.
+    pub(super) fn whole(place: StepPlace, at: Arc<str>, scope: Scope) -> Self {
+        Self { place, at, scope, row: None, attempts: 0, phase: Phase::Attempt, failure: None, is_item: false }
+    }
+
+    /// One item of a `for_each` step.
+    pub(super) fn item(place: StepPlace, at: Arc<str>, scope: Scope) -> Self {
+        Self { is_item: true, ..Self::whole(place, at, scope) }
+    }
+
+    /// The definition.
+    pub(super) fn step<'run>(&self, turn: &Turn<'run>) -> &'run Step {
+        self.place.find(turn.workflow)
+    }
+
+    pub(super) fn start(&mut self, turn: &mut Turn<'_>, id: FrameId) -> Next {
+        let step = self.step(turn);
+        match turn.begin(&self.at, verb::label(&step.verb)) {
+            Ok(row) => self.row = Some(row),
+            Err(failure) => return Next::Finish(Outcome::Failed(failure.at(&self.at)).into()),
+        }
+        if self.is_item {
+            return self.attempt(turn, id);
+        }
+        match step.when.as_ref().map_or(Ok(true), |when| self.scope.holds(when, &self.at)) {
+            Ok(true) => {}
+            Ok(false) => return rescue::skip(self, step),
+            Err(failure) => return rescue::catch(self, turn, id, failure),
+        }
+        let Some(each) = &step.each else { return self.attempt(turn, id) };
+        match each::items(each, &self.scope, &self.at) {
+            Ok(items) => {
+                self.phase = Phase::Items;
+                let frame = EachFrame::new(each, self.place.clone(), Arc::clone(&self.at), self.scope.clone(), items);
+                turn.spawn(id, 0, Kind::Each(frame));
+                Next::Wait
+            }
+            // There are no items yet that could have caught it, so the step itself may.
+            Err(failure) => rescue::catch(self, turn, id, failure),
+        }
+    }
+
+    pub(super) fn child_ended(&mut self, turn: &mut Turn<'_>, id: FrameId, end: End) -> Next {
+        turn.stop_timer(id);
+        match (self.phase, end.into_result()) {
+            // Each item has had its own fallbacks, catches and default.
+            (Phase::Items, Ok(outputs)) => self.completed(outputs),
+            (Phase::Items, Err(failure)) => Next::End(End::failed(failure)),
+            (Phase::Attempt | Phase::Fallback(_), Ok(result)) => match self.mapped(turn, result) {
+                Ok(output) => self.completed(output),
+                Err(failure) if self.step(turn).effect.may_repeat() => self.attempt_failed(turn, id, failure),
+                // The tool has done its work; a fallback would do it again.
+                Err(failure) => rescue::catch(self, turn, id, failure),
+            },
+            (Phase::Attempt | Phase::Fallback(_), Err(failure)) => self.attempt_failed(turn, id, failure),
+            (Phase::Catch, Ok(output)) => self.completed(output),
+            (Phase::Catch, Err(failure)) => rescue::give_up(self, turn, failure),
+            (Phase::Pause, _) => Next::Wait,
+        }
+    }
+
+    pub(super) fn fired(&mut self, turn: &mut Turn<'_>, id: FrameId) -> Next {
+        if self.phase == Phase::Pause {
+            return self.attempt(turn, id);
+        }
+        let failure = self.timed_out(turn, id);
+        self.attempt_failed(turn, id, failure.into())
+    }
+
+    /// The step has this output.
+    pub(super) fn completed(&mut self, output: Value) -> Next {
+        Next::End(End { error: self.failure.take(), attempts: self.attempts, ..End::completed(output) })
+    }
+
+    /// Counts one more attempt and starts its time limit. Returns the attempt's number at this address.
+    pub(super) fn begin_attempt(&mut self, turn: &mut Turn<'_>, id: FrameId) -> Result<u32, Box<Failure>> {
+        if self.attempts > 0 {
+            turn.count()?;
+        }
+        self.attempts += 1;
+        if let Some(timeout) = self.step(turn).timeout {
+            turn.start_timer(id, format!("{}#timeout", self.at).into(), timeout);
+        }
+        Ok(self.row.map_or(self.attempts, |row| turn.attempt(row)))
+    }
+
+    fn attempt(&mut self, turn: &mut Turn<'_>, id: FrameId) -> Next {
+        self.phase = Phase::Attempt;
+        let number = match self.begin_attempt(turn, id) {
+            Ok(number) => number,
+            Err(failure) => return Next::Finish(Outcome::Failed(failure.at(&self.at)).into()),
+        };
+        match verb::perform(self, turn, number) {
+            Ok(verb::Deed::Started(kind)) => turn.spawn(id, 0, *kind),
+            // Told, not returned: a step that is tried again and again must not nest its attempts.
+            Ok(verb::Deed::Done(value)) => turn.tell(id, Signal::ChildEnded(0, End::completed(value))),
+            Ok(verb::Deed::Return(output)) => return Next::Finish(Outcome::Completed(output.to_json()).into()),
+            Err(failure) => turn.tell(id, Signal::ChildEnded(0, End::failed(failure))),
+        }
+        Next::Wait
+    }
+
+    fn attempt_failed(&mut self, turn: &mut Turn<'_>, id: FrameId, failure: Box<Failure>) -> Next {
+        let failure = Box::new(failure.at(&self.at));
+        if let Phase::Fallback(tried) = self.phase {
+            return rescue::fall_back(self, turn, id, tried + 1, failure);
+        }
+        let step = self.step(turn);
+        if !self.may_retry(step, &failure) {
+            return rescue::fall_back(self, turn, id, 0, failure);
+        }
+        let policy = step.retry.as_ref().map(|retry| &retry.policy);
+        let own = policy
+            .map_or(Duration::ZERO, |policy| policy.delay_after(self.attempts, turn.random(&self.at, self.attempts)));
+        let delay = own.max(failure.retry_after.map_or(Duration::ZERO, Duration::from_millis));
+        self.phase = Phase::Pause;
+        if delay < Duration::from_millis(1) {
+            turn.tell(id, Signal::Fired);
+        } else {
+            turn.start_timer(id, format!("{}#retry", self.at).into(), delay);
+        }
+        Next::Wait
+    }
+
+    fn may_retry(&self, step: &Step, failure: &Failure) -> bool {
+        let Some(retry) = &step.retry else { return false };
+        let kind = failure.kind();
+        // Neither an expression nor a bound gives way when it is tried again, whatever `on` says.
+        let is_final = [code::EXPRESSION_FAILED, code::NOT_A_LIST, code::RUN_TOO_LARGE]
+            .iter()
+            .any(|code| failure.code == code.as_str());
+        let is_doubtful = kind == fault::Kind::InDoubt && !step.effect.may_repeat();
+        self.attempts < retry.policy.attempts
+            && !is_final
+            && !is_doubtful
+            && retry.on.as_ref().map_or_else(|| kind.is_transient(), |kinds| kinds.contains(&kind))
+    }
+
+    /// Cancels the attempt that has taken too long.
+    fn timed_out(&self, turn: &mut Turn<'_>, id: FrameId) -> Failure {
+        let in_flight = turn.cancel_children(id);
+        let step = self.step(turn);
+        let limit = step.timeout.unwrap_or_default();
+        let (code, message) = match &step.verb {
+            Verb::Tool { tool, .. } => (code::CALL_TIMEOUT, format!("`{tool}` did not answer within {limit:?}")),
+            Verb::Workflow { name, .. } => {
+                (code::CALL_TIMEOUT, format!("workflow `{name}` did not end within {limit:?}"))
+            }
+            _ => (code::STEP_FAILED, format!("step `{}` was not over after {limit:?}", self.at)),
+        };
+        let failure = Failure::new(fault::Kind::Timeout, code, message).at(&self.at);
+        Failure { was_sent: in_flight.is_some(), ..failure }.told(in_flight.unwrap_or(Effect::Read))
+    }
+
+    /// The output that `output` makes from the result.
+    fn mapped(&self, turn: &Turn<'_>, result: Value) -> Result<Value, Box<Failure>> {
+        match &self.step(turn).output {
+            Some(template) => self.scope.with("result", result).value(template, "output", Some(&self.at)),
+            None => Ok(result),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Workflows at random.
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+/// The body of a workflow: a list of steps with ids that do not repeat.
+pub(super) fn body() -> impl Strategy<Value = Value> {
+    vec(step(), 1..5).prop_map(|mut steps| {
+        let mut count = 0;
+        for step in &mut steps {
+            name(step, &mut count);
+        }
+        Value::Array(steps)
+    })
+}
+
+/// Gives every step an id.
+fn name(step: &mut Value, count: &mut usize) {
+    match step {
+        Value::Object(fields) => {
+            if fields.remove("id").is_some() {
+                *count += 1;
+                let mut named = Map::from_iter([("id".to_owned(), json!(format!("s{count}")))]);
+                named.append(fields);
+                *fields = named;
+            }
+            fields.values_mut().for_each(|value| name(value, count));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| name(item, count)),
+        _ => {}
+    }
+}
+
+fn step() -> impl Strategy<Value = Value> {
+    let leaf = with_modifiers(leaf()).boxed();
+    leaf.prop_recursive(3, 24, 4, |inner| {
+        let block = vec(inner, 1..4);
+        let verbs = prop_oneof![
+            block.clone().prop_map(|steps| json!({ "id": null, "steps": steps })),
+            (block.clone(), block.clone())
+                .prop_map(|(one, two)| json!({ "id": null, "parallel": { "one": one, "two": two } })),
+            (any::<bool>(), block.clone(), block).prop_map(|(first, one, two)| {
+                json!({ "id": null, "switch": [{ "when": first.to_string(), "steps": one }, { "else": two }] })
+            }),
+        ];
+        with_modifiers(verbs)
+    })
+}
+
+fn leaf() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        6 => prop_oneof![Just("s.get"), Just("s.put"), Just("s.post")].prop_map(|tool| json!({ "id": null, "tool": tool })),
+        1 => Just(json!({ "id": null, "workflow": "child" })),
+        2 => Just(json!({ "id": null, "set": { "a": 1 } })),
+        1 => Just(json!({ "id": null, "fail": "no" })),
+        1 => Just(json!({ "id": null, "set": "${run.id - 1}" })),
+    ]
+}
+
+/// Adds modifiers to a step.
+fn with_modifiers(steps: impl Strategy<Value = Value>) -> impl Strategy<Value = Value> {
+    let retry = json!({ "attempts": 3, "delay": "20ms" });
+    let at_once = json!({ "attempts": 2, "delay": 0, "on": ["timeout", "tool_error", "rejected", "in_doubt"] });
+    let catch = prop_oneof![
+        Just(json!([{ "on": "tool_error", "value": 1 }])),
+        Just(json!([{ "when": "error.kind == 'rejected'", "steps": [{ "id": null, "tool": "s.put" }] }])),
+        Just(json!([{ "steps": [{ "id": null, "tool": "s.get" }, { "id": null, "set": 1 }] }])),
+    ];
+    let fallback = prop_oneof![Just(json!([{ "value": 1 }])), Just(json!([{ "tool": "s.get" }, { "tool": "s.post" }]))];
+    let modifiers = (
+        option::weighted(0.2, any::<bool>().prop_map(|holds| json!(holds.to_string()))),
+        option::weighted(0.2, (0_usize..4).prop_map(|items| json!(vec![1; items]))),
+        option::weighted(0.3, prop_oneof![Just(retry), Just(at_once)]),
+        option::weighted(0.3, (1_u64..60).prop_map(|limit| json!(format!("{limit}ms")))),
+        option::weighted(0.2, catch),
+        option::weighted(0.2, fallback),
+        option::weighted(0.3, Just(json!(true))),
+        option::weighted(0.1, Just(json!([]))),
+    );
+    (steps, modifiers, 1_usize..4, prop_oneof![Just("fail"), Just("skip"), Just("collect")]).prop_map(
+        |(mut step, modifiers, concurrency, on_error)| {
+            let (when, each, retry, timeout, catch, fallback, optional, after) = modifiers;
+            if each.is_some() {
+                step["concurrency"] = json!(concurrency);
+                step["on_error"] = json!(on_error);
+            }
+            let fields = [
+                ("when", when),
+                ("for_each", each),
+                ("retry", retry),
+                ("timeout", timeout),
+                ("catch", catch),
+                ("fallback", fallback),
+                ("optional", optional),
+                ("after", after),
+            ];
+            for (key, value) in fields {
+                if let Some(value) = value {
+                    step[key] = value;
+                }
+            }
+            step
+        },
+    )
+}

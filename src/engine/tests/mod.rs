@@ -1,0 +1,12 @@
+//! Runs, played against tools that answer as told.
+
+mod bounds;
+mod flow;
+mod graph;
+mod laws;
+mod laws_plans;
+mod play;
+mod rescue;
+mod results;
+mod retry;
+mod time;

@@ -1,0 +1,308 @@
+//! One event's worth of work: frames are told what happened, and tell each other, until nothing is left to say.
+//!
+//! What one frame sets off is done before whatever was waiting already. So the consequences of a failure come before the
+//! start of the next step, and no call is made only to be cancelled.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::engine::block;
+use crate::engine::bounds::Size;
+use crate::engine::chance;
+use crate::engine::command::{Command, Outcome, StepCall};
+use crate::engine::event::{Called, Failure, Timestamp};
+use crate::engine::frame::{End, FrameId, Frames, Kind, Next, Signal};
+use crate::engine::view::{Rows, Status};
+use crate::expr::value::Value;
+use crate::model::effect::Effect;
+use crate::workflow::definition::Workflow;
+
+/// What a run remembers between events.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) frames: Frames,
+    pub(super) root: Option<FrameId>,
+    pub(super) rows: Rows,
+    pub(super) outcome: Option<Outcome>,
+    /// How many steps of the body are over.
+    pub(super) done: usize,
+    /// The calls in flight, by address.
+    pub(super) calls: HashMap<Arc<str>, FrameId>,
+    timers: HashMap<Arc<str>, (Timestamp, FrameId)>,
+    now: Timestamp,
+    seed: u64,
+    size: Size,
+}
+
+/// The work that one event sets off.
+pub(super) struct Turn<'run> {
+    /// The definition, which outlives every frame.
+    pub(super) workflow: &'run Workflow,
+    state: &'run mut State,
+    commands: Vec<Command>,
+    /// What is to be told to whom; the last comes first.
+    waiting: Vec<(FrameId, Signal)>,
+    /// What the frame that is being told something sets off, in order.
+    fresh: Vec<(FrameId, Signal)>,
+}
+
+impl<'run> Turn<'run> {
+    /// A turn at `now`. Time never goes back within a run, whatever the clock of its driver does.
+    pub(super) fn new(workflow: &'run Workflow, state: &'run mut State, now: Timestamp) -> Self {
+        state.now = state.now.max(now);
+        Self { workflow, state, commands: Vec::new(), waiting: Vec::new(), fresh: Vec::new() }
+    }
+
+    /// The run begins.
+    pub(super) fn started(&mut self, root: Kind, seed: u64) {
+        self.state.seed = seed;
+        let id = self.state.frames.add(None, root);
+        self.state.root = Some(id);
+        if let Some(timeout) = self.workflow.timeout {
+            self.start_timer(id, "#timeout".into(), timeout);
+        }
+        self.tell(id, Signal::Start);
+    }
+
+    /// A call came back. An answer that nobody waits for is not heard.
+    pub(super) fn called(&mut self, at: &str, attempt: u32, outcome: Called) {
+        let Some(&id) = self.state.calls.get(at) else { return };
+        let frame = self.state.frames.get(id);
+        if matches!(frame.and_then(|frame| frame.kind.as_ref()), Some(Kind::Call(call)) if call.attempt == attempt) {
+            self.state.calls.remove(at);
+            self.tell(id, Signal::Answered(outcome.into()));
+        }
+    }
+
+    /// A timer went off at `now`. One that goes off before it is due is left over from an earlier attempt, so whoever
+    /// keeps the timers must not say an earlier time than the one it was asked for, whatever its clock does.
+    pub(super) fn fired(&mut self, at: &str, now: Timestamp) {
+        let Some(&(due, id)) = self.state.timers.get(at) else { return };
+        if due <= now {
+            self.state.timers.remove(at);
+            if let Some(frame) = self.state.frames.get_mut(id) {
+                frame.timer = None;
+            }
+            self.tell(id, Signal::Fired);
+        }
+    }
+
+    /// Does all the work and gives back what is to be done outside.
+    pub(super) fn run(mut self) -> Vec<Command> {
+        loop {
+            self.waiting.extend(self.fresh.drain(..).rev());
+            let Some((id, signal)) = self.waiting.pop() else { break };
+            let kind = self.state.frames.get_mut(id).and_then(|frame| frame.kind.take());
+            // A frame that is no longer there was cancelled after somebody spoke to it.
+            let Some(mut kind) = kind else { continue };
+            let next = self.deliver(id, &mut kind, signal);
+            if let Some(frame) = self.state.frames.get_mut(id) {
+                frame.kind = Some(kind);
+            }
+            match next {
+                Next::Wait => {}
+                Next::End(end) => self.close(id, end),
+                Next::Finish(outcome) => self.finish_from(id, *outcome),
+            }
+        }
+        self.commands
+    }
+
+    fn deliver(&mut self, id: FrameId, kind: &mut Kind, signal: Signal) -> Next {
+        match (kind, signal) {
+            (Kind::Block(block), Signal::Start) => block.start(self, id),
+            (Kind::Block(block), Signal::ChildEnded(slot, end)) => block.child_ended(self, id, slot, end),
+            (Kind::Block(_), Signal::Fired) => block::run_timed_out(self.workflow),
+            (Kind::Each(each), Signal::Start) => each.start(self, id),
+            (Kind::Each(each), Signal::ChildEnded(slot, end)) => each.child_ended(self, id, slot, end),
+            (Kind::Step(step), Signal::Start) => step.start(self, id),
+            (Kind::Step(step), Signal::ChildEnded(_, end)) => step.child_ended(self, id, end),
+            (Kind::Step(step), Signal::Fired) => step.fired(self, id),
+            (Kind::Parallel(parallel), Signal::Start) => parallel.start(self, id),
+            (Kind::Parallel(parallel), Signal::ChildEnded(slot, end)) => parallel.child_ended(self, id, slot, end),
+            (Kind::Call(call), Signal::Start) => call.start(self, id),
+            (Kind::Call(call), Signal::Answered(called)) => call.answered(*called),
+            _ => Next::Wait,
+        }
+    }
+
+    /// Starts something in a slot of `parent`.
+    pub(super) fn spawn(&mut self, parent: FrameId, slot: usize, kind: Kind) {
+        let id = self.state.frames.add(Some((parent, slot)), kind);
+        self.tell(id, Signal::Start);
+    }
+
+    /// Says something to a frame once the frame at hand is done.
+    pub(super) fn tell(&mut self, id: FrameId, signal: Signal) {
+        self.fresh.push((id, signal));
+    }
+
+    /// How many things that `id` started are not over.
+    pub(super) fn running(&self, id: FrameId) -> usize {
+        self.state.frames.get(id).map_or(0, |frame| frame.children.len())
+    }
+
+    /// Makes a call for the frame `id`.
+    pub(super) fn call(&mut self, id: FrameId, at: &Arc<str>, call: StepCall) {
+        self.state.calls.insert(Arc::clone(at), id);
+        self.commands.push(Command::Call(call));
+    }
+
+    /// Starts the timer of the frame `id`; a timer takes at least a millisecond, so that no event can set it off twice.
+    pub(super) fn start_timer(&mut self, id: FrameId, at: Arc<str>, after: Duration) {
+        let due = self.state.now.saturating_add(milliseconds(after).max(1));
+        self.commands.push(Command::Timer { at: at.to_string(), due });
+        self.state.timers.insert(Arc::clone(&at), (due, id));
+        if let Some(frame) = self.state.frames.get_mut(id) {
+            frame.timer = Some(at);
+        }
+    }
+
+    /// Stops the timer of the frame `id`, if one runs.
+    pub(super) fn stop_timer(&mut self, id: FrameId) {
+        let timer = self.state.frames.get_mut(id).and_then(|frame| frame.timer.take());
+        self.forget(timer);
+    }
+
+    fn forget(&mut self, timer: Option<Arc<str>>) {
+        if let Some(at) = timer
+            && self.state.timers.remove(&at).is_some()
+        {
+            self.commands.push(Command::Forget { at: at.to_string() });
+        }
+    }
+
+    /// Notes that a step begins; returns its row.
+    pub(super) fn begin(&mut self, at: &Arc<str>, label: Arc<str>) -> Result<usize, Box<Failure>> {
+        self.count()?;
+        Ok(self.state.rows.begin(at, label, self.state.now))
+    }
+
+    /// Notes one more attempt; returns a number that no other attempt at this address has.
+    pub(super) fn attempt(&mut self, row: usize) -> u32 {
+        self.state.rows.attempt(row)
+    }
+
+    /// Counts one more activation: a step or item that begins, or is tried again.
+    pub(super) fn count(&mut self) -> Result<(), Box<Failure>> {
+        self.state.size.activate()
+    }
+
+    /// Notes that the frame `id` keeps `value` for as long as it lives.
+    pub(super) fn keep(&mut self, id: FrameId, value: &Value) -> Result<(), Box<Failure>> {
+        let weight = value.weight();
+        if let Some(frame) = self.state.frames.get_mut(id) {
+            frame.stored += weight;
+        }
+        self.state.size.keep(weight)
+    }
+
+    /// A number in `0.0..1.0` for the jitter of an attempt.
+    pub(super) fn random(&self, at: &str, attempt: u32) -> f64 {
+        chance::number(self.state.seed, at, attempt)
+    }
+
+    /// Cancels everything below the frame `id`. Returns the strongest effect of the calls that were in flight.
+    pub(super) fn cancel_children(&mut self, id: FrameId) -> Option<Effect> {
+        let mut in_flight = None;
+        let mut stack = self.children(id);
+        while let Some(id) = stack.pop() {
+            stack.extend(self.children(id));
+            in_flight = in_flight.max(self.cancel(id));
+        }
+        in_flight
+    }
+
+    /// What is below a frame, so that the first slot is popped first.
+    fn children(&self, id: FrameId) -> Vec<FrameId> {
+        self.state.frames.get(id).map_or_else(Vec::new, |frame| frame.children.values().rev().copied().collect())
+    }
+
+    /// Cancels one frame; returns the effect of its call if one was in flight.
+    fn cancel(&mut self, id: FrameId) -> Option<Effect> {
+        let frame = self.state.frames.remove(id)?;
+        self.state.size.release(frame.stored);
+        self.forget(frame.timer);
+        match frame.kind? {
+            Kind::Call(call) if self.state.calls.remove(&call.at).is_some() => {
+                self.commands.push(Command::Cancel { at: call.at.to_string(), attempt: call.attempt });
+                Some(call.effect)
+            }
+            Kind::Step(step) => {
+                if let Some(row) = step.row {
+                    self.state.rows.end(row, Status::Cancelled, None, self.state.now);
+                }
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// A frame is over: what runs below it is cancelled, and its parent is told.
+    fn close(&mut self, id: FrameId, end: End) {
+        self.cancel_children(id);
+        let Some(frame) = self.state.frames.remove(id) else { return };
+        self.state.size.release(frame.stored);
+        if let Some(Kind::Step(step)) = &frame.kind
+            && let Some(row) = step.row
+        {
+            self.state.rows.end(row, end.status, end.error.as_deref(), self.state.now);
+        }
+        self.forget(frame.timer);
+        if let Some((parent, slot)) = frame.parent {
+            self.state.done += usize::from(self.state.root == Some(parent));
+            self.tell(parent, Signal::ChildEnded(slot, end));
+        } else {
+            self.finish(self.outcome(end, frame.kind.as_ref()));
+        }
+    }
+
+    /// The outcome of a run whose body has ended.
+    fn outcome(&self, end: End, body: Option<&Kind>) -> Outcome {
+        let output = end.into_result().and_then(|last| match (&self.workflow.output, body) {
+            (Some(template), Some(Kind::Block(body))) => body.scope().value(template, "output", None),
+            _ => Ok(last),
+        });
+        match output {
+            Ok(output) => Outcome::Completed(output.to_json()),
+            Err(failure) => Outcome::Failed(*failure),
+        }
+    }
+
+    /// The frame `id` ends the run. The steps that it is inside of end as the run does.
+    fn finish_from(&mut self, id: FrameId, outcome: Outcome) {
+        let (status, error) = match &outcome {
+            Outcome::Completed(_) => (Status::Completed, None),
+            Outcome::Failed(failure) => (Status::Failed, Some(failure)),
+            Outcome::Cancelled { .. } => (Status::Cancelled, None),
+        };
+        let mut inside = Some(id);
+        while let Some(frame) = inside.and_then(|id| self.state.frames.get_mut(id)) {
+            if let Some(Kind::Step(step)) = &mut frame.kind
+                && let Some(row) = step.row.take()
+            {
+                self.state.rows.end(row, status, error, self.state.now);
+            }
+            inside = frame.parent.map(|(parent, _)| parent);
+        }
+        self.finish(outcome);
+    }
+
+    /// Ends the run.
+    pub(super) fn finish(&mut self, outcome: Outcome) {
+        if let Some(root) = self.state.root {
+            self.cancel_children(root);
+            self.cancel(root);
+        }
+        self.waiting.clear();
+        self.fresh.clear();
+        self.commands.push(Command::Finish(outcome.clone()));
+        self.state.outcome = Some(outcome);
+    }
+}
+
+/// Whole milliseconds, rounded down.
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

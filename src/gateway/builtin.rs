@@ -1,0 +1,205 @@
+//! The tools that the program itself offers.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::document::format::Format;
+use crate::gateway::gateway::Gateway;
+use crate::gateway::reply;
+use crate::gateway::workflows::parse_input;
+use crate::model::call::{Call, Reply};
+use crate::model::code;
+use crate::model::fault::{Fault, Kind};
+use crate::model::problem::Source;
+use crate::workflow::authored::read;
+use crate::workflow::check::check;
+use crate::workflow::definition::Workflow;
+use crate::workflow::plan::plan;
+
+/// A tool of our own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Builtin {
+    /// Runs a workflow by name, or one that is given inline.
+    RunWorkflow,
+    /// Lists the workflows.
+    ListWorkflows,
+    /// Says how every server does.
+    Status,
+}
+
+impl Builtin {
+    /// Every one of them.
+    pub const ALL: [Self; 3] = [Self::RunWorkflow, Self::ListWorkflows, Self::Status];
+
+    /// The tool's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RunWorkflow => "run_workflow",
+            Self::ListWorkflows => "list_workflows",
+            Self::Status => "orchestrator_status",
+        }
+    }
+}
+
+/// The arguments of `run_workflow`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RunArguments {
+    workflow: Option<String>,
+    definition: Option<Value>,
+    #[serde(default)]
+    input: Option<Value>,
+    #[serde(default)]
+    dry_run: bool,
+    #[serde(default)]
+    timeout_ms: Option<u64>,
+}
+
+/// The arguments of `list_workflows`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListArguments {
+    query: Option<String>,
+}
+
+/// The arguments of `orchestrator_status`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StatusArguments {
+    server: Option<String>,
+}
+
+impl Gateway {
+    /// The tool of our own under `name`.
+    pub(super) fn builtin(&self, name: &str) -> Option<Builtin> {
+        Builtin::ALL.into_iter().find(|builtin| builtin.name() == name)
+    }
+
+    pub(super) async fn call_builtin(self: Arc<Self>, builtin: Builtin, call: Call) -> Result<Reply, Fault> {
+        let result = match builtin {
+            Builtin::RunWorkflow => self.run_workflow(call).await,
+            Builtin::ListWorkflows => self.list_workflows(&call),
+            Builtin::Status => self.orchestrator_status(&call),
+        };
+        result.map_err(|fault| Fault { target: fault.target.or_else(|| Some(builtin.name().to_owned())), ..fault })
+    }
+
+    async fn run_workflow(self: Arc<Self>, mut call: Call) -> Result<Reply, Fault> {
+        let arguments: RunArguments = arguments(&call)?;
+        let workflow = match (arguments.workflow, arguments.definition) {
+            (Some(name), None) => self.workflow(&name)?,
+            (None, Some(definition)) => Arc::new(self.inline(&definition).await?),
+            _ => return Err(invalid("give either `workflow`, the name of one, or `definition`, a whole one")),
+        };
+        let input = arguments.input.unwrap_or_else(|| json!({}));
+        if arguments.dry_run {
+            return self.dry_run(&workflow, input);
+        }
+        if let Some(timeout) = arguments.timeout_ms {
+            call.limits = call.limits.within(Instant::now(), Duration::from_millis(timeout));
+        }
+        Ok(reply::report(&self.run(workflow, input, call, None).await?))
+    }
+
+    /// Reads and checks a workflow that a caller has written, as an object or as YAML, JSON or TOML text.
+    async fn inline(&self, definition: &Value) -> Result<Workflow, Fault> {
+        let (text, format) = match definition {
+            Value::String(text) => (text.clone(), guess(text)),
+            other => (serde_json::to_string_pretty(other).unwrap_or_default(), Format::Json),
+        };
+        let source = Source::new("definition", text);
+        let (workflow, mut problems) = read(&source, format);
+        if let Some(workflow) = &workflow {
+            self.settle().await;
+            problems.extend(check(workflow, &self.known()));
+        }
+        let errors: Vec<_> = problems.iter().filter(|problem| problem.is_error()).map(ToString::to_string).collect();
+        match workflow {
+            Some(workflow) if errors.is_empty() => Ok(workflow),
+            _ => {
+                let message = format!("the definition has {} mistakes:\n{}", errors.len(), errors.join("\n"));
+                Err(Fault::new(Kind::Invalid, code::BAD_DEFINITION, message).hint("correct it; nothing was run"))
+            }
+        }
+    }
+
+    /// What a run would do.
+    pub fn dry_run(&self, workflow: &Workflow, input: Value) -> Result<Reply, Fault> {
+        let accepted = crate::workflow::input::accept(workflow, input);
+        let plan = plan(workflow, &self.known());
+        let text = crate::workflow::graph::text(&plan);
+        let problems = accepted.as_ref().err().cloned().unwrap_or_default();
+        let structured = json!({
+            "workflow": workflow.name.as_ref(),
+            "effect": plan.effect().as_str(),
+            "plan": text,
+            "input": accepted.unwrap_or_default(),
+            "input_problems": problems,
+        });
+        Ok(reply::success(&structured, &format!("nothing was run\n{text}")))
+    }
+
+    fn list_workflows(&self, call: &Call) -> Result<Reply, Fault> {
+        let ListArguments { query } = arguments(call)?;
+        let query = query.unwrap_or_default().to_lowercase();
+        let is_wanted = |workflow: &&Arc<Workflow>| {
+            let description = workflow.description.as_deref().unwrap_or_default();
+            format!("{} {description}", workflow.name).to_lowercase().contains(&query)
+        };
+        let all = self.workflows.names().filter_map(|name| self.workflows.get(name));
+        let list: Vec<_> = all.filter(is_wanted).map(|workflow| self.entry(workflow)).collect();
+        let lines: Vec<_> = list.iter().map(|entry| one_line(entry)).collect();
+        let text = if lines.is_empty() { "no workflows".to_owned() } else { lines.join("\n") };
+        Ok(reply::success(&json!({ "workflows": list }), &text))
+    }
+
+    fn entry(&self, workflow: &Workflow) -> Value {
+        json!({
+            "name": workflow.name.as_ref(),
+            "version": workflow.version,
+            "description": workflow.description,
+            "effect": plan(workflow, &self.known()).effect().as_str(),
+            "input_schema": *workflow.input_schema,
+        })
+    }
+
+    fn orchestrator_status(&self, call: &Call) -> Result<Reply, Fault> {
+        let StatusArguments { server } = arguments(call)?;
+        if let Some(server) = &server
+            && self.pool.get(server).is_none()
+        {
+            return Err(self.no_such_server(server));
+        }
+        let status = self.status(server.as_deref());
+        Ok(reply::success(&status.to_json(), &status.to_text()))
+    }
+}
+
+fn one_line(entry: &Value) -> String {
+    let text = |key: &str| entry[key].as_str().unwrap_or_default().to_owned();
+    format!("{}: {}", text("name"), text("description"))
+}
+
+/// Which language a text is written in.
+fn guess(text: &str) -> Format {
+    let is_toml = |line: &str| line.starts_with("[[steps]]") || line.starts_with("name = ");
+    if text.trim_start().starts_with('{') {
+        Format::Json
+    } else if text.lines().any(is_toml) {
+        Format::Toml
+    } else {
+        Format::Yaml
+    }
+}
+
+fn arguments<T: for<'de> Deserialize<'de>>(call: &Call) -> Result<T, Fault> {
+    let value = parse_input(call.arguments.as_deref())?;
+    serde_json::from_value(value).map_err(|error| invalid(format!("the arguments are wrong: {error}")))
+}
+
+fn invalid(message: impl Into<String>) -> Fault {
+    Fault::new(Kind::Invalid, code::BAD_REQUEST, message)
+}

@@ -1,0 +1,110 @@
+//! The tool definitions of what the program itself offers: its own tools and the workflows.
+
+use serde_json::{Map, Value, json};
+
+use crate::catalog::instructions::merged;
+use crate::catalog::snapshot::Own;
+use crate::gateway::builtin::Builtin;
+use crate::gateway::gateway::Gateway;
+use crate::workflow::plan::plan;
+use crate::workflow::tool::definition;
+
+impl Gateway {
+    /// The definitions of our own tools and of every workflow.
+    pub(super) fn own_tools(&self) -> Vec<Own> {
+        let builtin = Builtin::ALL
+            .into_iter()
+            .map(|builtin| Own { name: builtin.name().to_owned(), definition: object(describe(builtin)) });
+        let known = self.known();
+        let workflows = self.workflows.names().filter_map(|name| self.workflows.get(name)).map(|workflow| Own {
+            name: workflow.name.to_string(),
+            definition: definition(workflow, &plan(workflow, &known)),
+        });
+        builtin.chain(workflows).collect()
+    }
+
+    /// Advice to models: ours, then every server's.
+    pub fn instructions(&self) -> String {
+        let servers: Vec<_> = self.pool.iter().map(|endpoint| endpoint.server.name.as_ref()).collect();
+        let workflows: Vec<_> = self.workflows.names().map(AsRef::as_ref).collect();
+        let own = self.registry.orchestrator.instructions.clone().unwrap_or_default();
+        let own = format!(
+            "{own}{}This server combines {} MCP servers ({}) and {} workflows ({}) behind one endpoint. \
+             Tools are named server__tool. Prefer a workflow when one fits: it makes several calls in one. \
+             `run_workflow` also runs a definition that you write. Errors say what to do next; \
+             `orchestrator_status` says how every server does.",
+            if own.is_empty() { "" } else { "\n\n" },
+            servers.len(),
+            servers.join(", "),
+            workflows.len(),
+            workflows.join(", "),
+        );
+        let listings: Vec<_> = self
+            .pool
+            .iter()
+            .filter_map(|endpoint| Some((endpoint.server.name.to_string(), endpoint.listing()?.instructions.clone()?)))
+            .collect();
+        let advice: Vec<_> = listings.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        merged(&own, &advice)
+    }
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    }
+}
+
+fn describe(builtin: Builtin) -> Value {
+    match builtin {
+        Builtin::RunWorkflow => json!({
+            "name": builtin.name(),
+            "title": "Run a workflow",
+            "description": "Runs a workflow and waits for its end: one of list_workflows by `workflow`, or one that you \
+                write yourself as `definition` (an object, or YAML text). A definition has `name`, optionally `input`, \
+                `steps` and `output`; a step has an `id` and one verb, e.g. {\"id\": \"found\", \"tool\": \"server.tool\", \
+                \"args\": {\"q\": \"$input.q\"}}. `$steps.found.output.x` refers to a result. Steps that only read run in \
+                parallel, writes keep their order. Use it to make many calls in one; intermediate results stay out of \
+                your context. With `dry_run` nothing is called and the plan is returned.",
+            "inputSchema": {
+                "type": "object",
+                "properties": {
+                    "workflow": { "type": "string", "description": "The name of a workflow." },
+                    "definition": {
+                        "type": ["object", "string"],
+                        "description": "A whole workflow instead of a name.",
+                    },
+                    "input": { "type": "object", "description": "The workflow's input." },
+                    "dry_run": { "type": "boolean", "description": "Only show what would be done." },
+                    "timeout_ms": { "type": "integer", "minimum": 1, "description": "The longest the run may take." },
+                },
+                "additionalProperties": false,
+            },
+            "annotations": { "readOnlyHint": false, "destructiveHint": true, "idempotentHint": false },
+        }),
+        Builtin::ListWorkflows => json!({
+            "name": builtin.name(),
+            "title": "List workflows",
+            "description": "Lists the workflows with their input schemas. Each is also a tool of its own.",
+            "inputSchema": {
+                "type": "object",
+                "properties": { "query": { "type": "string", "description": "Only those whose name or description has this." } },
+                "additionalProperties": false,
+            },
+            "annotations": { "readOnlyHint": true },
+        }),
+        Builtin::Status => json!({
+            "name": builtin.name(),
+            "title": "Status of the servers",
+            "description": "Says how every server behind this one does: whether it is connected, what went wrong last, and \
+                what to do about it.",
+            "inputSchema": {
+                "type": "object",
+                "properties": { "server": { "type": "string", "description": "Only this server." } },
+                "additionalProperties": false,
+            },
+            "annotations": { "readOnlyHint": true },
+        }),
+    }
+}

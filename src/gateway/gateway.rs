@@ -1,0 +1,142 @@
+//! The door itself: what it stands on, and where each kind of call goes.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{OnceCell, Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::catalog::snapshot::Catalog;
+use crate::downstream::endpoint::{Endpoint, Terms};
+use crate::downstream::pool::Pool;
+use crate::downstream::protocol::Era;
+use crate::downstream::request::Request;
+use crate::gateway::refresh::Versions;
+use crate::model::call::{Call, Reply, Target};
+use crate::model::effect::Effect;
+use crate::model::fault::Fault;
+use crate::model::limits::Limits;
+use crate::model::port::{BoxFuture, Invoke};
+use crate::registry::server::Registry;
+use crate::workflow::set::WorkflowSet;
+
+/// How long the first list waits for servers that are still starting. Later arrivals are announced as list changes.
+const SETTLE: Duration = Duration::from_secs(4);
+
+/// How long a server may take to change its log level.
+const LEVEL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What everything is called through.
+pub struct Gateway {
+    pub(super) registry: Arc<Registry>,
+    pub(super) workflows: Arc<WorkflowSet>,
+    pub(super) pool: Arc<Pool>,
+    pub(super) catalog: ArcSwap<Catalog>,
+    pub(super) versions: watch::Sender<Versions>,
+    /// Guards nothing but the order of refreshes.
+    pub(super) refreshing: Mutex<()>,
+    pub(super) runs: Arc<Semaphore>,
+    pub(super) steps: Arc<Semaphore>,
+    /// What was wrong with the files, one line each.
+    pub(super) problems: Vec<String>,
+    settled: OnceCell<()>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Gateway {
+    /// Opens the door over servers that are being started and workflows that have been checked.
+    pub fn open(
+        registry: Arc<Registry>,
+        workflows: Arc<WorkflowSet>,
+        pool: Arc<Pool>,
+        problems: Vec<String>,
+    ) -> Arc<Self> {
+        let gateway = Arc::new(Self {
+            runs: Arc::new(Semaphore::new(registry.orchestrator.max_concurrent_runs)),
+            steps: Arc::new(Semaphore::new(registry.orchestrator.max_concurrent_steps)),
+            registry,
+            workflows,
+            pool,
+            catalog: ArcSwap::default(),
+            versions: watch::channel(Versions::default()).0,
+            refreshing: Mutex::default(),
+            problems,
+            settled: OnceCell::new(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        });
+        gateway.refresh();
+        let watching = Arc::clone(&gateway).keep_fresh(gateway.stop.clone());
+        gateway.tasks.spawn(watching);
+        gateway
+    }
+
+    /// The catalog as it is now.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.load_full()
+    }
+
+    /// The servers.
+    pub fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
+    /// The registry.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// The workflows.
+    pub fn workflows(&self) -> &Arc<WorkflowSet> {
+        &self.workflows
+    }
+
+    /// Waits, once, until every server has been listed or has failed to be, but no longer than a few seconds.
+    pub async fn settle(&self) {
+        self.settled.get_or_init(|| self.pool.settle(SETTLE)).await;
+        self.refresh();
+    }
+
+    /// Asks every server that logs in the old way for messages of `level` and above.
+    pub async fn set_log_level(&self, level: &str) {
+        let ask = |endpoint: &Arc<Endpoint>| {
+            let endpoint = Arc::clone(endpoint);
+            let request = Request::new("logging/setLevel").with_text("level", level);
+            async move {
+                let is_able =
+                    endpoint.state().about.is_some_and(|about| about.era == Era::Legacy && about.can("logging"));
+                let terms = Terms { effect: Effect::Idempotent, timeout: LEVEL_TIMEOUT, limits: Limits::default() };
+                if is_able && let Err(fault) = endpoint.request(&request, terms).await {
+                    tracing::debug!(%fault, "cannot set the log level");
+                }
+            }
+        };
+        futures::future::join_all(self.pool.iter().map(ask)).await;
+    }
+
+    /// Stops every server and waits for it.
+    pub async fn close(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.pool.stop().await;
+        self.tasks.wait().await;
+    }
+}
+
+impl Invoke for Gateway {
+    fn invoke(self: Arc<Self>, call: Call) -> BoxFuture<Result<Reply, Fault>> {
+        Box::pin(async move {
+            match call.target.clone() {
+                Target::Exposed(name) => self.call_exposed(&name, call).await,
+                Target::Tool(tool) => self.call_tool(&tool, call).await,
+                Target::Workflow(name) => self.call_workflow(&name, call).await,
+                Target::Prompt(name) => self.get_prompt(&name, call).await,
+                Target::Resource(uri) => self.read_resource(&uri, call).await,
+                Target::Completion => self.complete(call).await,
+            }
+        })
+    }
+}

@@ -1,0 +1,77 @@
+//! What workflows are checked and planned against: the servers, tools and workflows as they are known now.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::catalog::snapshot::Catalog;
+use crate::gateway::gateway::Gateway;
+use crate::model::effect::Effect;
+use crate::model::entry::{Entry, Kind};
+use crate::model::name::ToolRef;
+use crate::workflow::definition::Workflow;
+use crate::workflow::plan::plan;
+use crate::workflow::surroundings::{Facts, Surroundings};
+
+/// A gateway's knowledge at one moment.
+pub struct Known<'a> {
+    gateway: &'a Gateway,
+    catalog: Arc<Catalog>,
+    /// The workflows that are being looked at, so that one that calls itself is not looked at for ever.
+    visiting: BTreeSet<String>,
+}
+
+impl Gateway {
+    /// What is known now.
+    pub fn known(&self) -> Known<'_> {
+        Known { gateway: self, catalog: self.catalog(), visiting: BTreeSet::new() }
+    }
+}
+
+impl Known<'_> {
+    /// What calling `workflow` may do.
+    fn effect_of(&self, workflow: &Workflow) -> Effect {
+        if self.visiting.contains(workflow.name.as_ref()) {
+            return Effect::Destructive;
+        }
+        let mut visiting = self.visiting.clone();
+        visiting.insert(workflow.name.to_string());
+        let inner = Known { gateway: self.gateway, catalog: Arc::clone(&self.catalog), visiting };
+        plan(workflow, &inner).effect()
+    }
+}
+
+impl Surroundings for Known<'_> {
+    fn servers(&self) -> Vec<String> {
+        self.gateway.registry.servers.keys().map(ToString::to_string).collect()
+    }
+
+    fn tools_of(&self, server: &str) -> Option<Vec<String>> {
+        let listing = self.gateway.pool.get(server)?.listing()?;
+        let tools = listing.entries.iter().filter(|entry| entry.kind == Kind::Tool);
+        Some(tools.map(|entry| entry.id.clone()).collect())
+    }
+
+    fn tool(&self, tool: &ToolRef) -> Option<Facts> {
+        self.catalog.origin(tool).map(|entry| facts(entry))
+    }
+
+    fn workflows(&self) -> Vec<String> {
+        self.gateway.workflows.names().map(ToString::to_string).collect()
+    }
+
+    fn workflow(&self, name: &str) -> Option<Facts> {
+        let workflow = self.gateway.workflows.get(name)?;
+        Some(Facts {
+            effect: self.effect_of(workflow),
+            input_schema: Some(Arc::clone(&workflow.input_schema)),
+            output_schema: workflow.output_schema.clone(),
+        })
+    }
+}
+
+fn facts(entry: &Entry) -> Facts {
+    let schema = |key: &str| entry.definition.get(key).cloned().map(Arc::<Value>::new);
+    Facts { effect: entry.effect, input_schema: schema("inputSchema"), output_schema: schema("outputSchema") }
+}

@@ -1,0 +1,68 @@
+//! Building the next catalog when what some server offers has changed.
+
+use std::sync::{Arc, PoisonError};
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::catalog::snapshot::{Catalog, Contribution};
+use crate::gateway::gateway::Gateway;
+use crate::model::entry::Kind;
+
+/// Counts the changes of each list that hosts see.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Versions {
+    /// `tools/list`.
+    pub tools: u64,
+    /// `prompts/list`.
+    pub prompts: u64,
+    /// `resources/list` and `resources/templates/list`.
+    pub resources: u64,
+}
+
+impl Gateway {
+    /// Changes when a list that hosts see has changed.
+    pub fn versions(&self) -> watch::Receiver<Versions> {
+        self.versions.subscribe()
+    }
+
+    /// Rebuilds the catalog from what every server was last heard to offer.
+    pub fn refresh(&self) {
+        let _order = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
+        let listings: Vec<_> =
+            self.pool.iter().filter_map(|endpoint| Some((Arc::clone(&endpoint.server), endpoint.listing()?))).collect();
+        let contributions =
+            listings.iter().map(|(server, listing)| Contribution { server, entries: &listing.entries }).collect();
+        let next = Catalog::build(contributions, self.own_tools());
+        let old = self.catalog.load();
+        let differs = |kind| !next.is_same(&old, kind);
+        let tools = differs(Kind::Tool);
+        let prompts = differs(Kind::Prompt);
+        let resources = differs(Kind::Resource) || differs(Kind::Template);
+        drop(old);
+        self.catalog.store(Arc::new(next));
+        self.versions.send_if_modified(|versions| {
+            versions.tools += u64::from(tools);
+            versions.prompts += u64::from(prompts);
+            versions.resources += u64::from(resources);
+            tools || prompts || resources
+        });
+    }
+
+    /// Refreshes whenever some server's listing changes, until `stop`.
+    pub(super) async fn keep_fresh(self: Arc<Self>, stop: CancellationToken) {
+        let next = |mut listing: watch::Receiver<_>| async move {
+            let result = listing.changed().await;
+            result.is_ok().then_some(listing)
+        };
+        let mut changes: FuturesUnordered<_> = self.pool.listings().into_iter().map(next).collect();
+        while let Some(Some(changed)) = stop.run_until_cancelled(changes.next()).await {
+            if let Some(listing) = changed {
+                self.refresh();
+                changes.push(next(listing));
+            }
+        }
+    }
+}

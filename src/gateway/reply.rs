@@ -1,0 +1,96 @@
+//! Tool results of our own making.
+
+use serde_json::value::to_raw_value;
+use serde_json::{Value, json};
+
+use crate::model::call::Reply;
+use crate::model::fault::Fault;
+use crate::runner::report::{Report, error_json};
+
+/// The `_meta` key under which a workflow's result names its run.
+pub const RUN_KEY: &str = "io.mcp-orchestrator/run";
+
+/// A successful result: `structured` for programs, `text` for models.
+pub fn success(structured: &Value, text: &str) -> Reply {
+    of(&json!({ "content": [{ "type": "text", "text": text }], "structuredContent": structured }))
+}
+
+/// A failed result.
+pub fn failure(structured: &Value, text: &str) -> Reply {
+    of(&json!({ "content": [{ "type": "text", "text": text }], "structuredContent": structured, "isError": true }))
+}
+
+/// A fault as a tool result that a model can act on.
+pub fn fault(fault: &Fault) -> Reply {
+    let error = json!({
+        "code": fault.code.as_str(),
+        "kind": fault.kind.as_str(),
+        "message": fault.message,
+        "server": fault.server,
+        "target": fault.target,
+        "retryable": fault.is_retryable(),
+        "retry_after_ms": fault.retry_after.map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
+        "hint": fault.hint,
+    });
+    failure(&json!({ "error": without_nulls(error) }), &fault.to_string())
+}
+
+/// A run as the result of `run_workflow`.
+pub fn report(report: &Report) -> Reply {
+    let structured = report.to_json();
+    match report.failure() {
+        Some(_) => failure(&structured, &story(report)),
+        None => success(&structured, &format!("{}\n{}", story(report), structured["output"])),
+    }
+}
+
+/// A run as the result of the workflow's own tool: the output itself, which must be an object for every host to accept it.
+pub fn output(report: &Report) -> Reply {
+    let Some(why) = report.failure() else {
+        let whole = report.to_json();
+        let output = whole["output"].clone();
+        let structured = if output.is_object() { output.clone() } else { json!({ "result": output }) };
+        return of(&json!({
+            "content": [{ "type": "text", "text": output.as_str().map_or_else(|| output.to_string(), ToOwned::to_owned) }],
+            "structuredContent": structured,
+            "_meta": { RUN_KEY: { "run_id": report.run_id, "duration_ms": report.took } },
+        }));
+    };
+    let mut whole = report.to_json();
+    whole["error"] = error_json(&why);
+    failure(&whole, &story(report))
+}
+
+/// A run as the result of a step that runs a workflow: the output of whatever type.
+pub fn inner(report: &Report) -> Reply {
+    match report.failure() {
+        Some(_) => output(report),
+        None => success(&report.to_json()["output"], ""),
+    }
+}
+
+/// How a run went, in one line.
+fn story(report: &Report) -> String {
+    let seconds = std::time::Duration::from_millis(report.took).as_secs_f32();
+    let head = format!("run {} of `{}` {} after {seconds:.1} s", report.run_id, report.workflow, report.status());
+    let Some(failure) = report.failure() else { return head };
+    let at = failure.step.map_or_else(String::new, |step| format!(" at step `{step}`"));
+    let whose = match (failure.server, failure.target) {
+        (Some(server), Some(target)) => format!("{server}.{target}: "),
+        (Some(one), None) | (None, Some(one)) => format!("{one}: "),
+        (None, None) => String::new(),
+    };
+    let hint = failure.hint.map_or_else(String::new, |hint| format!("; {hint}"));
+    format!("[{}] {head}{at}: {whose}{}{hint}", failure.code, failure.message)
+}
+
+fn of(result: &Value) -> Reply {
+    Reply::new(to_raw_value(result).expect("JSON values always serialise"))
+}
+
+fn without_nulls(mut value: Value) -> Value {
+    if let Value::Object(members) = &mut value {
+        members.retain(|_, member| !member.is_null());
+    }
+    value
+}

@@ -1,0 +1,241 @@
+//! From a name to the server that answers to it, and on to the next one where that is allowed.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::value::RawValue;
+
+use crate::catalog::naming::SEPARATOR;
+use crate::downstream::endpoint::{Endpoint, Terms};
+use crate::downstream::request::Request;
+use crate::downstream::state::Phase;
+use crate::gateway::gateway::Gateway;
+use crate::model::call::{Call, Reply};
+use crate::model::code;
+use crate::model::entry::Entry;
+use crate::model::fault::{Fault, Kind};
+use crate::model::name::ToolRef;
+use crate::model::suggest::did_you_mean;
+use crate::wire::object::Object;
+
+/// The `_meta` key that names the server that answered in place of another.
+const SERVED_BY_KEY: &str = "io.mcp-orchestrator/served-by";
+
+impl Gateway {
+    /// A tool by the name that hosts see.
+    pub(super) async fn call_exposed(self: Arc<Self>, name: &str, call: Call) -> Result<Reply, Fault> {
+        if let Some(builtin) = self.builtin(name) {
+            return self.call_builtin(builtin, call).await;
+        }
+        if self.workflows.get(name).is_some() {
+            return self.run_as_tool(name, call).await;
+        }
+        if self.catalog().tool(name).is_none() {
+            self.await_owner(name, &call).await?;
+        }
+        match self.catalog().tool(name) {
+            Some(offer) => self.call_entry(&offer.entry, call).await,
+            None => Err(self.no_such_tool(name)),
+        }
+    }
+
+    /// A tool by its server's name and its own.
+    pub(super) async fn call_tool(self: Arc<Self>, tool: &ToolRef, call: Call) -> Result<Reply, Fault> {
+        let endpoint = self.pool.get(&tool.server).ok_or_else(|| self.no_such_server(&tool.server))?;
+        if self.catalog().origin(tool).is_none() {
+            self.await_listing(endpoint, &call).await?;
+        }
+        match self.catalog().origin(tool) {
+            Some(entry) => self.call_entry(entry, call).await,
+            None => {
+                let tools = endpoint.listing().map(|listing| listing.entries.clone()).unwrap_or_default();
+                let near = did_you_mean(&tool.tool, tools.iter().map(|entry| entry.id.as_str()));
+                let fault = Fault::new(Kind::NotFound, code::NO_SUCH_TOOL, "has no tool of this name");
+                Err(hinted(fault, near).server(&tool.server).target(&tool.tool))
+            }
+        }
+    }
+
+    /// Calls a tool at its server, then at the server's fallbacks for as long as nothing can have happened twice.
+    async fn call_entry(&self, entry: &Arc<Entry>, call: Call) -> Result<Reply, Fault> {
+        let name = |fault: Fault| Fault { target: Some(entry.id.clone()), ..fault };
+        let endpoint = self.pool.get(&entry.server).ok_or_else(|| self.no_such_server(&entry.server))?;
+        let request = tool_request(entry, &call);
+        let terms = terms(endpoint, entry, &call);
+        let mut fault = match endpoint.request(&request, terms).await {
+            Ok(reply) => return Ok(reply),
+            Err(fault) => fault,
+        };
+        for other in &endpoint.server.fallback {
+            let is_safe = fault.is_retryable() && (entry.effect.may_repeat() || !fault.was_sent);
+            let origin = ToolRef { server: other.to_string(), tool: entry.id.clone() };
+            let (Some(next), Some(other_entry)) = (self.pool.get(other), self.catalog().origin(&origin).cloned())
+            else {
+                continue;
+            };
+            if !is_safe {
+                break;
+            }
+            tracing::info!(from = %entry.server, to = %other, %fault, "falling back");
+            match next.request(&request, self::terms(next, &other_entry, &call)).await {
+                Ok(reply) => return Ok(served_by(reply, other)),
+                Err(next_fault) => fault = next_fault,
+            }
+        }
+        Err(name(fault))
+    }
+
+    /// A prompt by the name that hosts see.
+    pub(super) async fn get_prompt(&self, name: &str, call: Call) -> Result<Reply, Fault> {
+        if self.catalog().prompt(name).is_none() {
+            self.await_owner(name, &call).await?;
+        }
+        let catalog = self.catalog();
+        let Some(offer) = catalog.prompt(name) else {
+            let known = catalog.offers(crate::model::entry::Kind::Prompt).map(|(name, _)| name);
+            let fault = Fault::new(Kind::NotFound, code::NO_SUCH_PROMPT, format!("there is no prompt `{name}`"));
+            return Err(hinted(fault, did_you_mean(name, known)));
+        };
+        let request = Request::new("prompts/get").with_text("name", &offer.entry.id);
+        let request = match &call.arguments {
+            Some(arguments) => request.with("arguments", arguments.clone()),
+            None => request,
+        };
+        self.ask(&offer.entry, request, &call).await
+    }
+
+    /// A resource by its URI.
+    pub(super) async fn read_resource(&self, uri: &str, call: Call) -> Result<Reply, Fault> {
+        if self.catalog().resource(uri).is_none() {
+            self.settle().await;
+        }
+        let Some(entry) = self.catalog().resource(uri).map(|offer| Arc::clone(&offer.entry)) else {
+            let message = format!("no server has a resource {uri:?}");
+            return Err(Fault::new(Kind::NotFound, code::NO_SUCH_RESOURCE, message)
+                .hint("list the resources to see which there are"));
+        };
+        self.ask(&entry, Request::new("resources/read").with_text("uri", uri), &call).await
+    }
+
+    /// Completes an argument of a prompt or a resource template.
+    pub(super) async fn complete(&self, call: Call) -> Result<Reply, Fault> {
+        let wrong =
+            || Fault::new(Kind::Invalid, code::BAD_REQUEST, "a completion needs a `ref` to a prompt or resource");
+        let params = call.arguments.as_deref().and_then(Object::parse).ok_or_else(wrong)?;
+        let mut reference = params.get("ref").and_then(Object::parse).ok_or_else(wrong)?;
+        let text = |key| reference.get(key).and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
+        let catalog = self.catalog();
+        let entry = match (text("name"), text("uri")) {
+            (Some(name), _) => catalog.prompt(&name).map(|offer| Arc::clone(&offer.entry)),
+            (None, Some(uri)) => catalog.resource(&uri).map(|offer| Arc::clone(&offer.entry)),
+            (None, None) => return Err(wrong()),
+        };
+        let missing =
+            || Fault::new(Kind::NotFound, code::NO_SUCH_PROMPT, "the completion's `ref` names nothing that is offered");
+        let entry = entry.ok_or_else(missing)?;
+        if reference.get("name").is_some() {
+            reference.set("name", &entry.id);
+        }
+        let mut request = Request::new("completion/complete").with("ref", reference.to_raw());
+        for key in ["argument", "context"] {
+            if let Some(value) = params.get(key) {
+                request = request.with(key, value.to_owned());
+            }
+        }
+        self.ask(&entry, request, &call).await
+    }
+
+    /// A request that changes nothing, at the one server that can answer it.
+    async fn ask(&self, entry: &Entry, request: Request, call: &Call) -> Result<Reply, Fault> {
+        let endpoint = self.pool.get(&entry.server).ok_or_else(|| self.no_such_server(&entry.server))?;
+        let request = Request { meta: call.meta.clone(), progress: call.progress.clone(), ..request };
+        let result = endpoint.request(&request, terms(endpoint, entry, call)).await;
+        result.map_err(|fault| fault.target(&entry.id))
+    }
+
+    /// If `name` is of a server that has not been listed yet, waits for that.
+    async fn await_owner(&self, name: &str, call: &Call) -> Result<(), Fault> {
+        let owner = self.pool.iter().find(|endpoint| {
+            let rest = name.strip_prefix(endpoint.server.name.as_ref());
+            rest.is_some_and(|rest| rest.starts_with(SEPARATOR))
+        });
+        match owner {
+            Some(endpoint) => self.await_listing(endpoint, call).await,
+            None => {
+                // A bare name may be any server's.
+                self.settle().await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits until `endpoint` has been listed; its fault if it cannot be.
+    async fn await_listing(&self, endpoint: &Endpoint, call: &Call) -> Result<(), Fault> {
+        if endpoint.listing().is_some() {
+            return Ok(());
+        }
+        endpoint.want();
+        let limit = endpoint.server.connect_timeout;
+        let limit = call.limits.left(Instant::now()).map_or(limit, |left| left.min(limit));
+        let is_settled = tokio::time::timeout(limit, endpoint.settled()).await.is_ok();
+        self.refresh();
+        if endpoint.listing().is_some() {
+            return Ok(());
+        }
+        let state = endpoint.state();
+        let starting = || {
+            let message = format!("is still starting after {} s", limit.as_secs_f32());
+            Fault::new(Kind::Unavailable, code::SERVER_STARTING, message)
+        };
+        let fault = if is_settled { state.fault.unwrap_or_else(starting) } else { starting() };
+        let fault = Fault { retry_after: state.phase.retry_in(Instant::now()), ..fault };
+        let fault =
+            if matches!(state.phase, Phase::CrashLoop(_)) { Fault { code: code::CRASH_LOOP, ..fault } } else { fault };
+        Err(fault.server(endpoint.server.name.as_ref()))
+    }
+
+    fn no_such_tool(&self, name: &str) -> Fault {
+        let catalog = self.catalog();
+        let near = catalog.near_tool(name).map(|near| format!("did you mean `{near}`?"));
+        hinted(Fault::new(Kind::NotFound, code::NO_SUCH_TOOL, format!("there is no tool `{name}`")), near)
+    }
+
+    pub(super) fn no_such_server(&self, name: &str) -> Fault {
+        let near = did_you_mean(name, self.registry.servers.keys().map(AsRef::as_ref));
+        hinted(Fault::new(Kind::NotFound, code::NO_SUCH_SERVER, format!("there is no server `{name}`")), near)
+    }
+}
+
+fn hinted(fault: Fault, hint: Option<String>) -> Fault {
+    match hint {
+        Some(hint) => fault.hint(hint),
+        None => fault,
+    }
+}
+
+fn tool_request(entry: &Entry, call: &Call) -> Request {
+    let arguments = call.arguments.clone();
+    let empty = || RawValue::from_string("{}".to_owned()).expect("a constant of valid JSON");
+    Request {
+        meta: call.meta.clone(),
+        idempotency_key: call.idempotency_key.clone(),
+        progress: call.progress.clone(),
+        ..Request::new("tools/call").with_text("name", &entry.id).with("arguments", arguments.unwrap_or_else(empty))
+    }
+}
+
+fn terms(endpoint: &Endpoint, entry: &Entry, call: &Call) -> Terms {
+    let rule = endpoint.server.tools.get(&entry.id);
+    let timeout = rule.and_then(|rule| rule.timeout).unwrap_or(endpoint.server.timeout);
+    Terms { effect: entry.effect, timeout, limits: call.limits }
+}
+
+/// Says in the result's `_meta` that another server has answered.
+fn served_by(reply: Reply, server: &str) -> Reply {
+    let Some(mut result) = Object::parse(&reply.body) else { return reply };
+    let old = result.get("_meta").map(ToOwned::to_owned);
+    let mut meta = old.as_deref().and_then(Object::parse).unwrap_or_default();
+    meta.set(SERVED_BY_KEY, &server);
+    result.set("_meta", &meta);
+    Reply::new(result.to_raw())
+}

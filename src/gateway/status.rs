@@ -1,0 +1,191 @@
+//! How every server does, for people, models and programs alike.
+
+use std::fmt::Write as _;
+use std::time::Instant;
+
+use serde_json::{Map, Value, json};
+
+use crate::downstream::endpoint::Endpoint;
+use crate::downstream::state::Phase;
+use crate::gateway::gateway::Gateway;
+use crate::model::entry::Kind;
+use crate::policy::breaker::State as BreakerState;
+
+/// A snapshot of everything.
+#[derive(Debug)]
+pub struct Status {
+    servers: Vec<ServerStatus>,
+    disabled: Vec<String>,
+    workflows: usize,
+    problems: Vec<String>,
+}
+
+/// A snapshot of one server.
+#[derive(Debug)]
+pub struct ServerStatus {
+    /// Its name in the registry.
+    pub name: String,
+    /// One word for its state.
+    pub state: &'static str,
+    /// The server's own name and version.
+    pub identity: Option<String>,
+    /// Which protocol it speaks.
+    pub era: Option<&'static str>,
+    /// How many tools it offers.
+    pub tools: usize,
+    /// The state of its breaker.
+    pub breaker: &'static str,
+    /// Its process.
+    pub pid: Option<u32>,
+    /// How often it has been started.
+    pub starts: u32,
+    /// Requests made, failed, and in flight.
+    pub requests: (u64, u64, u32),
+    /// The last error and when it is tried again, in seconds.
+    pub error: Option<(String, Option<u64>)>,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// The last lines of its standard error, if it is not well.
+    pub stderr: Vec<String>,
+}
+
+impl Gateway {
+    /// How every server does, or only `server`.
+    pub fn status(&self, server: Option<&str>) -> Status {
+        let is_wanted =
+            |endpoint: &&std::sync::Arc<Endpoint>| server.is_none_or(|name| endpoint.server.name.as_ref() == name);
+        let disabled =
+            self.registry.servers.values().filter(|entry| entry.disabled).map(|entry| entry.name.to_string());
+        Status {
+            servers: self.pool.iter().filter(is_wanted).map(|endpoint| server_status(endpoint)).collect(),
+            disabled: disabled.collect(),
+            workflows: self.workflows.names().count(),
+            problems: self.problems.clone(),
+        }
+    }
+}
+
+fn server_status(endpoint: &Endpoint) -> ServerStatus {
+    let now = Instant::now();
+    let state = endpoint.state();
+    let (breaker, _) = endpoint.breaker();
+    let counters = endpoint.counters();
+    let about = state.about.as_ref();
+    let is_well = state.phase == Phase::Ready && state.fault.is_none();
+    let listing = endpoint.listing();
+    let tools =
+        listing.as_ref().map_or(0, |listing| listing.entries.iter().filter(|entry| entry.kind == Kind::Tool).count());
+    let hint = state.fault.as_ref().and_then(|fault| fault.hint.clone());
+    let odd = || (is_well && tools == 0 && listing.is_some()).then(|| "it is connected but offers no tools".to_owned());
+    ServerStatus {
+        name: endpoint.server.name.to_string(),
+        state: state.phase.as_str(),
+        identity: about
+            .and_then(|about| Some(format!("{} {}", about.name.as_ref()?, about.version.as_deref().unwrap_or("")))),
+        era: about.map(|about| about.era.as_str()),
+        tools,
+        breaker: breaker.as_str(),
+        pid: state.pid,
+        starts: state.starts,
+        requests: (counters.requests, counters.failures, counters.in_flight),
+        error: state.fault.as_ref().map(|fault| {
+            let wait = state.phase.retry_in(now).map(|wait| wait.as_secs().max(1));
+            (format!("[{}] {}", fault.code, fault.message), wait)
+        }),
+        hint: hint
+            .or_else(|| (breaker == BreakerState::Open).then(|| "wait, or repair the server".to_owned()))
+            .or_else(odd),
+        stderr: if is_well { Vec::new() } else { endpoint.stderr() },
+    }
+}
+
+impl Status {
+    /// The servers.
+    pub fn servers(&self) -> &[ServerStatus] {
+        &self.servers
+    }
+
+    /// For programs.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "servers": self.servers.iter().map(ServerStatus::to_json).collect::<Vec<_>>(),
+            "disabled": self.disabled,
+            "workflows": self.workflows,
+            "problems": self.problems,
+        })
+    }
+
+    /// For people and models: one line for each server, and what to do.
+    pub fn to_text(&self) -> String {
+        let well = self.servers.iter().filter(|server| server.state == "ready").count();
+        let mut text = format!("{well} of {} servers ready, {} workflows", self.servers.len(), self.workflows);
+        let width = self.servers.iter().map(|server| server.name.len()).max().unwrap_or_default();
+        for server in &self.servers {
+            let _ = write!(text, "\n{} {:width$}  {}", server.mark(), server.name, server.line());
+        }
+        for name in &self.disabled {
+            let _ = write!(text, "\n⊘ {name:width$}  disabled");
+        }
+        for problem in &self.problems {
+            let _ = write!(text, "\n! {problem}");
+        }
+        text
+    }
+}
+
+impl ServerStatus {
+    fn mark(&self) -> char {
+        match self.state {
+            "ready" if self.error.is_none() => '✓',
+            "ready" => '!',
+            "starting" | "idle" => '…',
+            _ => '✗',
+        }
+    }
+
+    fn line(&self) -> String {
+        let mut line = format!("{:8} {:3} tools", self.state, self.tools);
+        if let Some(identity) = &self.identity {
+            let _ = write!(line, "  {}", identity.trim_end());
+        }
+        if self.breaker != "closed" {
+            let _ = write!(line, "  breaker {}", self.breaker);
+        }
+        if let Some((error, wait)) = &self.error {
+            let _ = write!(line, "\n    {error}");
+            if let Some(wait) = wait {
+                let _ = write!(line, "; tried again in {wait} s");
+            }
+        }
+        if let Some(hint) = &self.hint {
+            let _ = write!(line, "\n    {hint}");
+        }
+        for said in self.stderr.iter().rev().take(3).rev() {
+            let _ = write!(line, "\n    stderr │ {said}");
+        }
+        line
+    }
+
+    fn to_json(&self) -> Value {
+        let (made, failed, in_flight) = self.requests;
+        let mut all = Map::new();
+        let mut put = |key: &str, value: Value| {
+            if !value.is_null() {
+                all.insert(key.to_owned(), value);
+            }
+        };
+        put("name", json!(self.name));
+        put("state", json!(self.state));
+        put("identity", json!(self.identity));
+        put("era", json!(self.era));
+        put("tools", json!(self.tools));
+        put("breaker", json!(self.breaker));
+        put("pid", json!(self.pid));
+        put("starts", json!(self.starts));
+        put("requests", json!({ "made": made, "failed": failed, "in_flight": in_flight }));
+        put("last_error", json!(self.error.as_ref().map(|(error, _)| error)));
+        put("retry_in_s", json!(self.error.as_ref().and_then(|(_, wait)| *wait)));
+        put("what_to_do", json!(self.hint));
+        Value::Object(all)
+    }
+}

@@ -1,0 +1,125 @@
+//! Running workflows: as tools of their own, as steps of others, and by `run_workflow`.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::engine::command::Outcome;
+use crate::engine::event::Failure;
+use crate::gateway::gateway::Gateway;
+use crate::gateway::reply;
+use crate::model::call::{Call, Reply};
+use crate::model::code;
+use crate::model::fault::{Fault, Kind};
+use crate::model::limits::{Limits, MAX_DEPTH};
+use crate::model::port::Invoke;
+use crate::model::suggest::did_you_mean;
+use crate::runner::drive::{Begin, Watch, drive, new_id};
+use crate::runner::effects::{Through, failure};
+use crate::runner::report::Report;
+use crate::workflow::definition::Workflow;
+use crate::workflow::input::accept;
+use crate::workflow::output::check_output;
+use crate::workflow::plan::plan;
+
+impl Gateway {
+    /// A workflow as the tool that hosts see.
+    pub(super) async fn run_as_tool(self: Arc<Self>, name: &str, call: Call) -> Result<Reply, Fault> {
+        let workflow = self.workflow(name)?;
+        let input = parse_input(call.arguments.as_deref())?;
+        let report = self.run(workflow, input, call, None).await?;
+        Ok(reply::output(&report))
+    }
+
+    /// A workflow as a step of another.
+    pub(super) async fn call_workflow(self: Arc<Self>, name: &str, call: Call) -> Result<Reply, Fault> {
+        let workflow = self.workflow(name)?;
+        let input = parse_input(call.arguments.as_deref())?;
+        let report = self.run(workflow, input, call, None).await?;
+        Ok(reply::inner(&report))
+    }
+
+    /// The workflow `name`, or a fault that names the nearest.
+    pub fn workflow(&self, name: &str) -> Result<Arc<Workflow>, Fault> {
+        self.workflows.get(name).cloned().ok_or_else(|| {
+            let fault = Fault::new(Kind::NotFound, code::NO_SUCH_WORKFLOW, format!("there is no workflow `{name}`"));
+            match did_you_mean(name, self.workflows.names().map(AsRef::as_ref)) {
+                Some(near) => fault.hint(near),
+                None => fault.hint("`list_workflows` shows which there are"),
+            }
+        })
+    }
+
+    /// Runs `workflow` to its end. A fault means that it never began.
+    pub async fn run(
+        self: Arc<Self>,
+        workflow: Arc<Workflow>,
+        input: Value,
+        call: Call,
+        watcher: Option<Arc<dyn Watch>>,
+    ) -> Result<Report, Fault> {
+        let limits = self.deeper(&workflow, call.limits)?;
+        let _place = self.admit(limits)?;
+        let input = accept(&workflow, input).map_err(|why| bad_input(&workflow, &why))?;
+        let plan = plan(&workflow, &self.known());
+        let through = Through {
+            via: Arc::clone(&self) as Arc<dyn Invoke>,
+            principal: call.principal,
+            limits,
+            run: new_id(),
+            places: Arc::clone(&self.steps),
+        };
+        let report = drive(Begin { plan, input, progress: call.progress, through, watcher }).await;
+        Ok(checked(&workflow, report))
+    }
+
+    fn deeper(&self, workflow: &Workflow, limits: Limits) -> Result<Limits, Fault> {
+        if limits.depth >= MAX_DEPTH {
+            let message = format!("workflows call each other more than {MAX_DEPTH} levels deep");
+            return Err(Fault::new(Kind::Invalid, code::TOO_DEEP, message).target(workflow.name.as_ref()));
+        }
+        let deeper = Limits { depth: limits.depth + 1, ..limits };
+        Ok(workflow.timeout.map_or(deeper, |timeout| deeper.within(Instant::now(), timeout)))
+    }
+
+    /// A place among the runs; the runs that a run starts do not count again.
+    fn admit(&self, limits: Limits) -> Result<Option<OwnedSemaphorePermit>, Fault> {
+        if limits.depth > 1 {
+            return Ok(None);
+        }
+        let place = Arc::clone(&self.runs).try_acquire_owned();
+        place.map(Some).map_err(|_| {
+            let most = self.registry.orchestrator.max_concurrent_runs;
+            Fault::new(Kind::RateLimited, code::TOO_MANY_RUNS, format!("{most} workflows are running already"))
+                .hint("try again when one has ended, or raise `max_concurrent_runs` in the registry")
+        })
+    }
+}
+
+/// The arguments of a workflow tool.
+pub(super) fn parse_input(arguments: Option<&RawValue>) -> Result<Value, Fault> {
+    let Some(arguments) = arguments else { return Ok(json!({})) };
+    serde_json::from_str(arguments.get())
+        .map_err(|error| Fault::new(Kind::Invalid, code::BAD_REQUEST, format!("the arguments cannot be read: {error}")))
+}
+
+fn bad_input(workflow: &Workflow, why: &[String]) -> Fault {
+    Fault::new(Kind::Invalid, code::BAD_INPUT, format!("the input does not fit: {}", why.join("; ")))
+        .target(workflow.name.as_ref())
+        .hint("correct the input; nothing was run")
+}
+
+/// Fails a completed run whose output is not what the workflow promises.
+fn checked(workflow: &Workflow, report: Report) -> Report {
+    let Outcome::Completed(output) = &report.outcome else { return report };
+    let Err(why) = check_output(workflow, output) else { return report };
+    let fault = Fault::new(
+        Kind::Invalid,
+        code::BAD_OUTPUT,
+        format!("the output does not fit `output_schema`: {}", why.join("; ")),
+    );
+    Report { outcome: Outcome::Failed(Failure { data: output.clone(), ..failure(&fault) }), ..report }
+}

@@ -1,0 +1,9 @@
+//! Decisions about servers that fail: when to call again, when to leave alone, when to look after, when to start anew.
+//!
+//! Pure. Each file is a small state machine or rule: it is told the time and a random number, and answers what to do.
+//! Whoever acts on the answer owns the timers, the probes and the processes.
+
+pub mod breaker;
+pub mod health;
+pub mod restart;
+pub mod retry;

@@ -1,0 +1,142 @@
+//! From files to a snapshot and to everything that is wrong with them.
+//!
+//! A server with an error is left out, the others stay. `[defaults]` count for every server of every file.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::document::format::Format;
+use crate::document::node::Node;
+use crate::document::parse::parse;
+use crate::document::reader::Reader;
+use crate::document::table::Table;
+use crate::model::code;
+use crate::model::problem::{Problem, Source};
+use crate::model::suggest;
+use crate::registry::authored;
+use crate::registry::cross;
+use crate::registry::dialect::Dialect;
+use crate::registry::server::{Orchestrator, Registry};
+use crate::registry::settings::{Settings, text, texts, whole};
+
+/// What the table of servers is called: by us and VS Code, by most clients, by Zed.
+const ROOTS: [&str; 3] = ["servers", "mcpServers", "context_servers"];
+
+/// Reads `files` together. The problems are in the order of the files and of the places in them.
+pub fn load(files: &[Arc<Source>]) -> (Registry, Vec<Problem>) {
+    let mut problems = Vec::new();
+    let mut readable = Vec::new();
+    for source in files {
+        match parse(source, format(source)) {
+            Ok(root) => readable.push((Reader::new(source), root)),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    let mut settings = Settings::default();
+    let mut orchestrator = Orchestrator::default();
+    for (reader, root) in &mut readable {
+        settings = common(reader, root, settings, &mut orchestrator);
+    }
+    let mut found = Vec::new();
+    let mut broken = BTreeSet::new();
+    for (reader, root) in &mut readable {
+        let dialect = dialect(root, &reader.source);
+        for key in ROOTS {
+            let Some(mut table) = root.get(key).and_then(|servers| reader.table(servers, key)) else { continue };
+            for field in table.rest() {
+                match authored::read(reader, key, field, dialect, &settings) {
+                    Ok(server) => found.push((Arc::clone(&reader.source), server)),
+                    Err(name) => _ = broken.insert(name),
+                }
+            }
+        }
+    }
+    problems.extend(readable.into_iter().flat_map(|(reader, _)| reader.problems));
+    let servers = cross::resolve(found, &broken, &mut problems);
+    let file = |problem: &Problem| files.iter().position(|file| Arc::ptr_eq(file, &problem.source));
+    problems.sort_by_key(|problem| (file(problem), problem.span.start));
+    (Registry { orchestrator, servers }, problems)
+}
+
+/// The format that the name promises; without a promise, JSON begins with a brace or a comment.
+fn format(source: &Source) -> Format {
+    let text = source.text.trim_start_matches('\u{feff}').trim_start();
+    let guess = if text.starts_with(['{', '/']) { Format::Json } else { Format::Toml };
+    Format::of(&source.name).unwrap_or(guess)
+}
+
+/// Ours has `servers`; so has VS Code's, but only in JSON and without our other tables.
+fn dialect(root: &Node, source: &Source) -> Dialect {
+    let is_foreign = root.get("mcpServers").is_some() || root.get("context_servers").is_some();
+    let is_ours = root.get("orchestrator").is_some() || root.get("defaults").is_some();
+    if is_foreign || (format(source) == Format::Json && !is_ours) { Dialect::Foreign } else { Dialect::Own }
+}
+
+/// Reads what stands beside the servers.
+fn common(reader: &mut Reader, root: &Node, settings: Settings, orchestrator: &mut Orchestrator) -> Settings {
+    let Some(mut table) = reader.table(root, "") else { return settings };
+    let is_registry = ROOTS.map(|key| table.take(key).is_some()).contains(&true);
+    let own = table.take("orchestrator").and_then(|node| reader.table(node, "orchestrator"));
+    let defaults = table.take("defaults").and_then(|node| reader.table(node, "defaults"));
+    if !is_registry && own.is_none() && defaults.is_none() {
+        no_servers(reader, &mut table);
+        return settings;
+    }
+    if let Some(own) = own {
+        orchestrate(reader, own, orchestrator);
+    }
+    let settings = match defaults {
+        Some(mut table) => {
+            let refined = settings.refined(reader, &mut table);
+            table.finish(reader);
+            refined
+        }
+        None => settings,
+    };
+    match dialect(root, &reader.source) {
+        Dialect::Own => table.finish(reader),
+        // The rest of a client's settings is not ours to judge, but what `inputs` promises would be missed.
+        Dialect::Foreign => {
+            if let Some(span) = table.key_span("inputs") {
+                reader.warning(code::IGNORED_KEY, span, "`inputs` is ignored: nobody is asked for values here").help =
+                    Some("use `${VAR}` in place of `${input:…}` and set the variable".to_owned());
+            }
+        }
+    }
+    settings
+}
+
+fn orchestrate(reader: &mut Reader, mut table: Table<'_>, orchestrator: &mut Orchestrator) {
+    orchestrator.workflows.extend(texts(reader, &mut table, "workflows").unwrap_or_default());
+    if let Some(runs) = whole(reader, &mut table, "max_concurrent_runs", 1..=100_000) {
+        orchestrator.max_concurrent_runs = runs;
+    }
+    if let Some(steps) = whole(reader, &mut table, "max_concurrent_steps", 1..=100_000) {
+        orchestrator.max_concurrent_steps = steps;
+    }
+    if let Some(instructions) = text(reader, &mut table, "instructions") {
+        orchestrator.instructions = Some(instructions);
+    }
+    table.finish(reader);
+}
+
+/// A file that has none of the tables we know. Perhaps one is only misspelt.
+fn no_servers(reader: &mut Reader, table: &mut Table<'_>) {
+    let near = table.rest().find_map(|field| Some((field, suggest::nearest(&field.key, ROOTS)?)));
+    let problem = match near {
+        Some((field, near)) => {
+            let span = field.key_span.clone();
+            let replacement = reader.requoted(&span, near);
+            let message = format!("the file has no servers, only `{}`", field.key);
+            Problem::error(code::MISSING, &reader.source, span, message)
+                .help(format!("did you mean `{near}`?"))
+                .replace_with(replacement)
+        }
+        None => Problem::error(code::MISSING, &reader.source, reader.head(&table.span()), "the file has no servers")
+            .help(format!("they stand under `{}`", ROOTS.join("`, `"))),
+    };
+    reader.problem(problem);
+}
+
+#[cfg(test)]
+mod tests;

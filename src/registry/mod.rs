@@ -1,0 +1,15 @@
+//! Which servers there are: from the files that users write to a checked snapshot.
+//!
+//! [`load::load`] reads any number of files, in our own shape or in that of the known clients, reports everything that
+//! is wrong with them, and keeps every server that is right. Pure: files are read, and placeholders filled in, elsewhere.
+
+mod authored;
+mod cross;
+mod dialect;
+mod launch;
+pub mod load;
+mod naming;
+pub mod server;
+mod settings;
+pub mod text;
+pub mod tools;

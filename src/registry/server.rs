@@ -1,0 +1,171 @@
+//! The snapshot: what the registry files say, checked and complete.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::policy::breaker;
+use crate::policy::health;
+use crate::policy::retry::Retry;
+use crate::registry::text::Text;
+use crate::registry::tools::ToolRules;
+
+/// Everything that the registry files say. Never changed, only replaced as a whole.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Registry {
+    /// Settings of the program itself.
+    pub orchestrator: Orchestrator,
+    /// The servers by name, disabled ones included.
+    pub servers: BTreeMap<Arc<str>, Arc<Server>>,
+}
+
+/// Settings of the program itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Orchestrator {
+    /// Files and globs of workflows, as written: relative to the file that names them.
+    pub workflows: Vec<String>,
+    /// Workflow runs at once; more are refused.
+    pub max_concurrent_runs: usize,
+    /// Steps at once, over all runs; more wait.
+    pub max_concurrent_steps: usize,
+    /// What hosts are told about this program, beside the list of servers.
+    pub instructions: Option<String>,
+}
+
+impl Default for Orchestrator {
+    fn default() -> Self {
+        Self { workflows: Vec::new(), max_concurrent_runs: 100, max_concurrent_steps: 50, instructions: None }
+    }
+}
+
+/// One server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Server {
+    /// Its name: a legal server name.
+    pub name: Arc<str>,
+    /// How it is reached.
+    pub launch: Launch,
+    /// When it is connected to.
+    pub start: Start,
+    /// Whether the program refuses to start without it.
+    pub required: bool,
+    /// Among servers that can do the same, lower ones are asked first.
+    pub priority: u32,
+    /// Calls at once; more wait.
+    pub concurrency: usize,
+    /// From the start of the process, or of the connection, to the server's first answer.
+    pub connect_timeout: Duration,
+    /// How long a call may take.
+    pub timeout: Duration,
+    /// When a failed call is made again.
+    pub retry: Retry,
+    /// When the server is left alone for a while.
+    pub breaker: breaker::Settings,
+    /// How its health is watched.
+    pub health: Health,
+    /// Which versions of the server are acceptable.
+    pub version: Option<semver::VersionReq>,
+    /// Which of its tools are offered, and how they are described.
+    pub tools: ToolRules,
+    /// The servers that are asked when this one cannot answer, in order. Each is in the registry, and none leads back.
+    pub fallback: Vec<Arc<str>>,
+    /// Whether its own word on what its tools may do is believed.
+    pub trusted: bool,
+    /// Which era of the protocol it speaks; `None` finds out.
+    pub era: Option<Era>,
+    /// Known, but not used.
+    pub disabled: bool,
+}
+
+/// How a server is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Launch {
+    /// A child process that speaks over its standard input and output.
+    Command(Command),
+    /// A Streamable HTTP endpoint.
+    Http(Http),
+}
+
+/// A program to start.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Command {
+    /// The program, by name or path.
+    pub command: Text,
+    /// Its arguments.
+    pub args: Vec<Text>,
+    /// What it gets in its environment beyond the usual.
+    pub env: BTreeMap<String, Text>,
+    /// The directory that it is started in.
+    pub cwd: Option<Text>,
+}
+
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Arguments and environment may hold secrets that are written out in the file.
+        f.debug_struct("Command")
+            .field("command", &self.command)
+            .field("env", &self.env.keys())
+            .field("cwd", &self.cwd)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An endpoint to connect to.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Http {
+    /// Where it is: `http`, `https`, or a placeholder.
+    pub url: Text,
+    /// What is sent along with each request.
+    pub headers: BTreeMap<String, Text>,
+}
+
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The URL's query and the headers may hold secrets that are written out in the file.
+        let written = self.url.as_written();
+        let url = written.split_once('?').map_or(written, |(url, _)| url);
+        f.debug_struct("Http").field("url", &url).field("headers", &self.headers.keys()).finish_non_exhaustive()
+    }
+}
+
+/// When a server is connected to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// When it is first needed.
+    Lazy,
+    /// At once, in the background.
+    Eager,
+}
+
+/// Which era of the protocol a server speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Era {
+    /// Sessions that begin with `initialize`, up to 2025-11-25.
+    Legacy,
+    /// Stateless requests, from 2026-07-28 on.
+    Modern,
+}
+
+/// How a server's health is watched.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Health {
+    /// How often, and how patiently.
+    pub settings: health::Settings,
+    /// By what.
+    pub probe: Probe,
+}
+
+/// What tells whether a server is well.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Probe {
+    /// A ping, or a discovery in the era that has no ping.
+    #[default]
+    Auto,
+    /// A call of this tool without arguments.
+    Tool(String),
+    /// A GET of this absolute path at the server's URL.
+    Http(String),
+    /// Nothing: it is well until a call fails.
+    None,
+}

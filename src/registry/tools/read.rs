@@ -1,0 +1,103 @@
+//! Reads the rules for a server's tools.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::document::node::{Node, Value};
+use crate::document::reader::Reader;
+use crate::document::table::Table;
+use crate::model::code;
+use crate::model::effect::Effect;
+use crate::model::name::is_server_name;
+use crate::model::problem::{Problem, Span};
+use crate::registry::dialect::Dialect;
+use crate::registry::naming::legal_name;
+use crate::registry::settings::{duration, text, word};
+use crate::registry::tools::{Patterns, ToolOverride, ToolRules};
+
+/// The rules in `table`, the entry of one server.
+pub(in crate::registry) fn rules(reader: &mut Reader, table: &mut Table<'_>, dialect: Dialect) -> ToolRules {
+    let mut rules = ToolRules::default();
+    if dialect == Dialect::Foreign {
+        // Gemini CLI's and Windsurf's words. To drop them silently would offer tools that the user has switched off.
+        for key in ["excludeTools", "disabledTools"] {
+            if let Some(denied) = patterns(reader, table, key) {
+                rules.deny = denied;
+            }
+        }
+        rules.allow = patterns(reader, table, "includeTools");
+    }
+    let Some(node) = table.take("tools") else { return rules };
+    let what = table.path("tools");
+    if dialect == Dialect::Foreign && matches!(node.value, Value::List(_)) {
+        // Copilot CLI lists the tools that may be used.
+        rules.allow = reader.texts(node, &what).and_then(|written| compiled(reader, node, &what, written));
+        return rules;
+    }
+    let Some(mut table) = reader.table(node, &what) else { return rules };
+    rules.allow = patterns(reader, &mut table, "allow").or(rules.allow);
+    rules.deny = patterns(reader, &mut table, "deny").unwrap_or(rules.deny);
+    let mut renamed: BTreeMap<String, (&str, Span)> = BTreeMap::new();
+    for field in table.rest() {
+        let Some((told, rename_span)) = told(reader, &field.value, &table.path(&field.key)) else { continue };
+        if let (Some(rename), Some(span)) = (&told.rename, rename_span) {
+            if let Some((other, other_span)) = renamed.get(rename) {
+                let message = format!("`{other}` and `{}` are both renamed to `{rename}`", field.key);
+                let problem = Problem::error(code::DUPLICATE, &reader.source, span, message);
+                reader.problem(problem.related(other_span.clone(), "the first").help("choose another name"));
+            } else {
+                renamed.insert(rename.clone(), (&field.key, span));
+            }
+        }
+        rules.overrides.insert(field.key.clone(), told);
+    }
+    rules
+}
+
+/// What is said about one tool, and where its new name stands.
+fn told(reader: &mut Reader, node: &Node, what: &str) -> Option<(ToolOverride, Option<Span>)> {
+    let mut table = reader.table(node, what)?;
+    let rename_node = table.take("rename");
+    let rename = rename_node.and_then(|node| rename(reader, node, &table.path("rename")));
+    let told = ToolOverride {
+        rename,
+        title: text(reader, &mut table, "title"),
+        description: text(reader, &mut table, "description"),
+        effect: word(reader, &mut table, "effect", &Effect::ALL.map(|effect| (effect.as_str(), effect))),
+        timeout: duration(reader, &mut table, "timeout", Duration::from_millis(1)..=Duration::from_hours(24)),
+    };
+    table.finish(reader);
+    Some((told, rename_node.map(|node| node.span.clone())))
+}
+
+fn rename(reader: &mut Reader, node: &Node, what: &str) -> Option<String> {
+    let name = reader.text(node, what)?;
+    if is_server_name(&name) {
+        return Some(name);
+    }
+    let message = format!("`{what}` cannot be a tool's name");
+    reader.error(code::WRONG_VALUE, node.span.clone(), message).help =
+        Some(format!("use 1 to 64 of `A-Z a-z 0-9 _ -`, for instance `{}`", legal_name(&name)));
+    None
+}
+
+fn patterns(reader: &mut Reader, table: &mut Table<'_>, key: &'static str) -> Option<Patterns> {
+    let node = table.take(key)?;
+    let what = table.path(key);
+    let written = reader.texts(node, &what)?;
+    compiled(reader, node, &what, written)
+}
+
+fn compiled(reader: &mut Reader, node: &Node, what: &str, written: Vec<String>) -> Option<Patterns> {
+    match Patterns::parse(written) {
+        Ok(patterns) => Some(patterns),
+        Err((place, why)) => {
+            let span = match &node.value {
+                Value::List(items) => items.get(place).unwrap_or(node).span.clone(),
+                _ => node.span.clone(),
+            };
+            reader.error(code::WRONG_VALUE, span, format!("`{what}[{place}]` is no pattern: {why}"));
+            None
+        }
+    }
+}

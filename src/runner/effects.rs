@@ -1,0 +1,159 @@
+//! What a run's commands do: calls through the one door, and timers.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+use serde_json::value::to_raw_value;
+use tokio::sync::Semaphore;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::sleep;
+
+use crate::engine::command::{Callee, StepCall};
+use crate::engine::event::{Called, Failure, Timestamp, What};
+use crate::model::call::{Call, Target};
+use crate::model::code;
+use crate::model::fault::{Fault, Kind};
+use crate::model::limits::Limits;
+use crate::model::port::Invoke;
+use crate::model::principal::Principal;
+
+/// What every call of a run has in common.
+pub struct Through {
+    /// The one door.
+    pub via: Arc<dyn Invoke>,
+    /// On whose behalf.
+    pub principal: Principal,
+    /// The run's own bounds, one level deeper than its caller's.
+    pub limits: Limits,
+    /// The run's id, which makes the calls' idempotency keys.
+    pub run: String,
+    /// How many tool calls may be made at once, by all runs together.
+    pub places: Arc<Semaphore>,
+}
+
+/// A run's calls and timers in flight. Dropping it cancels them all.
+pub struct Effects {
+    through: Through,
+    tasks: JoinSet<What>,
+    handles: HashMap<(String, u32), AbortHandle>,
+}
+
+impl Effects {
+    /// Nothing in flight yet.
+    pub fn new(through: Through) -> Self {
+        Self { through, tasks: JoinSet::new(), handles: HashMap::new() }
+    }
+
+    /// Makes a call.
+    pub fn call(&mut self, step: StepCall) {
+        let key = (step.at.clone(), step.attempt);
+        let call = self.prepare(&step);
+        let (via, places) = (Arc::clone(&self.through.via), Arc::clone(&self.through.places));
+        // A sub-workflow takes no place: it would wait for places that its own steps need.
+        let needs_place = matches!(step.callee, Callee::Tool(_));
+        let handle = self.tasks.spawn(async move {
+            let _place = if needs_place { places.acquire_owned().await.ok() } else { None };
+            let outcome = match via.invoke(call).await {
+                Ok(reply) => read_result(reply.body.get()),
+                Err(fault) => Called::Failure(failure(&fault)),
+            };
+            What::Called { at: step.at, attempt: step.attempt, outcome }
+        });
+        self.handles.insert(key, handle);
+    }
+
+    fn prepare(&self, step: &StepCall) -> Call {
+        let target = match &step.callee {
+            Callee::Tool(tool) => Target::Tool(tool.clone()),
+            Callee::Workflow(name) => Target::Workflow(name.to_string()),
+        };
+        let arguments = to_raw_value(&step.arguments).ok();
+        let mut call = Call::new(target, arguments, self.through.principal.clone());
+        call.limits = match step.timeout {
+            Some(timeout) => self.through.limits.within(Instant::now(), timeout),
+            None => self.through.limits,
+        };
+        call.idempotency_key = Some(format!("{}/{}", self.through.run, step.at).into());
+        call
+    }
+
+    /// Starts a timer.
+    pub fn timer(&mut self, at: String, due: Timestamp) {
+        let wait = Duration::from_millis(due.saturating_sub(now()));
+        let key = (at.clone(), 0);
+        let handle = self.tasks.spawn(async move {
+            sleep(wait).await;
+            What::Fired { at }
+        });
+        self.handles.insert(key, handle);
+    }
+
+    /// Cancels a call, down to its server.
+    pub fn cancel(&mut self, at: String, attempt: u32) {
+        if let Some(handle) = self.handles.remove(&(at, attempt)) {
+            handle.abort();
+        }
+    }
+
+    /// Stops a timer.
+    pub fn forget(&mut self, at: String) {
+        self.cancel(at, 0);
+    }
+
+    /// The next thing that happens; `None` if nothing is in flight.
+    pub async fn next(&mut self) -> Option<What> {
+        loop {
+            match self.tasks.join_next().await? {
+                Ok(what) => {
+                    let key = match &what {
+                        What::Called { at, attempt, .. } => (at.clone(), *attempt),
+                        What::Fired { at } => (at.clone(), 0),
+                        _ => return Some(what),
+                    };
+                    self.handles.remove(&key);
+                    return Some(what);
+                }
+                Err(error) if error.is_cancelled() => {}
+                Err(error) => tracing::error!(%error, "a step's call panicked"),
+            }
+        }
+    }
+}
+
+fn read_result(body: &str) -> Called {
+    match serde_json::from_str::<Value>(body) {
+        Ok(result) => Called::Result(result),
+        Err(error) => {
+            let fault = Fault::new(Kind::Internal, code::BAD_ANSWER, format!("the result cannot be read: {error}"));
+            Called::Failure(failure(&fault))
+        }
+    }
+}
+
+/// A fault as a run stores it.
+pub fn failure(fault: &Fault) -> Failure {
+    Failure {
+        kind: fault.kind.as_str().to_owned(),
+        code: fault.code.as_str().to_owned(),
+        message: fault.message.clone(),
+        step: None,
+        server: fault.server.clone(),
+        target: fault.target.clone(),
+        hint: fault.hint.clone(),
+        retry_after: fault.retry_after.map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
+        was_sent: fault.was_sent,
+        data: fault
+            .rpc
+            .as_ref()
+            .and_then(|rpc| serde_json::from_str(rpc.data.as_ref()?.get()).ok())
+            .unwrap_or_default(),
+    }
+}
+
+/// The wall clock, as events record it.
+pub fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

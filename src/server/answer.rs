@@ -1,0 +1,162 @@
+//! Answers in the form that the host's era demands.
+
+use std::fmt::Write as _;
+
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::catalog::snapshot::Catalog;
+use crate::downstream::protocol::Era;
+use crate::gateway::reply;
+use crate::model::call::Reply;
+use crate::model::code;
+use crate::model::entry::Kind;
+use crate::model::fault::{self, Fault};
+use crate::wire::object::Object;
+
+/// The `_meta` key under which a modern server names itself in every result.
+const SERVER_INFO_KEY: &str = "io.modelcontextprotocol/serverInfo";
+
+/// The members of a modern result that an old host does not know.
+const MODERN_MEMBERS: [&str; 3] = ["resultType", "ttlMs", "cacheScope"];
+
+/// A whole response line.
+pub fn response(id: &RawValue, result: &RawValue) -> String {
+    let (id, result) = (id.get(), result.get());
+    let mut line = String::with_capacity(result.len() + id.len() + 40);
+    let _ = write!(line, r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#);
+    line
+}
+
+/// A whole error line.
+pub fn error(id: &RawValue, code: i64, message: &str, data: Option<Value>) -> String {
+    let mut error = json!({ "code": code, "message": message });
+    if let Some(data) = data {
+        error["data"] = data;
+    }
+    format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, id.get())
+}
+
+/// The answer to a call that has been carried out: its result, or what went wrong, as a line.
+pub fn outcome(id: &RawValue, method: &str, result: Result<Reply, Fault>, era: Era) -> String {
+    match result {
+        Ok(reply) => response(id, &fitted(&reply.body, era)),
+        Err(fault) => match rpc_error(method, &fault, era) {
+            Some((code, data)) => error(id, code, &message(&fault), Some(data)),
+            None => response(id, &fitted(&reply::fault(&fault).body, era)),
+        },
+    }
+}
+
+/// The server's own words if it answered with an error, ours otherwise.
+fn message(fault: &Fault) -> String {
+    if fault.rpc.is_some() { fault.message.clone() } else { fault.to_string() }
+}
+
+/// The JSON-RPC error of a fault; `None` if it is better told as a tool result, which is what models get to see.
+fn rpc_error(method: &str, fault: &Fault, era: Era) -> Option<(i64, Value)> {
+    let data = json!({
+        "code": fault.code.as_str(),
+        "kind": fault.kind.as_str(),
+        "server": fault.server,
+        "retryable": fault.is_retryable(),
+        "hint": fault.hint,
+    });
+    if let Some(rpc) = &fault.rpc {
+        let data = rpc.data.as_ref().and_then(|raw| serde_json::from_str(raw.get()).ok());
+        return Some((rpc.code, data.unwrap_or(Value::Null)));
+    }
+    let is_tool = method == "tools/call";
+    match fault.kind {
+        _ if fault.code == code::NO_SUCH_TOOL => Some((-32602, data)),
+        _ if is_tool => None,
+        fault::Kind::NotFound if fault.code == code::NO_SUCH_RESOURCE && era == Era::Legacy => Some((-32002, data)),
+        fault::Kind::NotFound | fault::Kind::Invalid => Some((-32602, data)),
+        // Codes of our own stay outside of the range that JSON-RPC reserves.
+        _ => Some((fault.code.as_str().trim_start_matches("MO").parse().unwrap_or(5901), data)),
+    }
+}
+
+/// A result with the members that the host's era wants, everything else untouched.
+fn fitted(body: &RawValue, era: Era) -> Box<RawValue> {
+    match era {
+        Era::Legacy if !body.get().contains("\"resultType\"") => body.to_owned(),
+        Era::Legacy => Object::parse(body).map_or_else(
+            || body.to_owned(),
+            |mut result| {
+                result.retain(|key| !MODERN_MEMBERS.contains(&key));
+                result.to_raw()
+            },
+        ),
+        Era::Modern => Object::parse(body).map_or_else(|| body.to_owned(), |result| modern(result).to_raw()),
+    }
+}
+
+fn modern(mut result: Object<'_>) -> Object<'_> {
+    if result.get("resultType").is_none() {
+        result.set("resultType", &"complete");
+    }
+    let old = result.get("_meta").map(ToOwned::to_owned);
+    let mut meta = old.as_deref().and_then(Object::parse).unwrap_or_default();
+    meta.set(SERVER_INFO_KEY, &json!({ "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") }));
+    result.set("_meta", &meta);
+    result
+}
+
+/// A whole list, in one page: some hosts never ask for a second one.
+pub fn list(id: &RawValue, catalog: &Catalog, kind: Kind, era: Era) -> String {
+    let mut body = format!(r#"{{"{}":["#, kind.list_key());
+    for (position, definition) in catalog.definitions(kind).enumerate() {
+        if position > 0 {
+            body.push(',');
+        }
+        body.push_str(definition.get());
+    }
+    body.push(']');
+    if era == Era::Modern {
+        body.push_str(r#","ttlMs":0,"cacheScope":"private""#);
+    }
+    body.push('}');
+    let raw = RawValue::from_string(body).expect("raw members in valid JSON");
+    response(id, &fitted(&raw, era))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(text: &str) -> Box<RawValue> {
+        RawValue::from_string(text.to_owned()).expect("JSON")
+    }
+
+    #[test]
+    fn a_result_gets_what_the_hosts_era_wants_and_keeps_the_rest() {
+        let legacy = raw(r#"{"content":[{"type":"new-kind","x":1.0}],"vendor":true}"#);
+        assert_eq!(fitted(&legacy, Era::Legacy).get(), legacy.get());
+        assert_eq!(
+            fitted(&legacy, Era::Modern).get(),
+            concat!(
+                r#"{"content":[{"type":"new-kind","x":1.0}],"vendor":true,"resultType":"complete","#,
+                r#""_meta":{"io.modelcontextprotocol/serverInfo":{"name":"mcp-orchestrator","version":""#,
+                env!("CARGO_PKG_VERSION"),
+                r#""}}}"#
+            )
+        );
+        let modern = raw(r#"{"resultType":"complete","content":[],"ttlMs":0,"cacheScope":"private"}"#);
+        assert_eq!(fitted(&modern, Era::Legacy).get(), r#"{"content":[]}"#);
+    }
+
+    #[test]
+    fn an_unknown_tool_is_a_protocol_error_and_a_dead_server_is_a_result() {
+        let id = raw("7");
+        let unknown = Fault::new(fault::Kind::NotFound, code::NO_SUCH_TOOL, "there is no tool `x`");
+        let line = outcome(&id, "tools/call", Err(unknown), Era::Legacy);
+        assert!(line.starts_with(r#"{"jsonrpc":"2.0","id":7,"error":{"code":-32602,"#), "{line}");
+        let dead =
+            Fault::new(fault::Kind::Unavailable, code::SERVER_DOWN, "process exited with code 1").server("weather");
+        let line = outcome(&id, "tools/call", Err(dead.clone()), Era::Legacy);
+        assert!(line.contains(r#""isError":true"#) && line.contains("[MO5101] weather: process exited"), "{line}");
+        let line = outcome(&id, "prompts/get", Err(dead), Era::Legacy);
+        assert!(line.contains(r#""error":{"code":5101,"#), "{line}");
+    }
+}

@@ -1,0 +1,106 @@
+//! From a file to a checked workflow, with every mistake that can be seen without the servers.
+//!
+//! One file for each level of the language: [`read`] takes the workflow apart, `step` a step, `verb` and `modifier` the
+//! parts of a step, `declaration` the shorthand of schemas, `expression` whatever holds expressions.
+
+mod author;
+mod catch;
+mod declaration;
+mod expression;
+mod header;
+mod modifier;
+mod step;
+mod unsupported;
+mod verb;
+
+use std::sync::Arc;
+
+use crate::document::format::Format;
+use crate::document::node::Node;
+use crate::document::parse::parse;
+use crate::document::table::Table;
+use crate::model::code;
+use crate::model::problem::{Problem, Source};
+use crate::workflow::authored::author::Author;
+use crate::workflow::check::references;
+use crate::workflow::definition::{Block, Order, Workflow};
+use crate::workflow::site::{Place, WorkflowSites};
+
+/// Steps in one file, nested ones included.
+pub const MAX_STEPS: usize = 1_000;
+
+/// Blocks inside blocks.
+pub const MAX_NESTING: usize = 16;
+
+/// Reads a workflow. There is none if a problem is an error, and no error is hidden by another one where that can be
+/// avoided.
+pub fn read(source: &Arc<Source>, format: Format) -> (Option<Workflow>, Vec<Problem>) {
+    let root = match parse(source, format) {
+        Ok(root) => root,
+        Err(problem) => return (None, vec![problem]),
+    };
+    let mut author = Author::new(source);
+    let workflow = workflow(&mut author, &root);
+    let mut problems = author.reader.problems;
+    if let Some(workflow) = &workflow {
+        problems.extend(references::check(workflow));
+    }
+    problems.sort_by_key(|problem| problem.span.start);
+    let usable = !problems.iter().any(Problem::is_error);
+    (workflow.filter(|_| usable), problems)
+}
+
+/// As much of the workflow as can be made out; its parts may be stand-ins where there was a problem.
+fn workflow(author: &mut Author, root: &Node) -> Option<Workflow> {
+    let mut table = author.reader.table(root, "")?;
+    let (name, name_span) = header::name(author, &mut table);
+    let version = text(author, &mut table, "version");
+    let title = text(author, &mut table, "title");
+    let description = text(author, &mut table, "description");
+    let input_schema = declaration::object(author, table.take("input"), "input");
+    let output_schema = table.take("output_schema").map(|node| declaration::any(author, node, "output_schema"));
+    let annotations_node = table.take("annotations");
+    let annotations = annotations_node.map(|node| header::annotations(author, node)).unwrap_or_default();
+    let order = table
+        .take("order")
+        .and_then(|node| author.reader.word(node, "order", &[("written", Order::Written), ("data", Order::Data)]));
+    let timeout = table.take("timeout").and_then(|node| author.reader.duration(node, "timeout"));
+    let body = steps(author, &mut table);
+    let mut uses = Vec::new();
+    let output = table.take("output").map(|node| author.template(node, Place::Outside, &mut uses));
+    unsupported::report(author, &mut table, unsupported::OF_WORKFLOW);
+    table.finish(&mut author.reader);
+    Some(Workflow {
+        name,
+        version,
+        title,
+        description,
+        input_schema: Arc::new(input_schema),
+        output_schema: output_schema.map(Arc::new),
+        output,
+        annotations,
+        order: order.unwrap_or_default(),
+        timeout,
+        body,
+        source: Arc::clone(&author.reader.source),
+        sites: WorkflowSites {
+            name: name_span,
+            annotations: annotations_node.map(|node| node.span.clone()).unwrap_or_default(),
+            uses,
+        },
+    })
+}
+
+fn text(author: &mut Author, table: &mut Table<'_>, key: &'static str) -> Option<String> {
+    table.take(key).and_then(|node| author.reader.text(node, key))
+}
+
+fn steps(author: &mut Author, table: &mut Table<'_>) -> Block {
+    let Some(node) = table.take("steps") else {
+        let span = author.head(&table.span());
+        author.reader.error(code::MISSING, span, "a workflow needs `steps`").help =
+            Some("give a list of steps".to_owned());
+        return Block::default();
+    };
+    step::block(author, node, "steps")
+}

@@ -1,0 +1,63 @@
+//! The parts of a workflow that are neither steps nor schemas.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::document::node::Node;
+use crate::document::table::Table;
+use crate::model::code;
+use crate::model::name;
+use crate::model::problem::Span;
+use crate::workflow::authored::author::Author;
+
+/// The hints that MCP knows, all of them booleans.
+const HINTS: [&str; 4] = ["readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"];
+
+/// The workflow's name and its place.
+pub(super) fn name(author: &mut Author, table: &mut Table<'_>) -> (Arc<str>, Span) {
+    let Some(node) = table.require(&mut author.reader, "name") else {
+        return (Arc::from(""), 0..0);
+    };
+    let Some(text) = author.reader.text(node, "name") else {
+        return (Arc::from(""), node.span.clone());
+    };
+    if !name::is_workflow_name(&text) {
+        let message = format!("`{text}` cannot name a workflow");
+        let legal = legal_name(&text);
+        let replacement = legal.as_ref().map(|legal| author.reader.requoted(&node.span, legal));
+        let problem = author.reader.error(code::WRONG_VALUE, node.span.clone(), message);
+        *problem = problem.clone().label("letters, digits, `_` and `-`, 64 at most, a letter first");
+        if let (Some(legal), Some(replacement)) = (legal, replacement) {
+            *problem = problem.clone().help(format!("for example `{legal}`")).replace_with(replacement);
+        }
+    }
+    (Arc::from(text), node.span.clone())
+}
+
+/// Claims about the tool: the four hints and a title.
+pub(super) fn annotations(author: &mut Author, node: &Node) -> Map<String, Value> {
+    let mut claims = Map::new();
+    let Some(mut table) = author.reader.table(node, "annotations") else { return claims };
+    for hint in HINTS {
+        let Some(node) = table.take(hint) else { continue };
+        if let Some(claim) = author.reader.boolean(node, &table.path(hint)) {
+            claims.insert(hint.to_owned(), Value::Bool(claim));
+        }
+    }
+    if let Some(title) = table.take("title").and_then(|node| author.reader.text(node, "annotations.title")) {
+        claims.insert("title".to_owned(), Value::String(title));
+    }
+    table.finish(&mut author.reader);
+    claims
+}
+
+fn legal_name(text: &str) -> Option<String> {
+    let replaced: String = text
+        .chars()
+        .map(|letter| if letter.is_ascii_alphanumeric() || letter == '-' { letter } else { '_' })
+        .take(64)
+        .collect();
+    let legal = replaced.trim_start_matches(|first: char| !first.is_ascii_alphabetic()).trim_end_matches('_');
+    name::is_workflow_name(legal).then(|| legal.to_owned())
+}

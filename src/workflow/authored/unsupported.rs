@@ -1,0 +1,48 @@
+//! Keys of the full language that this version does not carry out: refused by name, never ignored.
+
+use crate::document::table::Table;
+use crate::model::code;
+use crate::workflow::authored::author::Author;
+
+/// Of the workflow.
+pub(super) const OF_WORKFLOW: &[&str] =
+    &["budget", "priority", "deadline", "idempotency_key", "guards", "triggers", "on_failure"];
+
+/// Modifiers of a step.
+pub(super) const OF_STEP: &[&str] = &[
+    "repeat",
+    "undo",
+    "cache",
+    "limits",
+    "expect",
+    "idempotency_key",
+    "in_doubt",
+    "check",
+    "providers",
+    "join",
+    "batch",
+    "at_least",
+    "detach",
+];
+
+/// Verbs.
+pub(super) const VERBS: &[&str] = &["llm", "agent", "ask", "emit", "await", "wait"];
+
+/// Keys that only mean something beside one of [`VERBS`].
+pub(super) const BESIDE_VERBS: &[&str] =
+    &["system", "model", "tools", "task", "context", "answer", "to", "data", "where", "args"];
+
+/// Of an entry of `fallback`.
+pub(super) const OF_FALLBACK: &[&str] = &["cached", "workflow"];
+
+/// Reports each of `keys` that the table has; whether there was one.
+pub(super) fn report(author: &mut Author, table: &mut Table<'_>, keys: &[&'static str]) -> bool {
+    let mut found = false;
+    for key in keys {
+        let Some(span) = table.key_span(key) else { continue };
+        table.take(key);
+        author.reader.error(code::UNKNOWN_KEY, span, format!("`{key}` is not supported by this version"));
+        found = true;
+    }
+    found
+}

@@ -1,0 +1,241 @@
+//! What a step does: exactly one verb, and the keys that belong to it.
+
+use std::sync::Arc;
+
+use crate::document::node::{Node, Value};
+use crate::document::table::Table;
+use crate::expr::template::Template;
+use crate::expr::value::Value as Constant;
+use crate::model::code;
+use crate::model::name::{self, ToolRef};
+use crate::model::problem::{Problem, Span};
+use crate::model::suggest;
+use crate::workflow::authored::author::Author;
+use crate::workflow::authored::{step, unsupported};
+use crate::workflow::definition::{Block, Branch, Case, Verb};
+use crate::workflow::site::{ArgumentSite, CallSite, Place, StepSites};
+
+const VERBS: [&str; 8] = ["tool", "set", "parallel", "switch", "steps", "workflow", "fail", "return"];
+
+/// The step's verb, or a stand-in if there was a problem.
+pub(super) fn read(
+    author: &mut Author,
+    (node, table): (&Node, &mut Table<'_>),
+    what: &str,
+    inside: Place,
+    sites: &mut StepSites,
+) -> Verb {
+    let present: Vec<(&'static str, Span)> =
+        VERBS.iter().filter_map(|verb| Some((*verb, table.key_span(verb)?))).collect();
+    let nodes: Vec<_> = VERBS.iter().map(|verb| (*verb, table.take(verb))).collect();
+    if unsupported::report(author, table, unsupported::VERBS) {
+        for key in unsupported::BESIDE_VERBS {
+            table.take(key);
+        }
+    }
+    let [(verb, key), others @ ..] = present.as_slice() else {
+        none(author, node, what);
+        table.take("args");
+        return stand_in();
+    };
+    if !others.is_empty() {
+        several(author, what, (verb, key), others);
+    }
+    let args = table.take("args");
+    if let Some(args) = args.filter(|_| !matches!(*verb, "tool" | "workflow")) {
+        let span = table.key_span("args").unwrap_or_else(|| args.span.clone());
+        author.reader.error(code::UNKNOWN_KEY, span, format!("`args` means nothing beside `{verb}`"));
+    }
+    let node = nodes.iter().find(|(name, _)| name == verb).and_then(|(_, node)| *node);
+    let value = |author: &mut Author, sites: &mut StepSites| {
+        node.map_or_else(|| Template::Value(Constant::null()), |node| author.template(node, inside, &mut sites.uses))
+    };
+    match (*verb, node) {
+        ("set", _) => Verb::Set(value(author, sites)),
+        ("fail", _) => Verb::Fail(value(author, sites)),
+        ("return", _) => Verb::Return(value(author, sites)),
+        (_, None) => {
+            author.reader.error(code::MISSING, key.clone(), format!("`{verb}` needs a value"));
+            stand_in()
+        }
+        ("tool", Some(node)) => tool(author, node, args, what, inside, sites),
+        ("workflow", Some(node)) => workflow(author, node, args, what, inside, sites),
+        ("parallel", Some(node)) => Verb::Parallel(parallel(author, node, what)),
+        ("switch", Some(node)) => Verb::Switch(switch(author, node, what, inside, sites)),
+        (_, Some(node)) => Verb::Steps(step::block(author, node, &format!("{what}.steps"))),
+    }
+}
+
+/// What a broken step does, so that others may still refer to it.
+fn stand_in() -> Verb {
+    Verb::Set(Template::Value(Constant::null()))
+}
+
+/// No verb. Silent if a key is reported as unsupported, or as unknown with a verb for a suggestion.
+fn none(author: &mut Author, node: &Node, what: &str) {
+    let Value::Table(fields) = &node.value else { return };
+    let keys = || fields.iter().map(|field| field.key.as_str());
+    if keys().any(|key| unsupported::VERBS.contains(&key) || suggest::nearest(key, VERBS).is_some()) {
+        return;
+    }
+    let help = if node.get("args").is_some() {
+        "name the tool: `tool: server.tool`".to_owned()
+    } else {
+        format!("give one of `{}`", VERBS.join("`, `"))
+    };
+    let span = author.head(&node.span);
+    author.reader.error(code::VERB, span, format!("`{what}` does nothing: it has no verb")).help = Some(help);
+}
+
+fn several(author: &mut Author, what: &str, first: (&str, &Span), others: &[(&'static str, Span)]) {
+    for (verb, span) in others {
+        let message = format!("`{what}` has two verbs, `{}` and `{verb}`", first.0);
+        let problem = Problem::error(code::VERB, &author.reader.source, span.clone(), message);
+        author
+            .reader
+            .problem(problem.label("the second").related(first.1.clone(), "the first").help("make two steps of it"));
+    }
+}
+
+fn tool(
+    author: &mut Author,
+    node: &Node,
+    args: Option<&Node>,
+    what: &str,
+    inside: Place,
+    sites: &mut StepSites,
+) -> Verb {
+    sites.call = call_site(node, args);
+    let tool = tool_name(author, node, &format!("{what}.tool"));
+    let args = arguments(author, args, what, inside, sites);
+    tool.map_or_else(stand_in, |tool| Verb::Tool { tool, args })
+}
+
+fn workflow(
+    author: &mut Author,
+    node: &Node,
+    args: Option<&Node>,
+    what: &str,
+    inside: Place,
+    sites: &mut StepSites,
+) -> Verb {
+    sites.call = call_site(node, args);
+    let name = author.reader.text(node, &format!("{what}.workflow"));
+    let args = arguments(author, args, what, inside, sites);
+    let Some(name) = name else { return stand_in() };
+    if !name::is_workflow_name(&name) {
+        let message = format!("`{name}` is no workflow's name");
+        author.reader.error(code::WRONG_VALUE, node.span.clone(), message);
+    }
+    Verb::Workflow { name: Arc::from(name), args }
+}
+
+/// The tool's `server.tool`.
+pub(super) fn tool_name(author: &mut Author, node: &Node, what: &str) -> Option<ToolRef> {
+    let text = author.reader.text(node, what)?;
+    let tool = ToolRef::parse(&text);
+    if tool.is_none() {
+        let problem = author.reader.error(
+            code::WRONG_VALUE,
+            node.span.clone(),
+            format!("`{text}` is not of the form `server.tool`"),
+        );
+        problem.help = Some("name the server, too, for example `github.create_issue`".to_owned());
+    }
+    tool
+}
+
+/// The arguments; an empty table without any.
+pub(super) fn arguments(
+    author: &mut Author,
+    node: Option<&Node>,
+    what: &str,
+    inside: Place,
+    sites: &mut StepSites,
+) -> Template {
+    let Some(node) = node else { return Template::Table(Vec::new()) };
+    let template = author.template(node, inside, &mut sites.uses);
+    let may_be_an_object = match &node.value {
+        Value::Table(_) => true,
+        Value::Text(_) => matches!(template, Template::Text(_)),
+        _ => false,
+    };
+    if !may_be_an_object && !author.has_problem_in(&node.span) {
+        let message = format!("`{what}.args` must be a table, not {}", node.kind());
+        let span = author.head(&node.span);
+        author.reader.error(code::WRONG_VALUE, span, message).help =
+            Some("name each argument: `args: { name: value }`".to_owned());
+    }
+    template
+}
+
+/// Where a call's target and arguments stand.
+pub(super) fn call_site(target: &Node, args: Option<&Node>) -> CallSite {
+    let arguments = match args.map(|node| &node.value) {
+        Some(Value::Table(fields)) => fields
+            .iter()
+            .map(|field| ArgumentSite {
+                name: field.key.clone(),
+                key: field.key_span.clone(),
+                value: field.value.span.clone(),
+            })
+            .collect(),
+        _ => Vec::new(),
+    };
+    CallSite { target: target.span.clone(), arguments }
+}
+
+fn parallel(author: &mut Author, node: &Node, what: &str) -> Vec<Branch> {
+    let what = format!("{what}.parallel");
+    let Some(mut table) = author.reader.table(node, &what) else { return Vec::new() };
+    let mut branches = Vec::new();
+    for field in table.rest() {
+        let path = format!("{what}.{}", field.key);
+        if !name::is_step_id(&field.key) {
+            step::bad_id(author, &field.key, &field.key_span, "a branch");
+        }
+        let block = match &field.value.value {
+            Value::List(_) => step::block(author, &field.value, &path),
+            _ => step::single(author, &field.value, &field.key, &field.key_span, &path),
+        };
+        branches.push(Branch { name: Arc::from(field.key.as_str()), block });
+    }
+    if branches.is_empty() {
+        author.reader.error(code::MISSING, node.span.clone(), format!("`{what}` needs at least one branch"));
+    }
+    branches
+}
+
+fn switch(author: &mut Author, node: &Node, what: &str, inside: Place, sites: &mut StepSites) -> Vec<Case> {
+    let what = format!("{what}.switch");
+    let Some(items) = author.reader.list(node, &what) else { return Vec::new() };
+    if items.is_empty() {
+        author.reader.error(code::MISSING, node.span.clone(), format!("`{what}` needs at least one case"));
+    }
+    let mut cases = Vec::new();
+    for (place, item) in items.iter().enumerate() {
+        let what = format!("{what}[{place}]");
+        cases.extend(case(author, item, &what, inside, sites));
+        if item.get("else").is_some() && place + 1 < items.len() {
+            let span = author.head(&item.span);
+            author.reader.error(code::CONFLICT, span, "`else` must be the last case").help =
+                Some("the cases below it are never reached".to_owned());
+        }
+    }
+    cases
+}
+
+fn case(author: &mut Author, node: &Node, what: &str, inside: Place, sites: &mut StepSites) -> Option<Case> {
+    let mut table = author.reader.table(node, what)?;
+    let case = if let Some(otherwise) = table.take("else") {
+        Case { when: None, block: step::block(author, otherwise, &format!("{what}.else")) }
+    } else {
+        let condition = table.require(&mut author.reader, "when");
+        let when = condition.and_then(|node| author.condition(node, &format!("{what}.when"), inside, &mut sites.uses));
+        let steps = table.require(&mut author.reader, "steps");
+        let block = steps.map(|node| step::block(author, node, &format!("{what}.steps")));
+        Case { when, block: block.unwrap_or_else(Block::default) }
+    };
+    table.finish(&mut author.reader);
+    Some(case)
+}

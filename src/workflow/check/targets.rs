@@ -1,0 +1,99 @@
+//! What steps call, and whether it exists.
+
+use crate::expr::template::Template;
+use crate::model::code;
+use crate::model::code::Code;
+use crate::model::name::ToolRef;
+use crate::model::problem::Problem;
+use crate::model::suggest;
+use crate::workflow::definition::{Fallback, Step, Verb, Workflow};
+use crate::workflow::site::CallSite;
+use crate::workflow::surroundings::{Facts, Surroundings};
+
+/// One call that a step may make.
+pub(super) struct Called<'a> {
+    /// Whom.
+    pub(super) target: Target<'a>,
+    /// With what.
+    pub(super) args: &'a Template,
+    /// Where the target stands.
+    pub(super) target_site: &'a CallSite,
+    /// Where the arguments stand; for a fallback without any, those of the step.
+    pub(super) args_site: &'a CallSite,
+}
+
+/// Whom a step calls.
+pub(super) enum Target<'a> {
+    /// A tool.
+    Tool(&'a ToolRef),
+    /// A workflow.
+    Workflow(&'a str),
+}
+
+/// The calls of a step itself: its verb's, then those of its fallbacks.
+pub(super) fn calls(step: &Step) -> Vec<Called<'_>> {
+    let own = &step.sites.call;
+    let (target, args) = match &step.verb {
+        Verb::Tool { tool, args } => (Some(Target::Tool(tool)), Some(args)),
+        Verb::Workflow { name, args } => (Some(Target::Workflow(name)), Some(args)),
+        _ => (None, None),
+    };
+    let verb = target.zip(args).map(|(target, args)| Called { target, args, target_site: own, args_site: own });
+    let fallbacks = step.fallback.iter().zip(&step.sites.fallback).filter_map(|(fallback, site)| match fallback {
+        Fallback::Tool { tool, args: Some(given) } => {
+            Some(Called { target: Target::Tool(tool), args: given, target_site: site, args_site: site })
+        }
+        Fallback::Tool { tool, args: None } => {
+            Some(Called { target: Target::Tool(tool), args: args?, target_site: site, args_site: own })
+        }
+        Fallback::Value(_) => None,
+    });
+    verb.into_iter().chain(fallbacks).collect()
+}
+
+/// What is known of the target; nothing if its server has not been heard of yet.
+pub(super) fn resolve(
+    workflow: &Workflow,
+    surroundings: &dyn Surroundings,
+    call: &Called<'_>,
+) -> Result<Option<Facts>, Box<Problem>> {
+    let unknown = |code: Code, message: String, wanted: &str, prefix: &str, known: &[String]| {
+        let span = call.target_site.target.clone();
+        let problem = Problem::error(code, &workflow.source, span, message);
+        let problem = match suggest::nearest(wanted, known.iter().map(String::as_str)) {
+            Some(near) => problem.help(format!("did you mean `{prefix}{near}`?")),
+            None => problem.maybe_help(listed(known)),
+        };
+        Box::new(problem)
+    };
+    match call.target {
+        Target::Workflow(name) => {
+            let facts = surroundings.workflow(name);
+            if facts.is_none() {
+                let message = format!("no workflow `{name}`");
+                return Err(unknown(code::UNKNOWN_WORKFLOW, message, name, "", &surroundings.workflows()));
+            }
+            Ok(facts)
+        }
+        Target::Tool(tool) => {
+            let servers = surroundings.servers();
+            if !servers.contains(&tool.server) {
+                let message = format!("no server `{}`", tool.server);
+                return Err(unknown(code::UNKNOWN_SERVER, message, &tool.server, "", &servers));
+            }
+            let facts = surroundings.tool(tool);
+            match surroundings.tools_of(&tool.server) {
+                Some(tools) if facts.is_none() && !tools.contains(&tool.tool) => {
+                    let message = format!("server `{}` has no tool `{}`", tool.server, tool.tool);
+                    let prefix = format!("{}.", tool.server);
+                    Err(unknown(code::UNKNOWN_TOOL, message, &tool.tool, &prefix, &tools))
+                }
+                _ => Ok(facts),
+            }
+        }
+    }
+}
+
+fn listed(known: &[String]) -> Option<String> {
+    (1..=12).contains(&known.len()).then(|| format!("there are `{}`", known.join("`, `")))
+}

@@ -1,0 +1,257 @@
+//! A checked workflow: what the engine may rely on without looking again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::expr::expression::Expr;
+use crate::expr::template::Template;
+use crate::model::effect::Effect;
+use crate::model::fault::Kind;
+use crate::model::name::ToolRef;
+use crate::model::problem::{Source, Span};
+use crate::policy::retry::Retry;
+use crate::workflow::site::{StepSites, WorkflowSites};
+
+/// A workflow whose every name, reference and schema has been checked as far as that is possible without its servers.
+#[derive(Debug, Clone)]
+pub struct Workflow {
+    /// Its name, which is the name of its tool.
+    pub name: Arc<str>,
+    /// Its version as written.
+    pub version: Option<String>,
+    /// A short human name.
+    pub title: Option<String>,
+    /// What it is for; becomes the tool's description.
+    pub description: Option<String>,
+    /// The JSON Schema (2020-12) of its input: always an object schema.
+    pub input_schema: Arc<Value>,
+    /// The JSON Schema of its output, if it declares one.
+    pub output_schema: Option<Arc<Value>>,
+    /// How the output is made; without it, the last step's output is the workflow's.
+    pub output: Option<Template>,
+    /// Claims about the tool that may only be weaker than what the steps allow.
+    pub annotations: Map<String, Value>,
+    /// Whether written order counts.
+    pub order: Order,
+    /// The longest a run may take.
+    pub timeout: Option<Duration>,
+    /// The steps.
+    pub body: Block,
+    /// The file it was read from.
+    pub source: Arc<Source>,
+    /// Where its parts stand in that file.
+    pub sites: WorkflowSites,
+}
+
+/// Whether steps keep their written order beyond what their references demand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    /// A write waits for everything before it, a read for every write before it.
+    #[default]
+    Written,
+    /// Only references count (`order: data`).
+    Data,
+}
+
+/// Steps that see each other and are ordered among themselves.
+#[derive(Debug, Clone, Default)]
+pub struct Block {
+    /// In written order.
+    pub steps: Vec<Step>,
+}
+
+/// One step.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Its name within its block.
+    pub id: Arc<str>,
+    /// What it does.
+    pub verb: Verb,
+    /// Runs only if this holds.
+    pub when: Option<Expr>,
+    /// The steps of the same block that it waits for instead of the written order.
+    pub after: Option<Vec<Arc<str>>>,
+    /// Once for each item of a list.
+    pub each: Option<Each>,
+    /// How often it is tried.
+    pub retry: Option<StepRetry>,
+    /// The longest one attempt may take.
+    pub timeout: Option<Duration>,
+    /// What is tried, in order, when every attempt has failed.
+    pub fallback: Vec<Fallback>,
+    /// What is done about a failure; the first that matches counts.
+    pub catch: Vec<Catch>,
+    /// A failure that nothing caught skips the step instead of failing the block.
+    pub optional: bool,
+    /// The output of a step that is skipped; null without it.
+    pub default: Option<Template>,
+    /// Makes the output from `result`.
+    pub output: Option<Template>,
+    /// Overrides what the tool's annotations say.
+    pub claimed_effect: Option<Effect>,
+    /// What the step may do at most, nested steps included. Filled in by the plan.
+    pub effect: Effect,
+    /// The indices of the steps of the same block that must be over before this one starts. Filled in by the plan.
+    pub waits: Vec<usize>,
+    /// Where its `id` stands in the file.
+    pub span: Span,
+    /// Where its other parts stand, and what its expressions refer to.
+    pub sites: StepSites,
+}
+
+impl Step {
+    /// The blocks inside this step, each with the part of its address below the step's own (empty for none), in
+    /// written order: branches, cases, or steps of the verb first, then those of `catch`.
+    pub fn blocks(&self) -> impl Iterator<Item = (&str, &Block)> {
+        let of_verb: Vec<(&str, &Block)> = match &self.verb {
+            Verb::Parallel(branches) => branches.iter().map(|branch| (&*branch.name, &branch.block)).collect(),
+            Verb::Switch(cases) => cases.iter().map(|case| ("", &case.block)).collect(),
+            Verb::Steps(block) => vec![("", block)],
+            Verb::Tool { .. } | Verb::Set(_) | Verb::Workflow { .. } | Verb::Fail(_) | Verb::Return(_) => Vec::new(),
+        };
+        let of_catch = self.catch.iter().filter_map(|catch| match &catch.then {
+            CatchBody::Steps(block) => Some(("catch", block)),
+            CatchBody::Value(_) => None,
+        });
+        of_verb.into_iter().chain(of_catch)
+    }
+
+    /// [`Step::blocks`], to be filled in.
+    pub fn blocks_mut(&mut self) -> impl Iterator<Item = &mut Block> {
+        let of_verb: Vec<&mut Block> = match &mut self.verb {
+            Verb::Parallel(branches) => branches.iter_mut().map(|branch| &mut branch.block).collect(),
+            Verb::Switch(cases) => cases.iter_mut().map(|case| &mut case.block).collect(),
+            Verb::Steps(block) => vec![block],
+            Verb::Tool { .. } | Verb::Set(_) | Verb::Workflow { .. } | Verb::Fail(_) | Verb::Return(_) => Vec::new(),
+        };
+        let of_catch = self.catch.iter_mut().filter_map(|catch| match &mut catch.then {
+            CatchBody::Steps(block) => Some(block),
+            CatchBody::Value(_) => None,
+        });
+        of_verb.into_iter().chain(of_catch)
+    }
+
+    /// Whether it may be skipped, so that its output may be its `default` or null.
+    pub fn may_be_skipped(&self) -> bool {
+        self.when.is_some() || self.optional
+    }
+}
+
+/// What a step does.
+#[derive(Debug, Clone)]
+pub enum Verb {
+    /// Calls a tool.
+    Tool {
+        /// Which.
+        tool: ToolRef,
+        /// With what; an object.
+        args: Template,
+    },
+    /// Computes a value.
+    Set(Template),
+    /// Runs branches side by side; all must succeed. The output is an object by branch.
+    Parallel(Vec<Branch>),
+    /// Runs the first case whose condition holds.
+    Switch(Vec<Case>),
+    /// Runs steps as one.
+    Steps(Block),
+    /// Runs another workflow.
+    Workflow {
+        /// Which.
+        name: Arc<str>,
+        /// Its input; an object.
+        args: Template,
+    },
+    /// Ends in failure with this message.
+    Fail(Template),
+    /// Ends the whole run with this output.
+    Return(Template),
+}
+
+/// One branch of `parallel`.
+#[derive(Debug, Clone)]
+pub struct Branch {
+    /// Its key in the output.
+    pub name: Arc<str>,
+    /// Its steps; the last one's output is the branch's.
+    pub block: Block,
+}
+
+/// One case of `switch`.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// `None` for `else`.
+    pub when: Option<Expr>,
+    /// Its steps.
+    pub block: Block,
+}
+
+/// Repetition over a list.
+#[derive(Debug, Clone)]
+pub struct Each {
+    /// Gives the list.
+    pub over: Template,
+    /// The name of the item in expressions; `item` unless given.
+    pub binding: Arc<str>,
+    /// How many run at once; at least 1.
+    pub concurrency: usize,
+    /// What a failed item does.
+    pub on_error: OnError,
+}
+
+/// What a failed item of `for_each` does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnError {
+    /// Fails the step and cancels the other items.
+    #[default]
+    Fail,
+    /// Leaves the item out of the output.
+    Skip,
+    /// Stands in the output as `{ "error": … }`.
+    Collect,
+}
+
+/// How often a step is tried, and for which failures.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepRetry {
+    /// How often and how far apart.
+    pub policy: Retry,
+    /// For which failures; the transient ones if not given.
+    pub on: Option<Vec<Kind>>,
+}
+
+/// What is tried when a step has failed.
+#[derive(Debug, Clone)]
+pub enum Fallback {
+    /// Another tool.
+    Tool {
+        /// Which.
+        tool: ToolRef,
+        /// With what; the step's own arguments if `None`.
+        args: Option<Template>,
+    },
+    /// A value instead of the result.
+    Value(Template),
+}
+
+/// What is done about a failure.
+#[derive(Debug, Clone)]
+pub struct Catch {
+    /// Which kinds; all if empty.
+    pub on: Vec<Kind>,
+    /// Only if this holds; it sees `error`.
+    pub when: Option<Expr>,
+    /// What is done.
+    pub then: CatchBody,
+}
+
+/// What a [`Catch`] does.
+#[derive(Debug, Clone)]
+pub enum CatchBody {
+    /// This is the output. It sees `error`.
+    Value(Template),
+    /// These steps run; the last one's output is the step's. They see `error`.
+    Steps(Block),
+}

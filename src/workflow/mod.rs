@@ -1,0 +1,21 @@
+//! The workflow language: what an author writes (`authored`), what the engine may rely on (`definition`), and the order in
+//! which steps may run (`plan`).
+//!
+//! Pure. A file becomes a tree (`document`), the tree a [`definition::Workflow`], every mistake a problem with its place.
+
+pub mod authored;
+pub mod check;
+pub mod definition;
+pub mod explain;
+pub mod graph;
+pub mod input;
+pub mod output;
+pub mod plan;
+pub mod schema;
+pub mod set;
+pub mod site;
+pub mod surroundings;
+pub mod tool;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+//! The order of steps: what each may do, and what it must wait for.
+//!
+//! A step waits for every step that it names. Beyond that a write waits for everything written before it, and a read for
+//! every write before it, unless `after` or `order: data` says otherwise. As references only point upwards, so do waits.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::model::effect::Effect;
+use crate::workflow::definition::{Block, Fallback, Order, Step, Verb, Workflow};
+use crate::workflow::surroundings::Surroundings;
+
+/// A workflow whose steps know their effect and what they wait for.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The workflow, [`Step::effect`] and [`Step::waits`] filled in.
+    pub workflow: Arc<Workflow>,
+}
+
+/// Plans a workflow. A tool that is not known counts as destructive.
+pub fn plan(workflow: &Workflow, surroundings: &dyn Surroundings) -> Plan {
+    let mut workflow = workflow.clone();
+    order_block(&mut workflow.body, workflow.order, surroundings);
+    Plan { workflow: Arc::new(workflow) }
+}
+
+impl Plan {
+    /// The strongest thing that a run may do.
+    pub fn effect(&self) -> Effect {
+        strongest(&self.workflow.body)
+    }
+
+    /// The ids of the steps of the top block by level. Steps of one level never wait for each other.
+    pub fn levels(&self) -> Vec<Vec<Arc<str>>> {
+        let block = &self.workflow.body;
+        let mut levels: Vec<Vec<Arc<str>>> = Vec::new();
+        for (step, level) in block.steps.iter().zip(levels_of(block)) {
+            levels.resize_with(levels.len().max(level + 1), Vec::new);
+            levels[level].push(Arc::clone(&step.id));
+        }
+        levels
+    }
+}
+
+/// The level of each step of a block: 0 if it waits for nothing, else one more than the deepest that it waits for.
+pub fn levels_of(block: &Block) -> Vec<usize> {
+    let mut levels: Vec<usize> = Vec::with_capacity(block.steps.len());
+    for step in &block.steps {
+        let level = step.waits.iter().filter_map(|&earlier| levels.get(earlier)).map(|level| level + 1).max();
+        levels.push(level.unwrap_or(0));
+    }
+    levels
+}
+
+/// The ids that a step or a step inside it refers to. Ids do not repeat in nested blocks, so there is no confusion.
+pub fn names(step: &Step) -> BTreeSet<&str> {
+    let mut found: BTreeSet<&str> = step.sites.uses.iter().filter_map(|site| site.step()).collect();
+    for (_, block) in step.blocks() {
+        found.extend(block.steps.iter().flat_map(names));
+    }
+    found
+}
+
+/// Whether a step must keep its place among others: it may change something, or it may end the run.
+pub fn keeps_its_place(step: &Step) -> bool {
+    !step.effect.is_read() || may_end(step)
+}
+
+fn may_end(step: &Step) -> bool {
+    matches!(step.verb, Verb::Fail(_) | Verb::Return(_))
+        || step.blocks().any(|(_, block)| block.steps.iter().any(may_end))
+}
+
+fn strongest(block: &Block) -> Effect {
+    block.steps.iter().map(|step| step.effect).max().unwrap_or(Effect::Read)
+}
+
+fn order_block(block: &mut Block, order: Order, surroundings: &dyn Surroundings) {
+    for step in &mut block.steps {
+        for inner in step.blocks_mut() {
+            order_block(inner, order, surroundings);
+        }
+        step.effect = step.claimed_effect.unwrap_or_else(|| effect_of(step, surroundings));
+    }
+    let waits = waits_of(block, order);
+    for (step, waits) in block.steps.iter_mut().zip(waits) {
+        step.waits = waits;
+    }
+}
+
+/// The strongest of what a step does itself, its fallbacks, and the steps inside it.
+fn effect_of(step: &Step, surroundings: &dyn Surroundings) -> Effect {
+    let of_tool = |tool| surroundings.tool(tool).map_or(Effect::Destructive, |facts| facts.effect);
+    let own = match &step.verb {
+        Verb::Tool { tool, .. } => of_tool(tool),
+        Verb::Workflow { name, .. } => surroundings.workflow(name).map_or(Effect::Destructive, |facts| facts.effect),
+        Verb::Set(_) | Verb::Parallel(_) | Verb::Switch(_) | Verb::Steps(_) | Verb::Fail(_) | Verb::Return(_) => {
+            Effect::Read
+        }
+    };
+    let of_fallbacks = step.fallback.iter().map(|fallback| match fallback {
+        Fallback::Tool { tool, .. } => of_tool(tool),
+        Fallback::Value(_) => Effect::Read,
+    });
+    let inside = step.blocks().map(|(_, block)| strongest(block));
+    of_fallbacks.chain(inside).fold(own, Effect::max)
+}
+
+fn waits_of(block: &Block, order: Order) -> Vec<Vec<usize>> {
+    let places: HashMap<&str, usize> =
+        block.steps.iter().enumerate().rev().map(|(place, step)| (&*step.id, place)).collect();
+    let earlier = |id: &str, than: usize| places.get(id).copied().filter(|&place| place < than);
+    let mut reach: Vec<Reach> = Vec::with_capacity(block.steps.len());
+    let mut all = Vec::with_capacity(block.steps.len());
+    for (place, step) in block.steps.iter().enumerate() {
+        let mut wanted: BTreeSet<usize> = names(step).into_iter().filter_map(|id| earlier(id, place)).collect();
+        if let Some(after) = &step.after {
+            wanted.extend(after.iter().filter_map(|id| earlier(id, place)));
+        } else if order == Order::Written {
+            let waits_for_reads = keeps_its_place(step);
+            wanted.extend((0..place).filter(|&other| waits_for_reads || keeps_its_place(&block.steps[other])));
+        }
+        let (waits, reached) = reduce(&wanted, &reach);
+        reach.push(reached);
+        all.push(waits);
+    }
+    all
+}
+
+/// Leaves out what is waited for anyway, because something else in `wanted` waits for it.
+fn reduce(wanted: &BTreeSet<usize>, reach: &[Reach]) -> (Vec<usize>, Reach) {
+    let mut reached = Reach::default();
+    let mut waits = Vec::new();
+    for &place in wanted.iter().rev() {
+        if !reached.has(place) {
+            reached.add(place, &reach[place]);
+            waits.push(place);
+        }
+    }
+    waits.reverse();
+    (waits, reached)
+}
+
+/// A set of earlier steps, one bit each: with a thousand steps the plan stays a matter of milliseconds.
+#[derive(Debug, Default)]
+struct Reach(Vec<u64>);
+
+impl Reach {
+    fn has(&self, place: usize) -> bool {
+        self.0.get(place / 64).is_some_and(|word| word >> (place % 64) & 1 == 1)
+    }
+
+    /// Adds a step and all that it reaches.
+    fn add(&mut self, place: usize, further: &Self) {
+        self.0.resize(self.0.len().max(place / 64 + 1).max(further.0.len()), 0);
+        self.0[place / 64] |= 1 << (place % 64);
+        for (word, more) in self.0.iter_mut().zip(&further.0) {
+            *word |= more;
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! All workflows of a registry, by name.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+
+use crate::document::format::Format;
+use crate::model::code;
+use crate::model::problem::{Problem, Source};
+use crate::workflow::authored;
+use crate::workflow::definition::Workflow;
+
+/// Workflows by name.
+#[derive(Debug, Clone, Default)]
+pub struct WorkflowSet {
+    workflows: BTreeMap<Arc<str>, Arc<Workflow>>,
+}
+
+/// Reads many files. A wrong file is left out and does not keep the others from being used; of two workflows with one
+/// name the first counts.
+pub fn load(sources: &[(Arc<Source>, Format)]) -> (WorkflowSet, Vec<Problem>) {
+    let mut set = WorkflowSet::default();
+    let mut problems = Vec::new();
+    for (source, format) in sources {
+        let (workflow, found) = authored::read(source, *format);
+        problems.extend(found);
+        let Some(workflow) = workflow else { continue };
+        match set.workflows.entry(Arc::clone(&workflow.name)) {
+            Entry::Vacant(place) => {
+                place.insert(Arc::new(workflow));
+            }
+            Entry::Occupied(first) => problems.push(duplicate(first.get(), &workflow)),
+        }
+    }
+    (set, problems)
+}
+
+impl WorkflowSet {
+    /// The names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.workflows.keys().map(AsRef::as_ref)
+    }
+
+    /// A workflow.
+    pub fn get(&self, name: &str) -> Option<&Arc<Workflow>> {
+        self.workflows.get(name)
+    }
+
+    /// Every workflow, in the order of the names.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Workflow>> {
+        self.workflows.values()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.workflows.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.workflows.is_empty()
+    }
+}
+
+fn duplicate(first: &Workflow, second: &Workflow) -> Problem {
+    let (line, _) = first.source.line_column(first.sites.name.start);
+    let message = format!("there is a workflow `{}` already, in {}:{line}", second.name, first.source.name);
+    Problem::error(code::DUPLICATE, &second.source, second.sites.name.clone(), message).help("give it another name")
+}

@@ -1,0 +1,33 @@
+//! What a workflow is checked and planned against: the servers, tools and workflows that exist.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::model::effect::Effect;
+use crate::model::name::ToolRef;
+
+/// What is known of a tool or of a workflow as a tool.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// What calling it may do.
+    pub effect: Effect,
+    /// The JSON Schema of its arguments.
+    pub input_schema: Option<Arc<Value>>,
+    /// The JSON Schema of its structured result.
+    pub output_schema: Option<Arc<Value>>,
+}
+
+/// The servers, tools and workflows that exist, as far as is known now.
+pub trait Surroundings {
+    /// The names of all servers of the registry.
+    fn servers(&self) -> Vec<String>;
+    /// The names of all tools of `server`; `None` while it has not been heard of.
+    fn tools_of(&self, server: &str) -> Option<Vec<String>>;
+    /// A tool, if it is known.
+    fn tool(&self, tool: &ToolRef) -> Option<Facts>;
+    /// The names of all workflows.
+    fn workflows(&self) -> Vec<String>;
+    /// A workflow as a tool, if it exists.
+    fn workflow(&self, name: &str) -> Option<Facts>;
+}
