@@ -3,9 +3,10 @@
 //! The modules stand in layers; each imports only what stands above it in this list.
 //! `ARCHITECTURE.md` tells what each is for, and `tests/it/architecture.rs` holds the order.
 
+pub mod model;
+
 pub mod document;
 pub mod expr;
-pub mod model;
 
 pub mod policy;
 pub mod wire;
@@ -22,3 +23,9 @@ pub mod runner;
 pub mod gateway;
 
 pub mod server;
+
+pub mod app;
+
+pub mod demo;
+
+pub mod cli;

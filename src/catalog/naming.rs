@@ -58,7 +58,7 @@ mod tests {
     fn what_could_be_mistaken_is_marked() {
         assert_ne!(exposed("a", "b__c"), exposed("a__b", "c"));
         assert_ne!(exposed("a", "_b"), exposed("a_", "b"));
-        assert_eq!(exposed("git", "repo.list"), "git__repo_list_3b8aaf");
+        assert_eq!(exposed("git", "repo.list"), "git__repo_list_720431");
         assert_eq!(exposed("git", &"x".repeat(90)).len(), MAX_LENGTH);
     }
 

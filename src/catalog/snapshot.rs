@@ -42,6 +42,13 @@ pub struct Offer {
     definition: Box<RawValue>,
 }
 
+impl Offer {
+    /// The definition as hosts see it.
+    pub fn definition(&self) -> &RawValue {
+        &self.definition
+    }
+}
+
 /// Everything that is offered.
 #[derive(Debug, Default)]
 pub struct Catalog {

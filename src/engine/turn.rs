@@ -1,7 +1,7 @@
 //! One event's worth of work: frames are told what happened, and tell each other, until nothing is left to say.
 //!
 //! What one frame sets off is done before whatever was waiting already. So the consequences of a failure come before the
-//! start of the next step, and no call is made only to be cancelled.
+//! start of the next step: where a step has failed, none starts any more.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -93,14 +93,14 @@ fn reason(at: &Raw) -> Reason {
 }
 
 /// The filter [`STRICT`].
-pub(super) fn strict(base: Raw, access: usize, parts: Rest<Raw>) -> Result<Raw, Failure> {
+pub(super) fn strict(base: Raw, access: usize, Rest(parts): Rest<Raw>) -> Result<Raw, Failure> {
     let base = (!base.is_undefined()).then_some(base);
     descend(access, base, &parts)
         .map_err(|missing| Failure::new(ErrorKind::UndefinedError, missing.to_string()).with_source(missing))
 }
 
 /// The filter [`TOLERANT`].
-pub(super) fn tolerant(base: Raw, access: usize, parts: Rest<Raw>) -> Raw {
+pub(super) fn tolerant(base: Raw, access: usize, Rest(parts): Rest<Raw>) -> Raw {
     let base = (!base.is_undefined()).then_some(base);
     descend(access, base, &parts).unwrap_or_else(|_| Raw::from(()))
 }

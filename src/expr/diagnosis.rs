@@ -153,7 +153,7 @@ fn wording(failure: &Failure) -> (String, Option<String>) {
         ErrorKind::MissingArgument if detail.is_empty() => ("an argument is missing".to_owned(), None),
         ErrorKind::TooManyArguments if detail.is_empty() => ("there are too many arguments".to_owned(), None),
         kind if detail.is_empty() => (kind.to_string(), None),
-        _ => (lower_first(detail), None),
+        _ => (lower_first(detail), detail.ends_with(" none").then(default_help)),
     }
 }
 

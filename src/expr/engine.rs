@@ -25,8 +25,12 @@ pub(super) static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     engine.set_debug(false);
     engine.set_formatter(write_value);
     engine.set_unknown_method_callback(methods::call);
-    REMOVED_FILTERS.iter().for_each(|name| engine.remove_filter(name));
-    REMOVED_FUNCTIONS.iter().for_each(|name| engine.remove_global(name));
+    for name in REMOVED_FILTERS {
+        engine.remove_filter(name);
+    }
+    for name in REMOVED_FUNCTIONS {
+        engine.remove_global(name);
+    }
     engine.add_filter(STRICT, access::strict);
     engine.add_filter(TOLERANT, access::tolerant);
     engine.add_filter(order::LEFT, order::left);

@@ -1,6 +1,8 @@
 //! The filters and tests that expressions have beyond the engine's own, and those that are bounded where its are not.
 
-use minijinja::value::{Kwargs, Rest, ValueKind};
+#![expect(clippy::needless_pass_by_value, reason = "the engine hands over arguments by value")]
+
+use minijinja::value::{Kwargs, Rest, ValueKind, ValueOrKwargs, from_args};
 use minijinja::{Environment, Error as Failure, ErrorKind, Value as Raw};
 use serde_json::Value as Json;
 
@@ -107,15 +109,19 @@ fn flatten(list: &Raw) -> Result<Raw, Failure> {
     Ok(Raw::from(items))
 }
 
-/// `other` for what is missing or null and, if `also_empty`, for everything that does not count as true.
-fn default(value: Raw, other: Option<Raw>, also_empty: Option<bool>, named: Kwargs) -> Result<Raw, Failure> {
-    let also_empty = match also_empty {
-        Some(also_empty) => also_empty,
-        None => named.get::<Option<bool>>("boolean")?.unwrap_or_default(),
-    };
+/// The first argument (the empty text without one) for what is missing or null and, if the second is true, for everything
+/// that does not count as true.
+fn default(value: Raw, arguments: Rest<ValueOrKwargs>) -> Result<Raw, Failure> {
+    let arguments = arguments.into_values();
+    let (arguments, named): (&[Raw], Kwargs) = from_args(&arguments)?;
+    let named_empty = named.get::<Option<bool>>("boolean")?;
+    let also_empty = arguments.get(1).map_or_else(|| named_empty.unwrap_or_default(), Raw::is_true);
     named.assert_all_used()?;
+    if arguments.len() > 2 {
+        return Err(Failure::from(ErrorKind::TooManyArguments));
+    }
     let is_wanting = is_absent(&value) || (also_empty && !value.is_true());
-    Ok(if is_wanting { other.unwrap_or_else(|| Raw::from("")) } else { value })
+    Ok(if is_wanting { arguments.first().cloned().unwrap_or_else(|| Raw::from("")) } else { value })
 }
 
 fn join(list: &Raw, between: Option<&str>, named: Kwargs) -> Result<String, Failure> {

@@ -17,11 +17,15 @@ use crate::expr::error::Error;
 use crate::expr::expression::Reference;
 use crate::expr::names::{FILTERS, FUNCTIONS, TESTS};
 use crate::expr::order::{LEFT, RIGHT};
-use crate::expr::rewrite::SourceMap;
+use crate::expr::path::{Part, chain};
+use crate::expr::rewrite::{Edit, SourceMap};
 use crate::model::suggest::did_you_mean;
 
 /// The largest number of times that a literal text or list may be repeated by a literal number.
 const MAX_REPEAT: usize = 10_000;
+
+/// Names that the engine's parser would take for variables where a value is missing.
+const KEYWORDS: &[&str] = &["and", "else", "if", "in", "is", "not", "or"];
 
 /// How many leading parts of a path must agree for a test of one to guard the other: the step, or the input.
 const GUARD_PARTS: usize = 2;
@@ -30,7 +34,7 @@ const GUARD_PARTS: usize = 2;
 #[derive(Debug, Default)]
 pub(super) struct Lowered {
     /// What to change in the source, in ascending order.
-    pub(super) edits: Vec<(Range<usize>, String)>,
+    pub(super) edits: Vec<Edit>,
     /// The paths that are read, by index.
     pub(super) accesses: Vec<Access>,
     /// The references among them, in the order of the source.
@@ -77,28 +81,6 @@ struct Walk<'a> {
     needs_else: bool,
 }
 
-/// A path of names: `root`, and what follows it.
-struct Chain<'a> {
-    root: &'a str,
-    span: Range<usize>,
-    links: Vec<Link<'a>>,
-}
-
-/// One part of a path as it is written.
-struct Link<'a> {
-    range: Range<usize>,
-    part: Part<'a>,
-}
-
-enum Part<'a> {
-    /// `.name`
-    Name(&'a str),
-    /// `.0`
-    Item(Raw),
-    /// `[expr]`
-    Index(&'a Expr<'a>),
-}
-
 impl<'a> Walk<'a> {
     fn new(source: &'a str, parsed: &'a str, map: &'a SourceMap) -> Self {
         let (lowered, locals, guards) = (Lowered::default(), Vec::new(), Vec::new());
@@ -107,7 +89,7 @@ impl<'a> Walk<'a> {
 
     fn finish(mut self) -> Lowered {
         // Stable: edits at the same place stay in the order in which they were made.
-        self.lowered.edits.sort_by_key(|(range, _)| range.start);
+        self.lowered.edits.sort_by_key(|edit| edit.range.start);
         self.lowered
     }
 
@@ -222,7 +204,7 @@ impl<'a> Walk<'a> {
             BinOpKind::Concat => {
                 for side in [left, right] {
                     self.expr(side, false)?;
-                    self.filtered(side, AS_TEXT.to_owned());
+                    self.filtered(side, AS_TEXT);
                 }
                 Ok(())
             }
@@ -262,12 +244,12 @@ impl<'a> Walk<'a> {
     /// Has the operands of `<` and its like checked: the engine alone would put null below every number.
     fn same_kind(&mut self, left: &Expr<'_>, right: &Expr<'_>) {
         self.comparisons += 1;
-        self.filtered(left, format!("{LEFT}({})", self.comparisons));
-        self.filtered(right, format!("{RIGHT}({})", self.comparisons));
+        self.filtered(left, &format!("{LEFT}({})", self.comparisons));
+        self.filtered(right, &format!("{RIGHT}({})", self.comparisons));
     }
 
     /// Passes an operand through a filter, unless it is arithmetic, behind which a filter would bind to a part of it.
-    fn filtered(&mut self, operand: &Expr<'_>, filter: String) {
+    fn filtered(&mut self, operand: &Expr<'_>, filter: &str) {
         let end = operand.span().end_offset as usize;
         let end = match operand {
             Expr::BinOp(binary) if is_arithmetic(binary.op) => return,
@@ -276,9 +258,10 @@ impl<'a> Walk<'a> {
             Expr::UnaryOp(unary) if matches!(unary.op, UnaryOpKind::Not) => self.bracket_after(end),
             _ => Some(end),
         };
-        if let Some(end) = end {
-            self.edit(end..end, format!("|{filter}"));
-        }
+        let Some(end) = end else { return };
+        // What the filter finds wrong is told of the operand, if it is known where that starts.
+        let start = chain(self.parsed, operand).map_or(end, |chain| chain.span.start);
+        self.lowered.edits.push(Edit { range: end..end, text: format!("|{filter}"), origin: start..end });
     }
 
     /// The place behind the `)` that follows `end`.
@@ -359,6 +342,10 @@ impl<'a> Walk<'a> {
         if chain.root == "loop" && self.loops > 0 {
             return Ok(());
         }
+        if KEYWORDS.contains(&chain.root) {
+            let span = self.map.back(&chain.span);
+            return Err(Error::new(self.source, "a value is missing here").at(self.source, span));
+        }
         let end = chain.links.last().map_or(chain.span.end, |link| link.range.end);
         let span = self.map.back(&(chain.span.start..end));
         let index = self.lowered.accesses.len();
@@ -389,7 +376,7 @@ impl<'a> Walk<'a> {
     }
 
     fn edit(&mut self, range: Range<usize>, text: String) {
-        self.lowered.edits.push((range, text));
+        self.lowered.edits.push(Edit { origin: range.clone(), range, text });
     }
 
     fn check_name(&self, name: &str, known: &[&str], what: &str, span: Span) -> Result<(), Error> {
@@ -404,73 +391,6 @@ impl<'a> Walk<'a> {
         let span = self.map.back(&(span.start_offset as usize..span.end_offset as usize));
         Error::new(self.source, message).at(self.source, span)
     }
-}
-
-impl Chain<'_> {
-    /// The names up to the first part that is not literal.
-    fn known_path(&self) -> Vec<String> {
-        let parts = self.links.iter().map_while(|link| link.part.literal());
-        let parts = parts.map(|part| part.as_str().map_or_else(|| part.to_string(), str::to_owned));
-        std::iter::once(self.root.to_owned()).chain(parts).collect()
-    }
-
-    fn literal_parts(&self) -> Option<Vec<Raw>> {
-        self.links.iter().map(|link| link.part.literal()).collect()
-    }
-}
-
-impl Part<'_> {
-    fn literal(&self) -> Option<Raw> {
-        match self {
-            Self::Name(name) => Some(Raw::from(*name)),
-            Self::Item(item) => Some(item.clone()),
-            Self::Index(Expr::Const(index)) => Some(index.value.clone()),
-            Self::Index(Expr::UnaryOp(negative)) => match (&negative.op, &negative.expr) {
-                (UnaryOpKind::Neg, Expr::Const(index)) => {
-                    index.value.as_i64().and_then(i64::checked_neg).map(Raw::from)
-                }
-                _ => None,
-            },
-            Self::Index(_) => None,
-        }
-        .filter(|part| part.is_integer() || part.as_str().is_some())
-    }
-}
-
-/// `expr` as a path, if it is one and is written without brackets around its beginning.
-fn chain<'a>(parsed: &str, expr: &'a Expr<'a>) -> Option<Chain<'a>> {
-    let mut nodes = Vec::new();
-    let mut node = expr;
-    let root = loop {
-        node = match node {
-            Expr::Var(root) => break root,
-            Expr::GetAttr(attr) => {
-                nodes.push((attr.span().end_offset as usize, node));
-                &attr.expr
-            }
-            Expr::GetItem(item) => {
-                nodes.push((item.span().end_offset as usize, node));
-                &item.expr
-            }
-            _ => return None,
-        };
-    };
-    let span = root.span().start_offset as usize..root.span().end_offset as usize;
-    let mut links = Vec::with_capacity(nodes.len());
-    let mut start = span.end;
-    for (end, node) in nodes.into_iter().rev() {
-        // The spans of what stands within brackets may start too early, but every end is exact.
-        let first = parsed[start..end].trim_start().bytes().next()?;
-        let part = match (first, node) {
-            (b'.', Expr::GetAttr(attr)) => Part::Name(attr.name),
-            (b'.', Expr::GetItem(item)) => Part::Item(item.subscript_expr.as_const()?),
-            (b'[', Expr::GetItem(item)) => Part::Index(&item.subscript_expr),
-            _ => return None,
-        };
-        links.push(Link { range: start..end, part });
-        start = end;
-    }
-    Some(Chain { root: root.id, span, links })
 }
 
 fn is_arithmetic(operator: BinOpKind) -> bool {

@@ -66,7 +66,7 @@ fn of_text(state: &mut State, value: &Raw, text: &str, method: &str, arguments: 
         }
         _ => {
             let () = from_args(arguments)?;
-            state.apply_filter(method, &[value.clone()])?
+            state.apply_filter(method, std::slice::from_ref(value))?
         }
     })
 }

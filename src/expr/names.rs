@@ -119,3 +119,27 @@ pub(super) const TEXT_METHODS: &[&str] = &[
     "title",
     "upper",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expr::engine::ENGINE;
+    use minijinja::{ErrorKind, Value};
+
+    #[test]
+    fn the_engine_has_every_filter_test_and_function_named_here_and_none_that_is_removed() {
+        let has_filter = |name: &&str| {
+            let outcome = ENGINE.empty_state().apply_filter(name, &[]);
+            outcome.map_or_else(|failure| failure.kind() != ErrorKind::UnknownFilter, |_| true)
+        };
+        let has_test = |name: &&str| {
+            let outcome = ENGINE.empty_state().perform_test(name, &[Value::from(1)]);
+            outcome.map_or_else(|failure| failure.kind() != ErrorKind::UnknownTest, |_| true)
+        };
+        let functions: Vec<_> = ENGINE.globals().map(|(name, _)| name).collect();
+        assert_eq!(FILTERS.iter().filter(|name| !has_filter(name)).count(), 0);
+        assert_eq!(REMOVED_FILTERS.iter().filter(|name| has_filter(name)).count(), 0);
+        assert_eq!(TESTS.iter().filter(|name| !has_test(name)).count(), 0);
+        assert_eq!(functions, FUNCTIONS);
+    }
+}

@@ -10,6 +10,17 @@ pub(super) struct Rewriter<'a> {
     pieces: Vec<Piece>,
 }
 
+/// One change of a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Edit {
+    /// What is replaced.
+    pub(super) range: Range<usize>,
+    /// By what.
+    pub(super) text: String,
+    /// The part of the source that the new text is about; often the same range.
+    pub(super) origin: Range<usize>,
+}
+
 /// Leads from a rewritten text back to its source.
 #[derive(Debug, Clone)]
 pub(super) struct SourceMap {
@@ -54,14 +65,14 @@ impl<'a> Rewriter<'a> {
         (self.text, SourceMap { pieces: self.pieces })
     }
 
-    /// `source` with each of `edits` made: ranges in ascending order that do not overlap, and their replacements.
-    pub(super) fn edit(source: &'a str, edits: &[(Range<usize>, String)]) -> (String, SourceMap) {
+    /// `source` with each of `edits` made, which are in ascending order and do not overlap.
+    pub(super) fn edit(source: &'a str, edits: &[Edit]) -> (String, SourceMap) {
         let mut rewriter = Self::new(source);
         let mut done = 0;
-        for (range, text) in edits {
-            rewriter.copy(done..range.start);
-            rewriter.replace(range.clone(), text);
-            done = range.end;
+        for edit in edits {
+            rewriter.copy(done..edit.range.start);
+            rewriter.replace(edit.origin.clone(), &edit.text);
+            done = edit.range.end;
         }
         rewriter.copy(done..source.len());
         rewriter.finish()
@@ -95,7 +106,9 @@ mod tests {
     #[test]
     fn places_lead_back_to_the_source() {
         let source = "a && $b.c";
-        let (text, map) = Rewriter::edit(source, &[(2..4, "and".to_owned()), (5..6, String::new())]);
+        let edit =
+            |range: Range<usize>, text: &str| Edit { range: range.clone(), text: text.to_owned(), origin: range };
+        let (text, map) = Rewriter::edit(source, &[edit(2..4, "and"), edit(5..6, "")]);
         assert_eq!(text, "a and b.c");
         let found = |needle: &str| {
             let at = text.find(needle).unwrap();

@@ -140,7 +140,10 @@ impl<'a> Surface<'a> {
                 return Err(self.error(span, format!("`{{% {keyword} %}}` means nothing {place}")));
             }
             _ => {
-                let error = self.error(span, format!("there is no block `{{% {keyword} %}}`"));
+                let error = match keyword {
+                    "" => self.error(span, "`{%` starts no block"),
+                    _ => self.error(span, format!("there is no block `{{% {keyword} %}}`")),
+                };
                 let help = "texts have `{% for %}` and `{% if %}`; write `${'{%'}` for a literal `{%`";
                 return Err(error.help(help));
             }
@@ -312,7 +315,7 @@ impl<'a> Surface<'a> {
                 let error = self.error(self.at..self.at + 3, format!("`{right}=` means nothing here"));
                 return Err(error.help(format!("write `{right}`")));
             }
-            [b'!', b'=', ..] | [b'=' | b'<' | b'>', b'=', ..] | [b'*', b'*', ..] | [b'/', b'/', ..] => {
+            [b'!' | b'=' | b'<' | b'>', b'=', ..] | [b'*', b'*', ..] | [b'/', b'/', ..] => {
                 self.count(2)?;
                 self.copy(2);
             }

@@ -77,3 +77,49 @@ impl Template {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expr::fixture::{scope, scope_of};
+    use serde_json::json;
+
+    fn text(source: &str) -> Template {
+        Template::Text(Text::parse(source).unwrap())
+    }
+
+    #[test]
+    fn every_leaf_is_computed_and_keeps_its_place() {
+        let template = Template::Table(vec![
+            ("to".to_owned(), text("$steps.contact.output.phone")),
+            ("lines".to_owned(), Template::List(vec![text("n: ${input.count}"), text("$input.count"), text("as is")])),
+            ("kept".to_owned(), Template::Value(Value::from_json(json!({ "a": "$input" })))),
+        ]);
+        let value = template.eval(&scope()).unwrap().to_json();
+        assert_eq!(value.to_string(), r#"{"to":"+4930999","lines":["n: 3",3,"as is"],"kept":{"a":"$input"}}"#);
+        let paths: Vec<_> = template.references().iter().map(|reference| reference.path.join(".")).collect();
+        assert_eq!(paths, ["steps.contact.output.phone", "input.count", "input.count"]);
+        assert_eq!(template.as_literal(), None);
+    }
+
+    #[test]
+    fn a_template_without_expressions_is_its_literal() {
+        let fields = vec![("a".to_owned(), Template::List(vec![text("$$5"), Template::Value(Value::null())]))];
+        assert_eq!(Template::Table(fields).as_literal(), Some(json!({ "a": ["$5", null] })));
+    }
+
+    #[test]
+    fn templates_may_be_shared_between_threads() {
+        fn check<T: Send + Sync + Clone + 'static>() {}
+        check::<Template>();
+        check::<crate::expr::expression::Expr>();
+    }
+
+    #[test]
+    fn leaves_that_are_too_much_together_are_refused() {
+        let scope = scope_of(json!({ "input": { "a": "x".repeat(1024 * 1024) } }));
+        let many = |count| Template::List(vec![text("$input.a"); count]);
+        assert!(many(15).eval(&scope).is_ok());
+        assert_eq!(many(17).eval(&scope).unwrap_err().to_string(), "the result is larger than 16 MiB");
+    }
+}

@@ -42,7 +42,7 @@ struct Inner {
 enum Form {
     Literal(Box<str>),
     Whole(Expr),
-    Mixed(Mixed),
+    Mixed(Box<Mixed>),
 }
 
 struct Mixed {
@@ -139,7 +139,7 @@ fn whole(source: &str, extra_roots: &[&str]) -> Result<Option<Range<usize>>, Err
         return Ok((surface.at() == source.len()).then(|| 2..source.len() - 1));
     }
     let is_path = source.starts_with('$') && path_length(source, extra_roots) == Some(source.len());
-    Ok(is_path.then(|| 0..source.len()))
+    Ok(is_path.then_some(0..source.len()))
 }
 
 /// The length of the `$root.path[0].x` that `text` starts with.
@@ -188,7 +188,7 @@ fn mixed(source: &str, extra_roots: &[&str]) -> Result<Form, Error> {
     let maps = [last_map, map];
     let mut engine = ENGINE.clone();
     engine.add_template_owned(NAME, compiled).map_err(|failure| explain(failure, &maps))?;
-    Ok(Form::Mixed(Mixed { engine, maps, accesses, references }))
+    Ok(Form::Mixed(Box::new(Mixed { engine, maps, accesses, references })))
 }
 
 /// The first `$$`, `${` or `{%` of `text`.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use minijinja::Value as Raw;
-use minijinja::value::ValueKind;
+use minijinja::value::{DynObject, ValueKind};
 use serde_json::{Map, Number, Value as Json};
 
 use crate::expr::scope::{Fields, Lookup};
@@ -166,7 +166,7 @@ fn number_to_json(value: &Raw) -> Json {
 
 /// The fields of an object, keys as text.
 pub(super) fn fields(value: &Raw) -> impl Iterator<Item = (String, Raw)> {
-    let pairs = value.as_object().and_then(|object| object.try_iter_pairs());
+    let pairs = value.as_object().and_then(DynObject::try_iter_pairs);
     pairs.into_iter().flatten().map(|(key, value)| (key_text(&key), value))
 }
 

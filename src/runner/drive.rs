@@ -47,9 +47,9 @@ pub async fn drive(begin: Begin) -> Report {
     let mut reporter = Reporter { progress, done: None };
     let identity = Identity { id: run_id.clone(), caller: through.principal.name.to_string() };
     let mut effects = Effects::new(through);
-    let mut what = What::Started { run: identity, input, seed: seed(&run_id) };
+    let mut event = Event { now: started, what: What::Started { run: identity, input, seed: seed(&run_id) } };
     let outcome = loop {
-        let commands = run.apply(Event { now: now(), what });
+        let commands = run.apply(event);
         if let Some(watcher) = &watcher {
             watcher.changed(&run);
         }
@@ -57,9 +57,9 @@ pub async fn drive(begin: Begin) -> Report {
             break outcome;
         }
         reporter.report(&run);
-        what = match effects.next().await {
-            Some(next) => next,
-            None => What::CancelRequested { why: "nothing is in flight and nothing has ended".to_owned() },
+        event = match effects.next().await {
+            Some((now, what)) => Event { now, what },
+            None => stuck(),
         };
     };
     let workflow = plan.workflow.name.to_string();
@@ -78,6 +78,11 @@ fn carry_out(commands: Vec<Command>, effects: &mut Effects) -> Option<Outcome> {
         }
     }
     outcome
+}
+
+/// Ends a run that waits for nothing. The engine never leaves one in that state.
+fn stuck() -> Event {
+    Event { now: now(), what: What::CancelRequested { why: "nothing is in flight and nothing has ended".to_owned() } }
 }
 
 fn seed(run_id: &str) -> u64 {

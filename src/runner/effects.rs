@@ -36,7 +36,7 @@ pub struct Through {
 /// A run's calls and timers in flight. Dropping it cancels them all.
 pub struct Effects {
     through: Through,
-    tasks: JoinSet<What>,
+    tasks: JoinSet<(Timestamp, What)>,
     handles: HashMap<(String, u32), AbortHandle>,
 }
 
@@ -59,7 +59,7 @@ impl Effects {
                 Ok(reply) => read_result(reply.body.get()),
                 Err(fault) => Called::Failure(failure(&fault)),
             };
-            What::Called { at: step.at, attempt: step.attempt, outcome }
+            (now(), What::Called { at: step.at, attempt: step.attempt, outcome })
         });
         self.handles.insert(key, handle);
     }
@@ -85,7 +85,8 @@ impl Effects {
         let key = (at.clone(), 0);
         let handle = self.tasks.spawn(async move {
             sleep(wait).await;
-            What::Fired { at }
+            // A clock that was set back must not make the timer fire before its time.
+            (now().max(due), What::Fired { at })
         });
         self.handles.insert(key, handle);
     }
@@ -102,18 +103,18 @@ impl Effects {
         self.cancel(at, 0);
     }
 
-    /// The next thing that happens; `None` if nothing is in flight.
-    pub async fn next(&mut self) -> Option<What> {
+    /// The next thing that happens, and when; `None` if nothing is in flight.
+    pub async fn next(&mut self) -> Option<(Timestamp, What)> {
         loop {
             match self.tasks.join_next().await? {
-                Ok(what) => {
+                Ok((at_time, what)) => {
                     let key = match &what {
                         What::Called { at, attempt, .. } => (at.clone(), *attempt),
                         What::Fired { at } => (at.clone(), 0),
-                        _ => return Some(what),
+                        _ => return Some((at_time, what)),
                     };
                     self.handles.remove(&key);
-                    return Some(what);
+                    return Some((at_time, what));
                 }
                 Err(error) if error.is_cancelled() => {}
                 Err(error) => tracing::error!(%error, "a step's call panicked"),

@@ -28,7 +28,8 @@ pub struct Envelope<'a> {
 impl<'a> Envelope<'a> {
     /// Reads one message; `None` if it is not a JSON object.
     pub fn parse(line: &'a [u8]) -> Option<Self> {
-        serde_json::from_slice(line).ok()
+        // A list would fill the members by position.
+        line.starts_with(b"{").then(|| serde_json::from_slice(line).ok())?
     }
 
     /// The id as the number that we gave out, also when the peer sends it back as text.

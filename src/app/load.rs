@@ -1,0 +1,103 @@
+//! From the user's files to what the program may rely on, with everything that is wrong with them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::app::files::{matching, registries};
+use crate::document::format::Format;
+use crate::model::code;
+use crate::model::problem::{Problem, Source};
+use crate::registry::load::load as load_registry;
+use crate::registry::server::Registry;
+use crate::workflow::set::{WorkflowSet, load as load_workflows};
+
+/// Which files the user named.
+#[derive(Debug, Clone, Default)]
+pub struct Files {
+    /// Registry files; found by default if empty.
+    pub registries: Vec<PathBuf>,
+    /// Workflow files, directories or globs besides those that the registry names, relative to the working directory.
+    pub workflows: Vec<String>,
+}
+
+/// What was read.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// The servers that can be used.
+    pub registry: Registry,
+    /// The workflows that can be used.
+    pub workflows: WorkflowSet,
+    /// Everything that is wrong, in the order of the files.
+    pub problems: Vec<Problem>,
+    /// Whether a registry file could not be read at all, so that nothing should be started.
+    pub is_unusable: bool,
+    /// The registry files that were read.
+    pub files: Vec<PathBuf>,
+}
+
+/// Reads and checks everything. What is wrong with one entry or file leaves the others usable.
+pub fn load(files: &Files) -> Result<Loaded, String> {
+    let mut loaded = Loaded { files: registries(&files.registries)?, ..Loaded::default() };
+    let mut sources = Vec::new();
+    let mut patterns: Vec<(PathBuf, String)> = Vec::new();
+    for path in &loaded.files {
+        match read(path) {
+            Ok(source) => {
+                let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
+                let (alone, _) = load_registry(std::slice::from_ref(&source));
+                patterns.extend(alone.orchestrator.workflows.into_iter().map(|pattern| (base.clone(), pattern)));
+                sources.push(source);
+            }
+            Err(problem) => {
+                loaded.problems.push(*problem);
+                loaded.is_unusable = true;
+            }
+        }
+    }
+    let (registry, problems) = load_registry(&sources);
+    loaded.is_unusable |= problems.iter().any(|problem| problem.code == code::SYNTAX);
+    loaded.registry = registry;
+    loaded.problems.extend(problems);
+    patterns.extend(files.workflows.iter().map(|pattern| (PathBuf::new(), pattern.clone())));
+    read_workflows(&patterns, &mut loaded);
+    Ok(loaded)
+}
+
+fn read_workflows(patterns: &[(PathBuf, String)], loaded: &mut Loaded) {
+    let mut sources = Vec::new();
+    let mut seen = std::collections::HashSet::new();
+    for (base, pattern) in patterns {
+        let paths = match matching(base, pattern) {
+            Ok(paths) => paths,
+            Err(why) => {
+                let source = Source::new(pattern, "");
+                loaded.problems.push(Problem::error(code::FILE_UNREADABLE, &source, 0..0, why));
+                continue;
+            }
+        };
+        for path in paths {
+            if !seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())) {
+                continue;
+            }
+            match (read(&path), Format::of(&path.to_string_lossy())) {
+                (Ok(source), Some(format)) => sources.push((source, format)),
+                (Ok(source), None) => {
+                    let message = "its name does not end in .yaml, .yml, .json or .toml";
+                    loaded.problems.push(Problem::error(code::FILE_UNREADABLE, &source, 0..0, message));
+                }
+                (Err(problem), _) => loaded.problems.push(*problem),
+            }
+        }
+    }
+    let (workflows, problems) = load_workflows(&sources);
+    loaded.workflows = workflows;
+    loaded.problems.extend(problems);
+}
+
+fn read(path: &Path) -> Result<Arc<Source>, Box<Problem>> {
+    let name = path.to_string_lossy();
+    std::fs::read_to_string(path).map(|text| Source::new(name.clone(), text)).map_err(|error| {
+        let source = Source::new(name, "");
+        Box::new(Problem::error(code::FILE_UNREADABLE, &source, 0..0, format!("the file cannot be read: {error}")))
+    })
+}

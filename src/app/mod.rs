@@ -1,0 +1,5 @@
+//! The only module that knows all the others: files in, a running program out.
+
+pub mod files;
+pub mod load;
+pub mod run;

@@ -1,0 +1,64 @@
+//! The running program: servers behind, one door, and an orderly end.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::load::Loaded;
+use crate::downstream::pool::Pool;
+use crate::gateway::gateway::Gateway;
+use crate::model::fault::Fault;
+use crate::server::stdio;
+
+/// The running program.
+pub struct App {
+    gateway: Arc<Gateway>,
+}
+
+impl App {
+    /// Starts the servers and opens the door. `program` is our own binary, which also plays the watchdog.
+    pub fn start(loaded: Loaded, program: Option<PathBuf>) -> Self {
+        let problems = loaded.problems.iter().map(ToString::to_string).collect();
+        let pool = Arc::new(Pool::start(&loaded.registry, program));
+        let gateway = Gateway::open(Arc::new(loaded.registry), Arc::new(loaded.workflows), pool, problems);
+        Self { gateway }
+    }
+
+    /// The one door.
+    pub fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
+    }
+
+    /// Serves the host at our standard streams until it leaves, until `stop`, or until a required server cannot be
+    /// started: that is the error.
+    pub async fn serve_stdio(&self, stop: CancellationToken) -> Result<(), Fault> {
+        let end = stop.child_token();
+        tokio::select! {
+            () = stdio::serve(Arc::clone(&self.gateway), end.clone()) => Ok(()),
+            fault = self.required() => Err(fault),
+        }
+    }
+
+    /// Waits for a required server to fail its start; for ever if none does.
+    async fn required(&self) -> Fault {
+        for endpoint in self.gateway.pool().iter().filter(|endpoint| endpoint.server.required) {
+            endpoint.want();
+            endpoint.settled().await;
+            let state = endpoint.state();
+            if let Some(fault) = state.fault {
+                return fault.server(endpoint.server.name.as_ref());
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// Ends every server. Takes at most about five seconds.
+    pub async fn close(self) {
+        if timeout(Duration::from_secs(6), self.gateway.close()).await.is_err() {
+            tracing::warn!("not everything ended in time");
+        }
+    }
+}

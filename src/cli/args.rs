@@ -1,0 +1,135 @@
+//! The shape of the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// One MCP server in front of many, with workflows as tools.
+#[derive(Debug, Parser)]
+#[command(name = "mcp-orchestrator", version, max_term_width = 100)]
+pub struct Cli {
+    /// What is common to every command.
+    #[command(flatten)]
+    pub common: Common,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What is common to every command.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// A registry file, or a JSON file of another client (`mcpServers`, `servers`); may be repeated. Default:
+    /// ./registry.toml, then the one in the user's configuration directory.
+    #[arg(long, global = true, value_name = "FILE", env = "MCP_ORCHESTRATOR_REGISTRY", value_delimiter = ',')]
+    pub registry: Vec<PathBuf>,
+    /// A workflow file, a directory of them, or a glob; may be repeated. Added to those that the registry names.
+    #[arg(long, global = true, value_name = "DIR|GLOB")]
+    pub workflows: Vec<String>,
+    /// The form of what is written to standard output.
+    #[arg(short, long, global = true, value_name = "FORM", default_value = "text")]
+    pub output: Output,
+    /// Logs more; twice logs everything.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Logs errors only.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+}
+
+/// The form of what is written to standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve a host over standard input and output: what MCP clients start.
+    Serve,
+    /// Check the registry and the workflows, without starting a server unless asked to.
+    Check {
+        /// Write the problems as JSON; the same as `-o json`.
+        #[arg(long)]
+        json: bool,
+        /// Also start the servers, and check every step against the tools that they really have.
+        #[arg(long)]
+        online: bool,
+    },
+    /// Run a workflow and print its output.
+    Run {
+        /// The workflow's name, or a workflow file.
+        workflow: String,
+        /// Its input, as `name=value`.
+        #[arg(value_name = "NAME=VALUE")]
+        input: Vec<String>,
+        /// A JSON file with the input; `-` is standard input.
+        #[arg(long = "input", value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// Show what would be done and call nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Call one tool and print its result.
+    Call {
+        /// The tool, as `server.tool` or by the name that hosts see.
+        tool: String,
+        /// Its arguments, as `name=value`.
+        #[arg(value_name = "NAME=VALUE")]
+        arguments: Vec<String>,
+        /// The arguments as a JSON object instead.
+        #[arg(long, value_name = "OBJECT", conflicts_with = "arguments")]
+        json: Option<String>,
+    },
+    /// List the tools that hosts see.
+    Tools {
+        /// Only those of this server.
+        server: Option<String>,
+    },
+    /// Start the servers and say how each does.
+    Status {
+        /// Only this server.
+        server: Option<String>,
+    },
+    /// Show the order in which a workflow's steps run.
+    Graph {
+        /// The workflow's name, or a workflow file.
+        workflow: String,
+        /// What to draw.
+        #[arg(long, default_value = "text")]
+        format: GraphFormat,
+    },
+    /// Watch it work: four servers, one workflow, and a server that dies in the middle. Needs nothing.
+    Demo,
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// A server of the demonstration.
+    #[command(hide = true)]
+    DemoServer {
+        /// Which.
+        name: String,
+    },
+    /// Ends our servers if we are killed.
+    #[command(hide = true, name = "__watchdog")]
+    Watchdog {
+        /// What the marker of our servers starts with.
+        instance: String,
+    },
+}
+
+/// How a graph is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    /// For the terminal.
+    Text,
+    /// For Markdown files.
+    Mermaid,
+}

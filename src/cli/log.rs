@@ -1,0 +1,29 @@
+//! Where the log goes: standard error, and nowhere else.
+
+use std::io::IsTerminal as _;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+
+use crate::cli::args::Common;
+
+/// Starts logging. `MCP_ORCHESTRATOR_LOG` overrides the flags with a filter of `tracing`.
+pub fn start(common: &Common, default: &str) {
+    let level = match (common.quiet, common.verbose) {
+        (true, _) => "error",
+        (false, 0) => default,
+        (false, 1) => "info",
+        (false, _) => "debug",
+    };
+    // rmcp logs whole messages, secrets included, at `info`.
+    let default = format!("{level},rmcp=error,hyper=warn,reqwest=warn");
+    let filter = std::env::var("MCP_ORCHESTRATOR_LOG").unwrap_or(default);
+    let is_terminal = std::io::stderr().is_terminal();
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("warn")))
+        .with_writer(BoxMakeWriter::new(std::io::stderr))
+        .with_ansi(is_terminal && std::env::var_os("NO_COLOR").is_none())
+        .with_target(false);
+    // Fails only if logging has been started before.
+    let _ = subscriber.try_init();
+}

@@ -1,0 +1,107 @@
+//! From the command line to an exit code.
+
+use clap::Parser as _;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::app::load::{Files, Loaded, load};
+use crate::app::run::App;
+use crate::cli::args::{Cli, Command, Common, Output};
+use crate::cli::exit::Exit;
+use crate::cli::terminal::Terminal;
+use crate::cli::{call, check, complete, graph, list, log, render, run, serve};
+use crate::demo;
+use crate::downstream::stdio::watchdog;
+
+/// Does what the command line says.
+pub fn main() -> Exit {
+    let Cli { common, command } = Cli::parse();
+    let terminal = Terminal::new(common.output == Output::Json);
+    match command {
+        Command::Watchdog { instance } => {
+            watchdog::watch(&instance);
+            return Exit::Ok;
+        }
+        Command::DemoServer { name } => return demo::server::serve(&name).map_or(Exit::Usage, |()| Exit::Ok),
+        Command::Completions { shell } => {
+            terminal.data(&complete::script(shell));
+            return Exit::Ok;
+        }
+        _ => {}
+    }
+    let is_serving = matches!(command, Command::Serve);
+    log::start(&common, if is_serving { "info" } else { "error" });
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            terminal.error(&format!("cannot start: {error}"));
+            return Exit::Unexpected;
+        }
+    };
+    let exit = runtime.block_on(dispatch(&common, command, terminal));
+    // A blocked read of a standard stream must not keep the process alive.
+    runtime.shutdown_background();
+    exit
+}
+
+fn runtime() -> std::io::Result<Runtime> {
+    Builder::new_multi_thread().enable_all().build()
+}
+
+async fn dispatch(common: &Common, command: Command, terminal: Terminal) -> Exit {
+    if let Command::Demo = command {
+        return demo::show::play(terminal.is_json, &|line| terminal.data(line)).await.map_or_else(
+            |why| {
+                terminal.error(&why);
+                Exit::Failed
+            },
+            |()| Exit::Ok,
+        );
+    }
+    let files = Files { registries: common.registry.clone(), workflows: common.workflows.clone() };
+    let loaded = match load(&files) {
+        Ok(loaded) => loaded,
+        Err(why) => {
+            terminal.error(&format!("{why}\nhint: pass one with --registry FILE, or see `mcp-orchestrator demo`"));
+            return Exit::Usage;
+        }
+    };
+    match command {
+        Command::Check { json, online } => {
+            let terminal = Terminal { is_json: terminal.is_json || json, ..terminal };
+            check::check(loaded, online, terminal).await
+        }
+        Command::Graph { workflow, format } => graph::show(&loaded, &workflow, format, terminal),
+        other => match usable(loaded, terminal) {
+            Some(loaded) => with_servers(other, loaded, terminal).await,
+            None => Exit::Usage,
+        },
+    }
+}
+
+/// Says what is wrong with the files; nothing is left if a registry file could not be read at all.
+fn usable(loaded: Loaded, terminal: Terminal) -> Option<Loaded> {
+    if !loaded.problems.is_empty() {
+        terminal.note(&render::problems(&loaded.problems, &loaded.files, terminal));
+    }
+    (!loaded.is_unusable).then_some(loaded)
+}
+
+async fn with_servers(command: Command, loaded: Loaded, terminal: Terminal) -> Exit {
+    if loaded.registry.servers.is_empty() && loaded.workflows.is_empty() {
+        terminal.note("no servers and no workflows: the registry is empty");
+    }
+    let app = App::start(loaded, std::env::current_exe().ok());
+    let exit = match command {
+        Command::Serve => serve::serve(&app, terminal).await,
+        Command::Run { workflow, input, file, dry_run } => {
+            let wanted = run::Wanted { workflow, pairs: input, file, is_dry: dry_run };
+            run::run(&app, wanted, terminal).await
+        }
+        Command::Call { tool, arguments, json } => call::call(&app, &tool, &arguments, json.as_deref(), terminal).await,
+        Command::Tools { server } => list::tools(&app, server.as_deref(), terminal).await,
+        Command::Status { server } => list::status(&app, server.as_deref(), terminal).await,
+        _ => Exit::Usage,
+    };
+    app.close().await;
+    exit
+}
