@@ -22,12 +22,11 @@ pub fn registries(given: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     let own =
         etcetera::choose_base_strategy().ok().map(|base| base.config_dir().join(env!("CARGO_PKG_NAME")).join(REGISTRY));
     let places: Vec<_> = [Some(PathBuf::from(REGISTRY)), own].into_iter().flatten().collect();
-    match places.iter().find(|place| place.is_file()) {
-        Some(found) => Ok(vec![found.clone()]),
-        None => {
-            let places: Vec<_> = places.iter().map(|place| format!("`{}`", place.display())).collect();
-            Err(format!("there is no registry file: looked at {}", places.join(" and ")))
-        }
+    if let Some(found) = places.iter().find(|place| place.is_file()) {
+        Ok(vec![found.clone()])
+    } else {
+        let places: Vec<_> = places.iter().map(|place| format!("`{}`", place.display())).collect();
+        Err(format!("there is no registry file: looked at {}", places.join(" and ")))
     }
 }
 

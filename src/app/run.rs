@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::load::Loaded;
 use crate::downstream::pool::Pool;
-use crate::gateway::gateway::Gateway;
+use crate::gateway::door::Gateway;
 use crate::model::fault::Fault;
 use crate::server::stdio;
 

@@ -76,8 +76,7 @@ impl Catalog {
                     Kind::Tool if !server.tools.admits(&entry.id) => {}
                     Kind::Tool => catalog.add_tool(server, entry),
                     Kind::Prompt => catalog.add_prompt(entry),
-                    Kind::Resource => catalog.add_located(entry),
-                    Kind::Template => catalog.add_located(entry),
+                    Kind::Resource | Kind::Template => catalog.add_located(entry),
                 }
             }
         }

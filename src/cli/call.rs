@@ -19,12 +19,11 @@ pub async fn call(app: &App, tool: &str, pairs: &[String], json: Option<&str>, t
         Some(tool) => Target::Tool(tool),
         None => Target::Exposed(tool.to_owned()),
     };
-    let arguments = match json {
-        Some(text) => serde_json::from_str::<Value>(text).map_err(|error| format!("--json is not JSON: {error}")),
-        None => {
-            let schema = schema(app, &target).await;
-            object(pairs, schema.as_ref()).map(Value::Object)
-        }
+    let arguments = if let Some(text) = json {
+        serde_json::from_str::<Value>(text).map_err(|error| format!("--json is not JSON: {error}"))
+    } else {
+        let schema = schema(app, &target).await;
+        object(pairs, schema.as_ref()).map(Value::Object)
     };
     let arguments = match arguments {
         Ok(arguments) => to_raw_value(&arguments).ok(),

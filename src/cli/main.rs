@@ -72,7 +72,7 @@ async fn dispatch(common: &Common, command: Command, terminal: Terminal) -> Exit
         }
         Command::Graph { workflow, format } => graph::show(&loaded, &workflow, format, terminal),
         other => match usable(loaded, terminal) {
-            Some(loaded) => with_servers(other, loaded, terminal).await,
+            Some(loaded) => Box::pin(with_servers(other, loaded, terminal)).await,
             None => Exit::Usage,
         },
     }

@@ -1,6 +1,7 @@
 //! Plays the demonstration and tells it as it happens.
 
 use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use crate::document::format::Format;
 use crate::downstream::stdio::sweep::{Force, end_group};
 use crate::engine::run::Run;
 use crate::engine::view::{Status, StepView};
-use crate::gateway::gateway::Gateway;
+use crate::gateway::door::Gateway;
 use crate::model::call::{Call, Target};
 use crate::model::name::ToolRef;
 use crate::model::port::Invoke as _;
@@ -64,7 +65,7 @@ fn load(program: &Path) -> Result<Loaded, String> {
     let mut text = "[defaults]\nretry = 1\n".to_owned();
     for name in SERVERS {
         let command = Value::from(program.to_string_lossy());
-        text += &format!("[servers.{name}]\ncommand = {command}\nargs = [\"demo-server\", \"{name}\"]\n");
+        let _ = writeln!(text, "[servers.{name}]\ncommand = {command}\nargs = [\"demo-server\", \"{name}\"]");
     }
     let registry = Source::new("demo.toml", text);
     let (registry, mut problems) = load_registry(&[registry]);
@@ -178,7 +179,9 @@ impl Stage {
 
     fn tell(&self, tell: &(dyn Fn(&str) + Sync)) {
         let lines = std::mem::take(&mut *self.lines.lock().unwrap_or_else(PoisonError::into_inner));
-        lines.iter().for_each(|line| tell(line));
+        for line in &lines {
+            tell(line);
+        }
     }
 }
 

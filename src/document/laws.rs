@@ -14,7 +14,6 @@ use crate::model::problem::{Problem, Source};
 
 const FORMATS: [Format; 3] = [Format::Yaml, Format::Json, Format::Toml];
 
-#[expect(clippy::result_large_err, reason = "as what it tests")]
 fn read(format: Format, text: &str) -> Result<Node, Problem> {
     parse(&Source::new("file", text), format)
 }

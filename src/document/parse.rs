@@ -17,7 +17,6 @@ pub const MAX_BYTES: usize = 1 << 20;
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Reads `source` as `format`. A syntax error ends the reading, so there is one problem at most.
-#[expect(clippy::result_large_err, reason = "happens once per file; callers collect problems by value")]
 pub fn parse(source: &Arc<Source>, format: Format) -> Result<Node, Problem> {
     if source.text.len() > MAX_BYTES {
         let message = format!("the file has {} bytes, more than the {MAX_BYTES} that are read", source.text.len());

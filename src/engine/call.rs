@@ -45,6 +45,11 @@ impl CallFrame {
 
     pub(super) fn answered(&mut self, called: Called) -> Next {
         let mut failure = match called {
+            // A workflow's output may be anything, null included.
+            Called::Result(mut result) if matches!(self.callee, Callee::Workflow(_)) && !is_error(&result) => {
+                let output = result.get_mut("structuredContent").map(Json::take).unwrap_or_default();
+                return Next::End(End::completed(Value::from_json(output)));
+            }
             Called::Result(result) => match output(result) {
                 Ok(output) => return Next::End(End::completed(output)),
                 Err(failure) => *failure,
@@ -72,7 +77,7 @@ impl CallFrame {
 fn output(mut result: Json) -> Result<Value, Box<Failure>> {
     let structured = result.get_mut("structuredContent").map(Json::take).filter(|content| !content.is_null());
     let content = result.get_mut("content").map_or_else(|| json!([]), Json::take);
-    if result.get("isError").and_then(Json::as_bool) == Some(true) {
+    if is_error(&result) {
         return Err(tool_error(structured, &content).into());
     }
     if let Some(structured) = structured {
@@ -82,6 +87,10 @@ fn output(mut result: Json) -> Result<Value, Box<Failure>> {
         return Ok(Value::from_json(json));
     }
     Ok(Value::from_json(json!({ "text": texts(&content), "content": content })))
+}
+
+fn is_error(result: &Json) -> bool {
+    result.get("isError").and_then(Json::as_bool) == Some(true)
 }
 
 fn tool_error(structured: Option<Json>, content: &Json) -> Failure {

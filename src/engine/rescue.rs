@@ -27,7 +27,7 @@ pub(super) fn fall_back(
     // What may have happened already must not happen a second time by another way.
     let is_doubtful = failure.kind() == fault::Kind::InDoubt && !step.effect.may_repeat();
     for (index, fallback) in step.fallback.iter().enumerate().skip(first) {
-        let (tool, args) = match fallback {
+        let (tool, args, effect) = match fallback {
             Fallback::Value(value) => match frame.scope.value(value, "fallback", Some(&frame.at)) {
                 Ok(value) => {
                     frame.failure = Some(failure);
@@ -38,7 +38,9 @@ pub(super) fn fall_back(
                     continue;
                 }
             },
-            Fallback::Tool { tool, args } => (tool, args.as_ref().or_else(|| verb::arguments_of(&step.verb))),
+            Fallback::Tool { tool, args, effect } => {
+                (tool, args.as_ref().or_else(|| verb::arguments_of(&step.verb)), *effect)
+            }
         };
         if is_doubtful {
             continue;
@@ -50,7 +52,7 @@ pub(super) fn fall_back(
                     Ok(number) => number,
                     Err(bound) => return Next::Finish(Outcome::Failed(bound.at(&frame.at)).into()),
                 };
-                let call = verb::call(frame, step, Callee::Tool(tool.clone()), arguments, number);
+                let call = verb::call(frame, step, (Callee::Tool(tool.clone()), effect), arguments, number);
                 turn.spawn(id, 0, Kind::Call(call));
                 return Next::Wait;
             }

@@ -17,6 +17,7 @@ use crate::engine::turn::Turn;
 use crate::expr::template::Template;
 use crate::expr::value::Value;
 use crate::model::code;
+use crate::model::effect::Effect;
 use crate::model::fault;
 use crate::workflow::definition::{Step, Verb};
 
@@ -40,7 +41,8 @@ pub(super) fn perform(frame: &StepFrame, turn: &Turn<'_>, number: u32) -> Result
     };
     let ask = |callee: Callee, args: &Template| {
         let arguments = arguments(Some(args), &frame.scope, &frame.at)?;
-        Ok(Deed::Started(Kind::Call(call(frame, step, callee, arguments, number)).into()))
+        let call = call(frame, step, (callee, step.own_effect), arguments, number);
+        Ok(Deed::Started(Kind::Call(call).into()))
     };
     match &step.verb {
         Verb::Tool { tool, args } => ask(Callee::Tool(tool.clone()), args),
@@ -60,10 +62,16 @@ pub(super) fn perform(frame: &StepFrame, turn: &Turn<'_>, number: u32) -> Result
     }
 }
 
-/// A call that the step makes.
-pub(super) fn call(frame: &StepFrame, step: &Step, callee: Callee, arguments: Json, attempt: u32) -> CallFrame {
+/// A call that the step makes of somebody, who may do so much.
+pub(super) fn call(
+    frame: &StepFrame,
+    step: &Step,
+    (callee, effect): (Callee, Effect),
+    arguments: Json,
+    attempt: u32,
+) -> CallFrame {
     let at = frame.at.to_string();
-    let call = StepCall { at, attempt, callee, arguments, effect: step.effect, timeout: step.timeout };
+    let call = StepCall { at, attempt, callee, arguments, effect, timeout: step.timeout };
     CallFrame::new(Arc::clone(&frame.at), call)
 }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::document::format::Format;
-use crate::gateway::gateway::Gateway;
+use crate::gateway::door::Gateway;
 use crate::gateway::reply;
 use crate::gateway::workflows::parse_input;
 use crate::model::call::{Call, Reply};
@@ -33,6 +33,11 @@ pub enum Builtin {
 impl Builtin {
     /// Every one of them.
     pub const ALL: [Self; 3] = [Self::RunWorkflow, Self::ListWorkflows, Self::Status];
+
+    /// The tool of our own under `name`.
+    pub fn find(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|builtin| builtin.name() == name)
+    }
 
     /// The tool's name.
     pub fn name(self) -> &'static str {
@@ -73,11 +78,6 @@ struct StatusArguments {
 }
 
 impl Gateway {
-    /// The tool of our own under `name`.
-    pub(super) fn builtin(&self, name: &str) -> Option<Builtin> {
-        Builtin::ALL.into_iter().find(|builtin| builtin.name() == name)
-    }
-
     pub(super) async fn call_builtin(self: Arc<Self>, builtin: Builtin, call: Call) -> Result<Reply, Fault> {
         let result = match builtin {
             Builtin::RunWorkflow => self.run_workflow(call).await,
@@ -151,7 +151,7 @@ impl Gateway {
         };
         let all = self.workflows.names().filter_map(|name| self.workflows.get(name));
         let list: Vec<_> = all.filter(is_wanted).map(|workflow| self.entry(workflow)).collect();
-        let lines: Vec<_> = list.iter().map(|entry| one_line(entry)).collect();
+        let lines: Vec<_> = list.iter().map(one_line).collect();
         let text = if lines.is_empty() { "no workflows".to_owned() } else { lines.join("\n") };
         Ok(reply::success(&json!({ "workflows": list }), &text))
     }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::catalog::instructions::merged;
 use crate::catalog::snapshot::Own;
 use crate::gateway::builtin::Builtin;
-use crate::gateway::gateway::Gateway;
+use crate::gateway::door::Gateway;
 use crate::workflow::plan::plan;
 use crate::workflow::tool::definition;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::catalog::snapshot::Catalog;
-use crate::gateway::gateway::Gateway;
+use crate::gateway::door::Gateway;
 use crate::model::effect::Effect;
 use crate::model::entry::{Entry, Kind};
 use crate::model::name::ToolRef;

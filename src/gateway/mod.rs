@@ -1,8 +1,8 @@
-//! The one door: every call, from a host, a workflow step or an operator, goes through [`gateway::Gateway`].
+//! The one door: every call, from a host, a workflow step or an operator, goes through [`door::Gateway`].
 
 pub mod builtin;
 pub mod definitions;
-pub mod gateway;
+pub mod door;
 pub mod known;
 pub mod refresh;
 pub mod reply;

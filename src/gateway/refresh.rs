@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::snapshot::{Catalog, Contribution};
-use crate::gateway::gateway::Gateway;
+use crate::gateway::door::Gateway;
 use crate::model::entry::Kind;
 
 /// Counts the changes of each list that hosts see.

@@ -9,7 +9,8 @@ use crate::catalog::naming::SEPARATOR;
 use crate::downstream::endpoint::{Endpoint, Terms};
 use crate::downstream::request::Request;
 use crate::downstream::state::Phase;
-use crate::gateway::gateway::Gateway;
+use crate::gateway::builtin::Builtin;
+use crate::gateway::door::Gateway;
 use crate::model::call::{Call, Reply};
 use crate::model::code;
 use crate::model::entry::Entry;
@@ -24,7 +25,7 @@ const SERVED_BY_KEY: &str = "io.mcp-orchestrator/served-by";
 impl Gateway {
     /// A tool by the name that hosts see.
     pub(super) async fn call_exposed(self: Arc<Self>, name: &str, call: Call) -> Result<Reply, Fault> {
-        if let Some(builtin) = self.builtin(name) {
+        if let Some(builtin) = Builtin::find(name) {
             return self.call_builtin(builtin, call).await;
         }
         if self.workflows.get(name).is_some() {
@@ -45,14 +46,13 @@ impl Gateway {
         if self.catalog().origin(tool).is_none() {
             self.await_listing(endpoint, &call).await?;
         }
-        match self.catalog().origin(tool) {
-            Some(entry) => self.call_entry(entry, call).await,
-            None => {
-                let tools = endpoint.listing().map(|listing| listing.entries.clone()).unwrap_or_default();
-                let near = did_you_mean(&tool.tool, tools.iter().map(|entry| entry.id.as_str()));
-                let fault = Fault::new(Kind::NotFound, code::NO_SUCH_TOOL, "has no tool of this name");
-                Err(hinted(fault, near).server(&tool.server).target(&tool.tool))
-            }
+        if let Some(entry) = self.catalog().origin(tool) {
+            self.call_entry(entry, call).await
+        } else {
+            let tools = endpoint.listing().map(|listing| listing.entries.clone()).unwrap_or_default();
+            let near = did_you_mean(&tool.tool, tools.iter().map(|entry| entry.id.as_str()));
+            let fault = Fault::new(Kind::NotFound, code::NO_SUCH_TOOL, "has no tool of this name");
+            Err(hinted(fault, near).server(&tool.server).target(&tool.tool))
         }
     }
 
@@ -159,13 +159,12 @@ impl Gateway {
             let rest = name.strip_prefix(endpoint.server.name.as_ref());
             rest.is_some_and(|rest| rest.starts_with(SEPARATOR))
         });
-        match owner {
-            Some(endpoint) => self.await_listing(endpoint, call).await,
-            None => {
-                // A bare name may be any server's.
-                self.settle().await;
-                Ok(())
-            }
+        if let Some(endpoint) = owner {
+            self.await_listing(endpoint, call).await
+        } else {
+            // A bare name may be any server's.
+            self.settle().await;
+            Ok(())
         }
     }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::downstream::endpoint::Endpoint;
 use crate::downstream::state::Phase;
-use crate::gateway::gateway::Gateway;
+use crate::gateway::door::Gateway;
 use crate::model::entry::Kind;
 use crate::policy::breaker::State as BreakerState;
 

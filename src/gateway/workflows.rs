@@ -9,7 +9,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::engine::command::Outcome;
 use crate::engine::event::Failure;
-use crate::gateway::gateway::Gateway;
+use crate::gateway::door::Gateway;
 use crate::gateway::reply;
 use crate::model::call::{Call, Reply};
 use crate::model::code;
@@ -39,7 +39,10 @@ impl Gateway {
         let workflow = self.workflow(name)?;
         let input = parse_input(call.arguments.as_deref())?;
         let report = self.run(workflow, input, call, None).await?;
-        Ok(reply::inner(&report))
+        match report.failure() {
+            Some(failure) => Err(inner_fault(&report, &failure)),
+            None => Ok(reply::inner(&report)),
+        }
     }
 
     /// The workflow `name`, or a fault that names the nearest.
@@ -61,7 +64,7 @@ impl Gateway {
         call: Call,
         watcher: Option<Arc<dyn Watch>>,
     ) -> Result<Report, Fault> {
-        let limits = self.deeper(&workflow, call.limits)?;
+        let limits = deeper(&workflow, call.limits)?;
         let _place = self.admit(limits)?;
         let input = accept(&workflow, input).map_err(|why| bad_input(&workflow, &why))?;
         let plan = plan(&workflow, &self.known());
@@ -74,15 +77,6 @@ impl Gateway {
         };
         let report = drive(Begin { plan, input, progress: call.progress, through, watcher }).await;
         Ok(checked(&workflow, report))
-    }
-
-    fn deeper(&self, workflow: &Workflow, limits: Limits) -> Result<Limits, Fault> {
-        if limits.depth >= MAX_DEPTH {
-            let message = format!("workflows call each other more than {MAX_DEPTH} levels deep");
-            return Err(Fault::new(Kind::Invalid, code::TOO_DEEP, message).target(workflow.name.as_ref()));
-        }
-        let deeper = Limits { depth: limits.depth + 1, ..limits };
-        Ok(workflow.timeout.map_or(deeper, |timeout| deeper.within(Instant::now(), timeout)))
     }
 
     /// A place among the runs; the runs that a run starts do not count again.
@@ -99,11 +93,31 @@ impl Gateway {
     }
 }
 
+/// The limits of a run, one level deeper than its caller's.
+fn deeper(workflow: &Workflow, limits: Limits) -> Result<Limits, Fault> {
+    if limits.depth >= MAX_DEPTH {
+        let message = format!("workflows call each other more than {MAX_DEPTH} levels deep");
+        return Err(Fault::new(Kind::Invalid, code::TOO_DEEP, message).target(workflow.name.as_ref()));
+    }
+    let deeper = Limits { depth: limits.depth + 1, ..limits };
+    Ok(workflow.timeout.map_or(deeper, |timeout| deeper.within(Instant::now(), timeout)))
+}
+
 /// The arguments of a workflow tool.
 pub(super) fn parse_input(arguments: Option<&RawValue>) -> Result<Value, Fault> {
     let Some(arguments) = arguments else { return Ok(json!({})) };
     serde_json::from_str(arguments.get())
         .map_err(|error| Fault::new(Kind::Invalid, code::BAD_REQUEST, format!("the arguments cannot be read: {error}")))
+}
+
+/// The failure of a run as that of the step that started it: of the same kind, so that the same catches apply.
+fn inner_fault(report: &Report, failure: &Failure) -> Fault {
+    let kind = Kind::parse(&failure.kind).unwrap_or(Kind::Internal);
+    let code = code::ALL.iter().map(|(code, _)| *code).find(|code| code.as_str() == failure.code);
+    let at = failure.step.as_ref().map_or_else(String::new, |step| format!(" at step `{step}`"));
+    let message = format!("{} {}{at}: {}", report.workflow, report.status(), failure.message);
+    let fault = Fault::new(kind, code.unwrap_or(code::STEP_FAILED), message).target(&report.workflow);
+    Fault { hint: failure.hint.clone(), was_sent: failure.was_sent, ..fault }
 }
 
 fn bad_input(workflow: &Workflow, why: &[String]) -> Fault {

@@ -10,7 +10,7 @@ use rmcp::model::{
 };
 use rmcp::service::{RequestContext, RoleServer, SubscriptionContext};
 
-use crate::gateway::gateway::Gateway;
+use crate::gateway::door::Gateway;
 use crate::gateway::refresh::Versions;
 use crate::server::host::Host;
 

@@ -12,7 +12,7 @@ use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 
 use crate::downstream::protocol::{Era, HOP_KEYS};
-use crate::gateway::gateway::Gateway;
+use crate::gateway::door::Gateway;
 use crate::model::call::{Call, Progress, Target};
 use crate::model::entry::Kind;
 use crate::model::port::Invoke as _;

@@ -7,7 +7,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use crate::downstream::notice::Notice;
-use crate::gateway::gateway::Gateway;
+use crate::gateway::door::Gateway;
 use crate::server::host::Host;
 use crate::wire::outbox::{Message, Outbox};
 

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::gateway::gateway::Gateway;
+use crate::gateway::door::Gateway;
 use crate::server::handler::Handler;
 use crate::server::host::Host;
 use crate::server::lane::Lane;
@@ -23,7 +23,7 @@ use crate::wire::lines::{Line, Lines, MAX_LINE};
 use crate::wire::outbox::{CAPACITY, Message, Outbox, write_all};
 
 /// A host may pause for as long as it likes; this only ends a writer that nobody will ever read.
-const WRITE_STALL: Duration = Duration::from_secs(24 * 3600);
+const WRITE_STALL: Duration = Duration::from_hours(24);
 
 /// How long what is still in the queue to the host may take to be written at the end.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -55,7 +55,7 @@ pub async fn serve(gateway: Arc<Gateway>, stop: CancellationToken) {
             Err(error) => tracing::debug!(%error, "the host left before it had opened the connection"),
         }
     };
-    ended.run_until_cancelled(served).await;
+    ended.run_until_cancelled(Box::pin(served)).await;
     ended.cancel();
     if timeout(LAST_WORDS, writing).await.is_err() {
         tracing::debug!("the host did not read our last words");
@@ -93,14 +93,12 @@ impl Transport<RoleServer> for Connection {
     }
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
-        match self.next().await {
-            Some(message) => Some(message),
-            None => {
-                self.lane.abandon();
-                self.ended.cancel();
-                None
-            }
+        let message = self.next().await;
+        if message.is_none() {
+            self.lane.abandon();
+            self.ended.cancel();
         }
+        message
     }
 
     async fn close(&mut self) -> io::Result<()> {

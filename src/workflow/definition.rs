@@ -91,7 +91,9 @@ pub struct Step {
     pub output: Option<Template>,
     /// Overrides what the tool's annotations say.
     pub claimed_effect: Option<Effect>,
-    /// What the step may do at most, nested steps included. Filled in by the plan.
+    /// What one attempt may do, without fallbacks and catches. Filled in by the plan.
+    pub own_effect: Effect,
+    /// What the step may do at most, with everything in it. Filled in by the plan.
     pub effect: Effect,
     /// The indices of the steps of the same block that must be over before this one starts. Filled in by the plan.
     pub waits: Vec<usize>,
@@ -231,6 +233,8 @@ pub enum Fallback {
         tool: ToolRef,
         /// With what; the step's own arguments if `None`.
         args: Option<Template>,
+        /// What it may do. Filled in by the plan.
+        effect: Effect,
     },
     /// A value instead of the result.
     Value(Template),

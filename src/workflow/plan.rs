@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::model::effect::Effect;
-use crate::workflow::definition::{Block, Fallback, Order, Step, Verb, Workflow};
+use crate::workflow::definition::{Block, CatchBody, Fallback, Order, Step, Verb, Workflow};
 use crate::workflow::surroundings::Surroundings;
 
 /// A workflow whose steps know their effect and what they wait for.
@@ -80,7 +80,7 @@ fn order_block(block: &mut Block, order: Order, surroundings: &dyn Surroundings)
         for inner in step.blocks_mut() {
             order_block(inner, order, surroundings);
         }
-        step.effect = step.claimed_effect.unwrap_or_else(|| effect_of(step, surroundings));
+        judge(step, surroundings);
     }
     let waits = waits_of(block, order);
     for (step, waits) in block.steps.iter_mut().zip(waits) {
@@ -88,22 +88,32 @@ fn order_block(block: &mut Block, order: Order, surroundings: &dyn Surroundings)
     }
 }
 
-/// The strongest of what a step does itself, its fallbacks, and the steps inside it.
-fn effect_of(step: &Step, surroundings: &dyn Surroundings) -> Effect {
-    let of_tool = |tool| surroundings.tool(tool).map_or(Effect::Destructive, |facts| facts.effect);
+/// Fills in what a step may do: by itself, by each fallback, and at most.
+fn judge(step: &mut Step, surroundings: &dyn Surroundings) {
+    let of_tool = |tool: &_| surroundings.tool(tool).map_or(Effect::Destructive, |facts| facts.effect);
     let own = match &step.verb {
         Verb::Tool { tool, .. } => of_tool(tool),
         Verb::Workflow { name, .. } => surroundings.workflow(name).map_or(Effect::Destructive, |facts| facts.effect),
-        Verb::Set(_) | Verb::Parallel(_) | Verb::Switch(_) | Verb::Steps(_) | Verb::Fail(_) | Verb::Return(_) => {
-            Effect::Read
+        Verb::Parallel(branches) => {
+            branches.iter().map(|branch| strongest(&branch.block)).max().unwrap_or(Effect::Read)
         }
+        Verb::Switch(cases) => cases.iter().map(|case| strongest(&case.block)).max().unwrap_or(Effect::Read),
+        Verb::Steps(block) => strongest(block),
+        Verb::Set(_) | Verb::Fail(_) | Verb::Return(_) => Effect::Read,
     };
-    let of_fallbacks = step.fallback.iter().map(|fallback| match fallback {
-        Fallback::Tool { tool, .. } => of_tool(tool),
-        Fallback::Value(_) => Effect::Read,
+    step.own_effect = step.claimed_effect.unwrap_or(own);
+    let mut most = step.own_effect;
+    for fallback in &mut step.fallback {
+        if let Fallback::Tool { tool, effect, .. } = fallback {
+            *effect = of_tool(tool);
+            most = most.max(*effect);
+        }
+    }
+    let catches = step.catch.iter().filter_map(|catch| match &catch.then {
+        CatchBody::Steps(block) => Some(strongest(block)),
+        CatchBody::Value(_) => None,
     });
-    let inside = step.blocks().map(|(_, block)| strongest(block));
-    of_fallbacks.chain(inside).fold(own, Effect::max)
+    step.effect = catches.fold(most, Effect::max);
 }
 
 fn waits_of(block: &Block, order: Order) -> Vec<Vec<usize>> {

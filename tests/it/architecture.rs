@@ -36,7 +36,7 @@ const IMPURE: [&str; 12] = [
     "rmcp",
     "tracing::instrument",
     "std::thread",
-    "std::io",
+    "std::io::std",
 ];
 
 /// The only modules that may name the behaviour of the protocol library.

@@ -1,3 +1,5 @@
+//! What readers report for values of the wrong kind.
+
 use super::*;
 use crate::document::format::Format;
 use crate::document::parse::parse;

@@ -150,7 +150,7 @@ async fn listen(peer: Peer<RoleClient>, inbox: Arc<Inbox>) {
         match notification {
             ServerNotification::ToolListChangedNotification(_) => inbox.hear("notifications/tools/list_changed", None),
             ServerNotification::PromptListChangedNotification(_) => {
-                inbox.hear("notifications/prompts/list_changed", None)
+                inbox.hear("notifications/prompts/list_changed", None);
             }
             ServerNotification::ResourceListChangedNotification(_) => {
                 inbox.hear("notifications/resources/list_changed", None);

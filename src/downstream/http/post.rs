@@ -82,9 +82,9 @@ impl Link {
 
     /// Sends a message that is not answered, in the background.
     fn post_aside(self: &Arc<Self>, line: String) {
-        let link = Arc::clone(self);
+        let own = Arc::clone(self);
         self.tasks.spawn(async move {
-            if let Err(error) = link.post(line).timeout(SIDE_POST).send().await {
+            if let Err(error) = own.post(line).timeout(SIDE_POST).send().await {
                 tracing::debug!(error = %error.without_url(), "a notification did not arrive");
             }
         });
@@ -169,7 +169,10 @@ impl Link {
             StatusCode::TOO_MANY_REQUESTS => {
                 let fault =
                     Fault::new(Kind::RateLimited, code::SERVER_BUSY, format!("too many requests (HTTP {status})"));
-                retry_after.map_or(fault.clone(), |seconds| fault.retry_after(Duration::from_secs(seconds)))
+                match retry_after {
+                    Some(seconds) => fault.retry_after(Duration::from_secs(seconds)),
+                    None => fault,
+                }
             }
             _ if let Some(error) = envelope => rpc_fault(error),
             _ if status.is_server_error() => {

@@ -139,16 +139,17 @@ impl Lane {
         let mut junk = 0_u32;
         loop {
             match lines.next().await {
-                Ok(Some(Line::Text(text))) => match Envelope::parse(&text) {
-                    Some(envelope) => self.dispatch(&envelope, inbox),
-                    None => {
+                Ok(Some(Line::Text(text))) => {
+                    if let Some(envelope) = Envelope::parse(&text) {
+                        self.dispatch(&envelope, inbox);
+                    } else {
                         junk += 1;
                         if junk.is_power_of_two() {
                             tracing::debug!(junk, bytes = text.len(), "a line of the server is not JSON-RPC");
                         }
                         self.salvage(&text, "it cannot be parsed");
                     }
-                },
+                }
                 Ok(Some(Line::TooLong(head))) => self.salvage(&head, &format!("it is longer than {MAX_LINE} bytes")),
                 Ok(None) => return "it closed its output".to_owned(),
                 Err(error) => return format!("its output cannot be read: {error}"),

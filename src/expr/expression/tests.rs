@@ -1,3 +1,5 @@
+//! A table of expressions with their results, and one of mistakes with their words.
+
 use super::*;
 use crate::expr::fixture::{scope, scope_of};
 use proptest::prelude::*;

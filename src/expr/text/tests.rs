@@ -1,3 +1,5 @@
+//! Scalars as references, expressions, templates and literals.
+
 use super::*;
 use crate::expr::fixture::scope;
 use proptest::prelude::*;

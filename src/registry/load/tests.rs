@@ -1,3 +1,5 @@
+//! Registries of every shape, and everything that can be wrong with them at once.
+
 use std::time::Duration;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Placeholders: what is parsed, what is expanded, what is never shown.
+
 use super::*;
 use proptest::prelude::{ProptestConfig, prop_assert_eq, proptest};
 

@@ -5,6 +5,7 @@ use crate::document::table::Table;
 use crate::expr::template::Template;
 use crate::expr::value::Value as Constant;
 use crate::model::code;
+use crate::model::effect::Effect;
 use crate::model::problem::Problem;
 use crate::workflow::authored::author::Author;
 use crate::workflow::authored::{modifier, step, unsupported, verb};
@@ -44,7 +45,7 @@ fn alternative(author: &mut Author, node: &Node, what: &str, inside: Place, site
             let site = verb::call_site(tool, args);
             let name = verb::tool_name(author, tool, &format!("{what}.tool"));
             let args = args.map(|node| verb::arguments(author, Some(node), what, inside, sites));
-            name.map(|tool| (Fallback::Tool { tool, args }, site))
+            name.map(|tool| (Fallback::Tool { tool, args, effect: Effect::Destructive }, site))
         }
         None if has_value => {
             Some((Fallback::Value(value_of(author, value, inside, &mut sites.uses)), CallSite::default()))

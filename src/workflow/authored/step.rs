@@ -172,6 +172,7 @@ fn parts(author: &mut Author, (node, mut table): (&Node, Table<'_>), id: &str, s
         default,
         output,
         claimed_effect,
+        own_effect: Effect::Destructive,
         effect: Effect::Destructive,
         waits: Vec::new(),
         span,

@@ -40,10 +40,10 @@ pub(super) fn calls(step: &Step) -> Vec<Called<'_>> {
     };
     let verb = target.zip(args).map(|(target, args)| Called { target, args, target_site: own, args_site: own });
     let fallbacks = step.fallback.iter().zip(&step.sites.fallback).filter_map(|(fallback, site)| match fallback {
-        Fallback::Tool { tool, args: Some(given) } => {
+        Fallback::Tool { tool, args: Some(given), .. } => {
             Some(Called { target: Target::Tool(tool), args: given, target_site: site, args_site: site })
         }
-        Fallback::Tool { tool, args: None } => {
+        Fallback::Tool { tool, args: None, .. } => {
             Some(Called { target: Target::Tool(tool), args: args?, target_site: site, args_site: own })
         }
         Fallback::Value(_) => None,
