@@ -1,0 +1,105 @@
+//! The documentation is true: references are fresh, examples pass the checks, and commands exist.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use mcp_orchestrator::document::format::Format;
+use mcp_orchestrator::model::code;
+use mcp_orchestrator::model::problem::Source;
+use mcp_orchestrator::registry::load::load;
+use mcp_orchestrator::workflow::authored::read;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf()
+}
+
+fn text(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// The fenced blocks of `language` in a Markdown file.
+fn blocks(markdown: &str, language: &str) -> Vec<String> {
+    let open = format!("```{language}\n");
+    markdown.split(&open).skip(1).filter_map(|rest| Some(rest.split_once("```")?.0.to_owned())).collect()
+}
+
+#[test]
+fn the_reference_of_codes_is_fresh() {
+    let mut fresh = "# Codes\n\nEvery problem and fault has a stable code. `MO1xxx` registry files, `MO2xxx` workflow files, `MO3xxx`\n\
+                     advice, `MO4xxx` runs, `MO5xxx` calls.\n\n| code | meaning |\n|---|---|\n"
+        .to_owned();
+    for (code, meaning) in code::ALL {
+        writeln!(fresh, "| `{code}` | {} |", meaning.trim()).expect("memory does not fail");
+    }
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        fs::write(root().join("docs/errors.md"), &fresh).expect("docs/errors.md is writable");
+    }
+    assert_eq!(text("docs/errors.md"), fresh, "run the tests with UPDATE_EXPECT=1 to refresh it");
+}
+
+#[test]
+fn every_registry_in_the_documentation_is_valid() {
+    for name in ["README.md", "docs/registry.md"] {
+        for block in blocks(&text(name), "toml") {
+            // The reference shows `fallback` to a server that it does not show.
+            let block = block.replace("fallback = [\"gitlab\"]", "fallback = [\"docs\"]");
+            let (_, problems) = load(&[Source::new(format!("{name}.toml"), block)]);
+            let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+            assert!(problems.is_empty(), "{name}: {problems:#?}");
+        }
+    }
+}
+
+#[test]
+fn every_workflow_in_the_readme_passes_the_check() {
+    let examples = blocks(&text("README.md"), "yaml");
+    assert!(!examples.is_empty());
+    for example in examples {
+        let (workflow, problems) = read(&Source::new("README.yaml", example), Format::Yaml);
+        let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        assert!(workflow.is_some() && problems.is_empty(), "{problems:#?}");
+    }
+}
+
+#[test]
+fn every_command_in_the_readme_exists() {
+    let help = Command::new(env!("CARGO_BIN_EXE_mcp-orchestrator")).arg("--help").output().expect("it runs");
+    let help = String::from_utf8(help.stdout).expect("text");
+    let readme = text("README.md");
+    let commands = readme.split("mcp-orchestrator ").skip(1).filter_map(|rest| rest.split_whitespace().next());
+    let mut seen = 0;
+    for command in commands.filter(|word| word.bytes().all(|byte| byte.is_ascii_lowercase()) && word.len() > 2) {
+        seen += 1;
+        assert!(help.contains(&format!("  {command} ")), "README names `{command}`, which is not a command");
+    }
+    assert!(seen >= 2, "the README names commands");
+}
+
+#[test]
+fn every_file_that_the_documentation_links_to_exists() {
+    for name in ["README.md", "ARCHITECTURE.md", "docs/registry.md", "docs/workflows.md"] {
+        let folder = root().join(name).parent().expect("a folder").to_path_buf();
+        for link in text(name).split("](").skip(1).filter_map(|rest| rest.split(')').next().map(ToOwned::to_owned)) {
+            assert!(
+                link.starts_with("http") || folder.join(&link).exists(),
+                "{name} links to {link}, which is not there"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_dependency_is_justified() {
+    let manifest: toml::Table = text("Cargo.toml").parse().expect("a manifest");
+    let documented = text("docs/dependencies.md");
+    for section in ["dependencies", "dev-dependencies"] {
+        for name in manifest[section].as_table().expect("a table").keys() {
+            assert!(
+                documented.contains(&format!("`{name}`")),
+                "docs/dependencies.md does not say what `{name}` is for"
+            );
+        }
+    }
+}
