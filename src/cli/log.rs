@@ -15,8 +15,8 @@ pub fn start(common: &Common, default: &str) {
         (false, 1) => "info",
         (false, _) => "debug",
     };
-    // rmcp logs whole messages, secrets included, at `info`.
-    let default = format!("{level},rmcp=error,hyper=warn,reqwest=warn");
+    // rmcp logs whole messages and addresses, secrets included; what matters of them is in our own faults.
+    let default = format!("{level},rmcp=off,hyper=warn,reqwest=warn");
     let filter = std::env::var("MCP_ORCHESTRATOR_LOG").unwrap_or(default);
     let is_terminal = std::io::stderr().is_terminal();
     let subscriber = tracing_subscriber::fmt()

@@ -184,8 +184,9 @@ impl Endpoint {
             if phase == Phase::Starting {
                 state.starts += 1;
             }
-            // The last reason stays in view while the server is being started again.
-            state.fault = fault.or_else(|| state.fault.take());
+            // The last reason stays in view while the server is being started again. What was sent to find it out was
+            // nobody's call.
+            state.fault = fault.map(|fault| Fault { was_sent: false, ..fault }).or_else(|| state.fault.take());
         });
     }
 
@@ -207,6 +208,6 @@ impl Endpoint {
         if let Some(fault) = &fault {
             tracing::warn!(server = %self.server.name, %fault, "cannot be listed");
         }
-        self.state.send_modify(|state| state.fault = fault);
+        self.state.send_modify(|state| state.fault = fault.map(|fault| Fault { was_sent: false, ..fault }));
     }
 }

@@ -161,21 +161,39 @@ async fn listen(peer: Peer<RoleClient>, inbox: Arc<Inbox>) {
 }
 
 fn connect_fault(error: &ClientInitializeError) -> Fault {
-    if error.is_authorization_required() {
-        return Fault::new(Kind::Denied, code::AUTH_NEEDED, "the server demands authentication (HTTP 401 or 403)")
-            .hint("set the server's `headers` in the registry");
+    let error = match error {
+        ClientInitializeError::LegacyFallbackFailed { fallback, .. } => fallback,
+        other => other,
+    };
+    let said = match error {
+        ClientInitializeError::TransportError { error, .. } => causes(error.error.as_ref()),
+        ClientInitializeError::JsonRpcError(error) => error.message.to_string(),
+        other => other.to_string(),
+    };
+    let said = bounded(&without_urls(&said), 300);
+    if error.is_authorization_required() || said.contains("HTTP 401") || said.contains("HTTP 403") {
+        let message = format!("the server demands authentication: {said}");
+        return Fault::new(Kind::Denied, code::AUTH_NEEDED, message).hint("set the server's `headers` in the registry");
     }
+    let code = match error {
+        ClientInitializeError::JsonRpcError(_) => code::SERVER_ERROR,
+        _ => code::SERVER_DOWN,
+    };
+    Fault::new(Kind::Unavailable, code, format!("cannot connect: {said}"))
+}
+
+/// An error and what caused it, outermost first, without repetitions.
+pub(super) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut reasons = vec![error.to_string()];
-    if let ClientInitializeError::LegacyFallbackFailed { fallback, .. } = error {
-        reasons = vec![fallback.to_string()];
-    }
-    let mut source = std::error::Error::source(error);
+    let mut source = error.source();
     while let Some(cause) = source {
-        reasons.push(cause.to_string());
+        let reason = cause.to_string();
+        if !reasons.iter().any(|known| known.contains(&reason)) {
+            reasons.push(reason);
+        }
         source = cause.source();
     }
-    let code = if let ClientInitializeError::JsonRpcError(_) = error { code::SERVER_ERROR } else { code::SERVER_DOWN };
-    Fault::new(Kind::Unavailable, code, format!("cannot connect: {}", bounded(&without_urls(&reasons.join(": ")), 500)))
+    reasons.join(": ")
 }
 
 /// `text` with the query of every URL cut off, since that is where credentials are.

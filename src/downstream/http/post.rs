@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use sse_stream::SseStream;
 
-use crate::downstream::http::link::{Link, without_urls};
+use crate::downstream::http::link::{Link, causes, without_urls};
 use crate::downstream::protocol::{Era, answer};
 use crate::downstream::request::{Request, notification_line, request_line};
 use crate::downstream::stdio::lane::rpc_fault;
@@ -240,13 +240,7 @@ async fn read(response: reqwest::Response, limit: usize) -> Result<BytesMut, Fau
 fn transport_fault(error: reqwest::Error) -> Fault {
     let is_connect = error.is_connect();
     let error = error.without_url();
-    let mut reasons = vec![error.to_string()];
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        reasons.push(cause.to_string());
-        source = cause.source();
-    }
-    let fault = Fault::new(Kind::Unavailable, code::SERVER_DOWN, without_urls(&reasons.join(": ")));
+    let fault = Fault::new(Kind::Unavailable, code::SERVER_DOWN, without_urls(&causes(&error)));
     if is_connect { fault } else { fault.sent() }
 }
 
