@@ -1,6 +1,6 @@
 //! The catalog: an immutable snapshot of everything that is offered, and the way back from a name to its server.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde_json::value::{RawValue, to_raw_value};
@@ -50,8 +50,9 @@ impl Offer {
 }
 
 /// Everything that is offered.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Catalog {
+    reserved: BTreeSet<String>,
     own: BTreeMap<String, Box<RawValue>>,
     tools: BTreeMap<String, Offer>,
     prompts: BTreeMap<String, Offer>,
@@ -63,13 +64,11 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Builds the snapshot. Of two resources with one URI, that of the server with the lower priority number is kept.
-    pub fn build(mut contributions: Vec<Contribution<'_>>, own: Vec<Own>) -> Self {
+    /// Builds the snapshot of what servers offer. No tool of theirs takes one of the `reserved` names. Of two resources with
+    /// one URI, that of the server with the lower priority number is kept.
+    pub fn build(mut contributions: Vec<Contribution<'_>>, reserved: BTreeSet<String>) -> Self {
         contributions.sort_by_key(|contribution| (contribution.server.priority, &contribution.server.name));
-        let mut catalog = Self::default();
-        for Own { name, definition } in own {
-            catalog.own.insert(name, raw(&definition));
-        }
+        let mut catalog = Self { reserved, ..Self::default() };
         for Contribution { server, entries } in contributions {
             for entry in entries {
                 match entry.kind {
@@ -83,12 +82,18 @@ impl Catalog {
         catalog
     }
 
+    /// The same snapshot with what the program itself offers, which may depend on what the servers do.
+    #[must_use]
+    pub fn with_own(&self, own: Vec<Own>) -> Self {
+        Self { own: own.into_iter().map(|Own { name, definition }| (name, raw(&definition))).collect(), ..self.clone() }
+    }
+
     fn add_tool(&mut self, server: &Server, entry: &Entry) {
         let origin = ToolRef { server: entry.server.to_string(), tool: entry.id.clone() };
         let rule = server.tools.get(&entry.id);
         let shown_as = rule.and_then(|rule| rule.rename.as_deref()).unwrap_or(&entry.id);
         let mut name = exposed(&entry.server, shown_as);
-        if self.own.contains_key(&name) || self.tools.contains_key(&name) {
+        if self.reserved.contains(&name) || self.tools.contains_key(&name) {
             name = marked(&entry.server, shown_as);
         }
         let mut definition = entry.definition.clone();

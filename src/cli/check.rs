@@ -22,8 +22,10 @@ pub async fn check(mut loaded: Loaded, is_online: bool, terminal: Terminal) -> E
         problems.extend(check_online(loaded, &mut notes).await);
     } else {
         let files_only = FilesOnly(&loaded);
-        problems.extend(loaded.workflows.iter().flat_map(|workflow| check_workflow(workflow, &files_only)));
+        let workflows = loaded.workflows.iter().map(AsRef::as_ref).chain(loaded.workflows.broken());
+        problems.extend(workflows.flat_map(|workflow| check_workflow(workflow, &files_only)));
     }
+    problems.sort_by(|a, b| (&a.source.name, a.span.start).cmp(&(&b.source.name, b.span.start)));
     let has_errors = problems.iter().any(Problem::is_error) || !notes.is_empty();
     if terminal.is_json {
         let list: Vec<_> = problems.iter().map(render::problem_json).collect();
@@ -56,7 +58,8 @@ async fn check_online(loaded: Loaded, notes: &mut Vec<String>) -> Vec<Problem> {
     .await;
     gateway.refresh();
     let known = gateway.known();
-    let problems = gateway.workflows().iter().flat_map(|workflow| check_workflow(workflow, &known)).collect();
+    let workflows = gateway.workflows().iter().map(AsRef::as_ref).chain(gateway.workflows().broken());
+    let problems = workflows.flat_map(|workflow| check_workflow(workflow, &known)).collect();
     for endpoint in gateway.pool().iter() {
         if let Some(fault) = endpoint.state().fault {
             notes.push(fault.server(endpoint.server.name.as_ref()).to_string());

@@ -10,6 +10,7 @@ use crate::cli::exit::Exit;
 use crate::cli::terminal::Terminal;
 use crate::cli::{call, check, complete, graph, list, log, render, run, serve};
 use crate::demo;
+use crate::document::format::Format;
 use crate::downstream::stdio::watchdog;
 
 /// Does what the command line says.
@@ -57,13 +58,19 @@ async fn dispatch(common: &Common, command: Command, terminal: Terminal) -> Exit
             |()| Exit::Ok,
         );
     }
-    let files = Files { registries: common.registry.clone(), workflows: common.workflows.clone() };
+    let mut files = Files { registries: common.registry.clone(), workflows: common.workflows.clone() };
+    let file = named_file(&command).map(ToOwned::to_owned);
+    files.workflows.extend(file.clone());
     let loaded = match load(&files) {
         Ok(loaded) => loaded,
         Err(why) => {
             terminal.error(&format!("{why}\nhint: pass one with --registry FILE, or see `mcp-orchestrator demo`"));
             return Exit::Usage;
         }
+    };
+    let command = match file {
+        Some(file) => with_name(command, &file, &loaded),
+        None => command,
     };
     match command {
         Command::Check { json, online } => {
@@ -76,6 +83,25 @@ async fn dispatch(common: &Common, command: Command, terminal: Terminal) -> Exit
             None => Exit::Usage,
         },
     }
+}
+
+/// The workflow file that a command names in place of a workflow.
+fn named_file(command: &Command) -> Option<&str> {
+    match command {
+        Command::Run { workflow, .. } | Command::Graph { workflow, .. } => {
+            Format::of(workflow).is_some().then_some(workflow.as_str())
+        }
+        _ => None,
+    }
+}
+
+/// The command with the name of the workflow that `file` holds.
+fn with_name(mut command: Command, file: &str, loaded: &Loaded) -> Command {
+    let held = loaded.workflows.iter().find(|workflow| workflow.source.name == file);
+    if let (Some(held), Command::Run { workflow, .. } | Command::Graph { workflow, .. }) = (held, &mut command) {
+        *workflow = held.name.to_string();
+    }
+    command
 }
 
 /// Says what is wrong with the files; nothing is left if a registry file could not be read at all.

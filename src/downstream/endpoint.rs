@@ -151,7 +151,9 @@ impl Endpoint {
             let result = self.attempt(request, terms).await;
             let Err(fault) = &result else { break result };
             let left = terms.limits.left(Instant::now());
-            match self.server.retry.decide(fault, terms.effect, attempt, left, fraction()) {
+            // A server that is known to be down for longer is not waited for: the caller is told now.
+            let is_near = fault.kind == Kind::RateLimited || fault.retry_after.is_none_or(|after| after <= PATIENCE);
+            match self.server.retry.decide(fault, terms.effect, attempt, left, fraction()).filter(|_| is_near) {
                 Some(wait) => {
                     tracing::debug!(server = %self.server.name, attempt, %fault, "trying again");
                     sleep(wait).await;

@@ -13,7 +13,7 @@ use crate::downstream::http::link::Link;
 use crate::downstream::notice::Inbox;
 use crate::downstream::protocol::{About, Era};
 use crate::downstream::request::Request;
-use crate::downstream::stdio::connect::{Stdio, connect, explained, unusable};
+use crate::downstream::stdio::connect::{Stdio, connect, explained, how_it_ended, unusable};
 use crate::downstream::stdio::watchdog::Watchdog;
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
@@ -124,7 +124,10 @@ impl Session {
     /// Waits until the connection is lost; says why.
     pub async fn closed(&self) -> String {
         match &self.wire {
-            Wire::Stdio(stdio) => stdio.lane.closed().await,
+            Wire::Stdio(stdio) => {
+                let why = stdio.lane.closed().await;
+                how_it_ended(stdio).await.unwrap_or(why)
+            }
             Wire::Http(link) => link.closed().await,
         }
     }

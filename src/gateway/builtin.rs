@@ -14,7 +14,7 @@ use crate::model::call::{Call, Reply};
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
 use crate::model::problem::Source;
-use crate::workflow::authored::read;
+use crate::workflow::authored::draft;
 use crate::workflow::check::check;
 use crate::workflow::definition::Workflow;
 use crate::workflow::plan::plan;
@@ -111,10 +111,11 @@ impl Gateway {
             other => (serde_json::to_string_pretty(other).unwrap_or_default(), Format::Json),
         };
         let source = Source::new("definition", text);
-        let (workflow, mut problems) = read(&source, format);
+        let (workflow, mut problems) = draft(&source, format);
         if let Some(workflow) = &workflow {
             self.settle().await;
             problems.extend(check(workflow, &self.known()));
+            problems.sort_by_key(|problem| problem.span.start);
         }
         let errors: Vec<_> = problems.iter().filter(|problem| problem.is_error()).map(ToString::to_string).collect();
         match workflow {

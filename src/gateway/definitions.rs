@@ -1,21 +1,30 @@
 //! The tool definitions of what the program itself offers: its own tools and the workflows.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use crate::catalog::instructions::merged;
-use crate::catalog::snapshot::Own;
+use crate::catalog::snapshot::{Catalog, Own};
 use crate::gateway::builtin::Builtin;
 use crate::gateway::door::Gateway;
 use crate::workflow::plan::plan;
 use crate::workflow::tool::definition;
 
 impl Gateway {
-    /// The definitions of our own tools and of every workflow.
-    pub(super) fn own_tools(&self) -> Vec<Own> {
+    /// The names of our own tools and of every workflow.
+    pub(super) fn own_names(&self) -> BTreeSet<String> {
+        let builtin = Builtin::ALL.into_iter().map(|builtin| builtin.name().to_owned());
+        builtin.chain(self.workflows.names().map(ToOwned::to_owned)).collect()
+    }
+
+    /// The definitions of our own tools and of every workflow, over the tools that `servers` has.
+    pub(super) fn own_tools(&self, servers: Arc<Catalog>) -> Vec<Own> {
         let builtin = Builtin::ALL
             .into_iter()
             .map(|builtin| Own { name: builtin.name().to_owned(), definition: object(describe(builtin)) });
-        let known = self.known();
+        let known = self.known_over(servers);
         let workflows = self.workflows.names().filter_map(|name| self.workflows.get(name)).map(|workflow| Own {
             name: workflow.name.to_string(),
             definition: definition(workflow, &plan(workflow, &known)),

@@ -22,9 +22,6 @@ use crate::model::port::{BoxFuture, Invoke};
 use crate::registry::server::Registry;
 use crate::workflow::set::WorkflowSet;
 
-/// How long the first list waits for servers that are still starting. Later arrivals are announced as list changes.
-const SETTLE: Duration = Duration::from_secs(4);
-
 /// How long a server may take to change its log level.
 const LEVEL_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -94,9 +91,9 @@ impl Gateway {
         &self.workflows
     }
 
-    /// Waits, once, until every server has been listed or has failed to be, but no longer than a few seconds.
+    /// Waits, once, until every server has been listed or has failed to be, but no longer than the registry's `settle`.
     pub async fn settle(&self) {
-        self.settled.get_or_init(|| self.pool.settle(SETTLE)).await;
+        self.settled.get_or_init(|| self.pool.settle(self.registry.orchestrator.settle)).await;
         self.refresh();
     }
 

@@ -25,7 +25,12 @@ pub struct Known<'a> {
 impl Gateway {
     /// What is known now.
     pub fn known(&self) -> Known<'_> {
-        Known { gateway: self, catalog: self.catalog(), visiting: BTreeSet::new() }
+        self.known_over(self.catalog())
+    }
+
+    /// What is known if `catalog` is what the servers offer.
+    pub(super) fn known_over(&self, catalog: Arc<Catalog>) -> Known<'_> {
+        Known { gateway: self, catalog, visiting: BTreeSet::new() }
     }
 }
 

@@ -35,7 +35,8 @@ impl Gateway {
             self.pool.iter().filter_map(|endpoint| Some((Arc::clone(&endpoint.server), endpoint.listing()?))).collect();
         let contributions =
             listings.iter().map(|(server, listing)| Contribution { server, entries: &listing.entries }).collect();
-        let next = Catalog::build(contributions, self.own_tools());
+        let servers = Arc::new(Catalog::build(contributions, self.own_names()));
+        let next = servers.with_own(self.own_tools(Arc::clone(&servers)));
         let old = self.catalog.load();
         let differs = |kind| !next.is_same(&old, kind);
         let tools = differs(Kind::Tool);

@@ -171,6 +171,8 @@ impl Gateway {
     /// Waits until `endpoint` has been listed; its fault if it cannot be.
     async fn await_listing(&self, endpoint: &Endpoint, call: &Call) -> Result<(), Fault> {
         if endpoint.listing().is_some() {
+            // It may have been listed in this moment.
+            self.refresh();
             return Ok(());
         }
         endpoint.want();

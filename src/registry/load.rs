@@ -114,6 +114,10 @@ fn orchestrate(reader: &mut Reader, mut table: Table<'_>, orchestrator: &mut Orc
     if let Some(steps) = whole(reader, &mut table, "max_concurrent_steps", 1..=100_000) {
         orchestrator.max_concurrent_steps = steps;
     }
+    if let Some(node) = table.take("settle") {
+        let settle = reader.duration(node, "orchestrator.settle");
+        orchestrator.settle = settle.unwrap_or(orchestrator.settle);
+    }
     if let Some(instructions) = text(reader, &mut table, "instructions") {
         orchestrator.instructions = Some(instructions);
     }

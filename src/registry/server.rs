@@ -29,13 +29,21 @@ pub struct Orchestrator {
     pub max_concurrent_runs: usize,
     /// Steps at once, over all runs; more wait.
     pub max_concurrent_steps: usize,
+    /// How long the first list waits for servers that are still starting. Later arrivals are announced as list changes.
+    pub settle: Duration,
     /// What hosts are told about this program, beside the list of servers.
     pub instructions: Option<String>,
 }
 
 impl Default for Orchestrator {
     fn default() -> Self {
-        Self { workflows: Vec::new(), max_concurrent_runs: 100, max_concurrent_steps: 50, instructions: None }
+        Self {
+            workflows: Vec::new(),
+            max_concurrent_runs: 100,
+            max_concurrent_steps: 50,
+            settle: Duration::from_secs(5),
+            instructions: None,
+        }
     }
 }
 

@@ -35,6 +35,14 @@ pub const MAX_NESTING: usize = 16;
 /// Reads a workflow. There is none if a problem is an error, and no error is hidden by another one where that can be
 /// avoided.
 pub fn read(source: &Arc<Source>, format: Format) -> (Option<Workflow>, Vec<Problem>) {
+    let (workflow, problems) = draft(source, format);
+    let is_usable = !problems.iter().any(Problem::is_error);
+    (workflow.filter(|_| is_usable), problems)
+}
+
+/// Reads as much of a workflow as can be made out, so that it can be checked further although it has errors. Parts with a
+/// problem are stand-ins: it must not be run.
+pub fn draft(source: &Arc<Source>, format: Format) -> (Option<Workflow>, Vec<Problem>) {
     let root = match parse(source, format) {
         Ok(root) => root,
         Err(problem) => return (None, vec![problem]),
@@ -46,8 +54,7 @@ pub fn read(source: &Arc<Source>, format: Format) -> (Option<Workflow>, Vec<Prob
         problems.extend(references::check(workflow));
     }
     problems.sort_by_key(|problem| problem.span.start);
-    let usable = !problems.iter().any(Problem::is_error);
-    (workflow.filter(|_| usable), problems)
+    (workflow, problems)
 }
 
 /// As much of the workflow as can be made out; its parts may be stand-ins where there was a problem.

@@ -14,6 +14,7 @@ use crate::workflow::definition::Workflow;
 #[derive(Debug, Clone, Default)]
 pub struct WorkflowSet {
     workflows: BTreeMap<Arc<str>, Arc<Workflow>>,
+    broken: Vec<Workflow>,
 }
 
 /// Reads many files. A wrong file is left out and does not keep the others from being used; of two workflows with one
@@ -22,9 +23,14 @@ pub fn load(sources: &[(Arc<Source>, Format)]) -> (WorkflowSet, Vec<Problem>) {
     let mut set = WorkflowSet::default();
     let mut problems = Vec::new();
     for (source, format) in sources {
-        let (workflow, found) = authored::read(source, *format);
+        let (workflow, found) = authored::draft(source, *format);
+        let is_usable = !found.iter().any(Problem::is_error);
         problems.extend(found);
         let Some(workflow) = workflow else { continue };
+        if !is_usable {
+            set.broken.push(workflow);
+            continue;
+        }
         match set.workflows.entry(Arc::clone(&workflow.name)) {
             Entry::Vacant(place) => {
                 place.insert(Arc::new(workflow));
@@ -49,6 +55,11 @@ impl WorkflowSet {
     /// Every workflow, in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Workflow>> {
         self.workflows.values()
+    }
+
+    /// What could be made out of the files with errors: to be checked further, never to be run.
+    pub fn broken(&self) -> impl Iterator<Item = &Workflow> {
+        self.broken.iter()
     }
 
     /// How many there are.

@@ -43,6 +43,9 @@ const AFTER_EOF: Duration = Duration::from_millis(1500);
 /// How long it has after `SIGTERM`.
 const AFTER_TERM: Duration = Duration::from_millis(1500);
 
+/// How long a dead process may still have something to be read from its standard error.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
 /// A running child. Its process group is named after its pid.
 pub struct Child {
     pid: u32,
@@ -68,7 +71,8 @@ pub fn spawn(
     tasks: &TaskTracker,
 ) -> Result<(Child, Pipes), Fault> {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let marker = format!("{}/{}", watchdog.instance(), COUNTER.fetch_add(1, Ordering::Relaxed));
+    // The last character keeps the first child's marker from being the beginning of the tenth's.
+    let marker = format!("{}/{}/", watchdog.instance(), COUNTER.fetch_add(1, Ordering::Relaxed));
     let program = expand(&command.command)?;
     let mut process = prepare(command, &program, &marker)?;
     let mut handle = process.spawn().map_err(|error| spawn_fault(&program, &error))?;
@@ -81,10 +85,12 @@ pub fn spawn(
     let tail = Arc::new(Tail::default());
     let follower = Arc::clone(&tail);
     let name = server.to_owned();
-    tasks.spawn(async move { follower.follow(&name, stderr).await });
+    let following = tasks.spawn(async move { follower.follow(&name, stderr).await });
     let (announce, exited) = watch::channel(None);
     tasks.spawn(async move {
         let status = handle.wait().await;
+        // A descendant may hold the stream open for as long as it lives.
+        let _ = timeout(LAST_WORDS, following).await;
         announce.send_replace(Some(describe(status)));
     });
     Ok((Child { pid, marker, exited, tail, watchdog: Arc::clone(watchdog) }, Pipes { stdin, stdout }))

@@ -23,6 +23,9 @@ const SILENCE: Duration = Duration::from_millis(500);
 /// How long a dead process may still have answers in its pipe.
 const LAST_ANSWERS: Duration = Duration::from_millis(100);
 
+/// How long after its output a process may still be there.
+const LAST_BREATH: Duration = Duration::from_millis(400);
+
 /// A connected child.
 pub struct Stdio {
     /// The process.
@@ -56,19 +59,39 @@ pub async fn connect(
         let lane = Lane::open(pipes.stdout, pipes.stdin, Arc::clone(inbox), tasks);
         let stdio = Stdio { child: Arc::new(child), lane };
         watch(&stdio, tasks);
-        // Cancellation drops the child, which kills its group.
-        match greet(&stdio.lane, era).await {
-            Ok(about) => Ok((stdio, about)),
-            Err(fault) => {
-                let fault = explained(&stdio, fault).await;
-                stdio.close("it could not be connected").await;
-                Err(fault)
-            }
-        }
+        let opening = Opening(Some(stdio));
+        opening.greet(era).await
     };
     match open(known).await {
         Err(fault) if known.is_none() && fault.code == code::SERVER_DOWN => open(Some(Era::Legacy)).await,
         result => result,
+    }
+}
+
+/// A child that is not connected yet. If its connecting is given up, it is killed with everything it has started.
+struct Opening(Option<Stdio>);
+
+impl Opening {
+    async fn greet(mut self, era: Option<Era>) -> Result<(Stdio, About), Fault> {
+        let stdio = self.0.as_ref().expect("there from the beginning");
+        let about = match greet(&stdio.lane, era).await {
+            Ok(about) => about,
+            Err(fault) => {
+                let fault = explained(stdio, fault).await;
+                stdio.close("it could not be connected").await;
+                return Err(fault);
+            }
+        };
+        Ok((self.0.take().expect("taken only here"), about))
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        if let Some(stdio) = &self.0 {
+            stdio.lane.close("connecting to it was given up");
+            stdio.child.kill();
+        }
     }
 }
 
@@ -88,10 +111,15 @@ pub async fn explained(stdio: &Stdio, fault: Fault) -> Fault {
     if fault.code != code::SERVER_DOWN {
         return fault;
     }
-    match timeout(Duration::from_millis(300), stdio.child.exited()).await {
-        Ok(how) => Fault { message: how, ..fault },
-        Err(_) => fault,
+    match how_it_ended(stdio).await {
+        Some(how) => Fault { message: how, ..fault },
+        None => fault,
     }
+}
+
+/// How the process ended, if it has, or does within a moment.
+pub async fn how_it_ended(stdio: &Stdio) -> Option<String> {
+    timeout(LAST_BREATH, stdio.child.exited()).await.ok()
 }
 
 async fn greet(lane: &Arc<Lane>, known: Option<Era>) -> Result<About, Fault> {
@@ -161,7 +189,8 @@ async fn discover(lane: &Arc<Lane>) -> Result<About, Fault> {
 fn refusal(fault: Fault) -> Fault {
     if fault.rpc.is_some() {
         let message = format!("refused to be connected: {}", fault.message);
-        return Fault { kind: Kind::Unavailable, message, ..fault };
+        // The server's error answers our question, not the call that waits for it.
+        return Fault { kind: Kind::Unavailable, message, rpc: None, ..fault };
     }
     fault
 }
