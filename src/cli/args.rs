@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::cli::complete;
+
 /// One MCP server in front of many, with workflows as tools.
 #[derive(Debug, Parser)]
 #[command(name = "mcp-orchestrator", version, max_term_width = 100)]
@@ -64,6 +66,7 @@ pub enum Command {
     /// Run a workflow and print its output.
     Run {
         /// The workflow's name, or a workflow file.
+        #[arg(add = complete::workflows())]
         workflow: String,
         /// Its input, as `name=value`.
         #[arg(value_name = "NAME=VALUE")]
@@ -78,6 +81,7 @@ pub enum Command {
     /// Call one tool and print its result.
     Call {
         /// The tool, as `server.tool` or by the name that hosts see.
+        #[arg(add = complete::tools())]
         tool: String,
         /// Its arguments, as `name=value`.
         #[arg(value_name = "NAME=VALUE")]
@@ -89,16 +93,19 @@ pub enum Command {
     /// List the tools that hosts see.
     Tools {
         /// Only those of this server.
+        #[arg(add = complete::servers())]
         server: Option<String>,
     },
     /// Start the servers and say how each does.
     Status {
         /// Only this server.
+        #[arg(add = complete::servers())]
         server: Option<String>,
     },
     /// Show the order in which a workflow's steps run.
     Graph {
         /// The workflow's name, or a workflow file.
+        #[arg(add = complete::workflows())]
         workflow: String,
         /// What to draw.
         #[arg(long, default_value = "text")]

@@ -70,7 +70,8 @@ async fn check_online(loaded: Loaded, notes: &mut Vec<String>) -> Vec<Problem> {
     problems
 }
 
-/// What the files alone say: which servers and workflows there are, but not which tools.
+/// What the files alone say: which servers and workflows there are, but not which tools, save for what the registry says
+/// of one.
 pub struct FilesOnly<'a>(pub &'a Loaded);
 
 impl Surroundings for FilesOnly<'_> {
@@ -82,8 +83,9 @@ impl Surroundings for FilesOnly<'_> {
         None
     }
 
-    fn tool(&self, _tool: &ToolRef) -> Option<Facts> {
-        None
+    fn tool(&self, tool: &ToolRef) -> Option<Facts> {
+        let effect = self.0.registry.servers.get(tool.server.as_str())?.tools.get(&tool.tool)?.effect?;
+        Some(Facts { effect, input_schema: None, output_schema: None })
     }
 
     fn workflows(&self) -> Vec<String> {

@@ -15,6 +15,7 @@ use crate::downstream::stdio::watchdog;
 
 /// Does what the command line says.
 pub fn main() -> Exit {
+    complete::answer();
     let Cli { common, command } = Cli::parse();
     let terminal = Terminal::new(common.output == Output::Json);
     match command {
@@ -97,7 +98,9 @@ fn named_file(command: &Command) -> Option<&str> {
 
 /// The command with the name of the workflow that `file` holds.
 fn with_name(mut command: Command, file: &str, loaded: &Loaded) -> Command {
-    let held = loaded.workflows.iter().find(|workflow| workflow.source.name == file);
+    // The registry may name the same file in another way.
+    let place = |name: &str| std::fs::canonicalize(name).unwrap_or_else(|_| name.into());
+    let held = loaded.workflows.iter().find(|workflow| place(&workflow.source.name) == place(file));
     if let (Some(held), Command::Run { workflow, .. } | Command::Graph { workflow, .. }) = (held, &mut command) {
         *workflow = held.name.to_string();
     }

@@ -13,7 +13,7 @@ use crate::model::fault::Kind;
 
 impl Failure {
     /// A failure with nothing but a kind, a code and a message.
-    pub(super) fn new(kind: Kind, code: Code, message: impl Into<String>) -> Self {
+    pub fn new(kind: Kind, code: Code, message: impl Into<String>) -> Self {
         Self {
             kind: kind.as_str().to_owned(),
             code: code.as_str().to_owned(),

@@ -121,7 +121,9 @@ impl Gateway {
         match workflow {
             Some(workflow) if errors.is_empty() => Ok(workflow),
             _ => {
-                let message = format!("the definition has {} mistakes:\n{}", errors.len(), errors.join("\n"));
+                let count =
+                    if errors.len() == 1 { "a mistake".to_owned() } else { format!("{} mistakes", errors.len()) };
+                let message = format!("the definition has {count}:\n{}", errors.join("\n"));
                 Err(Fault::new(Kind::Invalid, code::BAD_DEFINITION, message).hint("correct it; nothing was run"))
             }
         }

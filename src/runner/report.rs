@@ -5,6 +5,8 @@ use serde_json::{Map, Value, json};
 use crate::engine::command::Outcome;
 use crate::engine::event::Failure;
 use crate::engine::view::StepView;
+use crate::model::code;
+use crate::model::fault::Kind;
 
 /// How a run ended, and how its steps did.
 #[derive(Debug, Clone)]
@@ -36,7 +38,9 @@ impl Report {
         match &self.outcome {
             Outcome::Completed(_) => None,
             Outcome::Failed(failure) => Some(failure.clone()),
-            Outcome::Cancelled { why } => Some(cancelled(why)),
+            Outcome::Cancelled { why } => {
+                Some(Failure::new(Kind::Cancelled, code::RUN_CANCELLED, format!("the run was cancelled: {why}")))
+            }
         }
     }
 
@@ -53,22 +57,6 @@ impl Report {
         all.insert("steps".to_owned(), self.steps.iter().map(step_json).collect());
         all.insert("duration_ms".to_owned(), json!(self.took));
         Value::Object(all)
-    }
-}
-
-/// The failure of a run that was cancelled.
-fn cancelled(why: &str) -> Failure {
-    Failure {
-        kind: "cancelled".to_owned(),
-        code: crate::model::code::RUN_CANCELLED.as_str().to_owned(),
-        message: format!("the run was cancelled: {why}"),
-        step: None,
-        server: None,
-        target: None,
-        hint: None,
-        retry_after: None,
-        was_sent: false,
-        data: Value::Null,
     }
 }
 

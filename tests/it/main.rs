@@ -1,4 +1,16 @@
 //! The integration tests: one binary, one module for each behaviour.
 
 mod architecture;
+mod calls;
+mod cli;
+mod docs;
+mod faults;
+mod faults_in_calls;
+mod http_servers;
+mod lifecycle;
+mod lists;
+mod real_servers;
+mod resilience;
+mod support;
 mod workflow_files;
+mod workflows_e2e;

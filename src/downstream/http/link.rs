@@ -16,10 +16,10 @@ use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use serde::Serialize;
 use serde_json::value::to_raw_value;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::downstream::ending::Ending;
 use crate::downstream::http::client::{Destination, Observed, build};
 use crate::downstream::notice::Inbox;
 use crate::downstream::protocol::{About, Era, LEGACY, MODERN};
@@ -37,7 +37,7 @@ pub struct Link {
     pub(super) tasks: TaskTracker,
     pub(super) next_id: AtomicU64,
     pub(super) about: About,
-    lost: watch::Sender<Option<String>>,
+    ending: Ending,
     end: CancellationToken,
 }
 
@@ -60,9 +60,9 @@ pub async fn connect(
         handler.serve_with_lifecycle(transport, lifecycle(known)).await.map_err(|error| connect_fault(&error))?;
     let about = about(service.peer())?;
     let peer = service.peer().clone();
-    let lost = watch::channel(None).0;
+    let ending = Ending::default();
     let end = CancellationToken::new();
-    let (announce, ended) = (lost.clone(), end.clone());
+    let (announce, ended) = (ending.clone(), end.clone());
     tasks.spawn(async move {
         let stop = service.cancellation_token();
         let waiting = service.waiting();
@@ -74,7 +74,7 @@ pub async fn connect(
                 let _ = waiting.await;
             }
         }
-        announce.send_replace(Some("the connection was closed".to_owned()));
+        announce.announce("the connection was closed");
     });
     if about.era == Era::Modern {
         tasks.spawn(end.clone().run_until_cancelled_owned(listen(peer, Arc::clone(inbox))));
@@ -87,7 +87,7 @@ pub async fn connect(
         tasks: tasks.clone(),
         next_id: AtomicU64::new(1_000_000),
         about,
-        lost,
+        ending,
         end,
     })
 }
@@ -100,17 +100,12 @@ impl Link {
 
     /// Waits until the session is lost; says why.
     pub async fn closed(&self) -> String {
-        let mut lost = self.lost.subscribe();
-        lost.wait_for(Option::is_some).await.map_or_else(|_| String::new(), |why| why.clone().unwrap_or_default())
+        self.ending.wait().await
     }
 
     /// Gives the session up.
     pub fn close(&self, why: &str) {
-        self.lost.send_if_modified(|lost| {
-            let is_first = lost.is_none();
-            lost.get_or_insert_with(|| why.to_owned());
-            is_first
-        });
+        self.ending.announce(why);
         self.end.cancel();
     }
 }

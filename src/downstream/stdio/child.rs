@@ -19,8 +19,9 @@ use crate::model::fault::{Fault, Kind};
 use crate::registry::server;
 use crate::registry::text::{Text, Unset};
 
-/// What children inherit from our environment; the rest is what their registry entry says.
-const INHERITED: [&str; 14] = [
+/// What children inherit from our environment; the rest is what their registry entry says. The certificates of a company's
+/// own authority are no secret, and without them a launcher such as `npx` reaches nothing.
+const INHERITED: [&str; 19] = [
     "HOME",
     "LANG",
     "LC_ALL",
@@ -34,6 +35,11 @@ const INHERITED: [&str; 14] = [
     "SYSTEMROOT",
     "APPDATA",
     "LOCALAPPDATA",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NODE_EXTRA_CA_CERTS",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
     "TEMP",
 ];
 
@@ -202,7 +208,7 @@ fn spawn_fault(program: &str, error: &std::io::Error) -> Fault {
             ("there is no such program", "install it, or write its full path as `command` in the registry")
         }
         std::io::ErrorKind::PermissionDenied => ("it may not be executed", "make it executable, or correct `command`"),
-        _ => ("the system refused", "see the reason above"),
+        _ => ("the system refused", "check that `command` is a program that this system can run"),
     };
     Fault::new(Kind::Unavailable, code::SPAWN_FAILED, format!("cannot start `{program}`: {why} ({error})")).hint(hint)
 }

@@ -12,9 +12,10 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
+use crate::downstream::ending::Ending;
 use crate::downstream::notice::Inbox;
 use crate::downstream::protocol::{Era, answer};
 use crate::downstream::request::{Request, notification_line, request_line};
@@ -36,7 +37,7 @@ pub struct Lane {
     outbox: Mutex<Option<Outbox>>,
     pending: Mutex<HashMap<u64, Pending>>,
     next_id: AtomicU64,
-    closed: watch::Sender<Option<String>>,
+    ending: Ending,
 }
 
 /// A request that waits for its answer.
@@ -58,7 +59,7 @@ impl Lane {
             outbox: Mutex::new(Some(outbox)),
             pending: Mutex::default(),
             next_id: AtomicU64::new(1),
-            closed: watch::channel(None).0,
+            ending: Ending::default(),
         });
         let writing = Arc::clone(&lane);
         tasks.spawn(async move {
@@ -103,17 +104,12 @@ impl Lane {
 
     /// Waits until the lane is closed; says why it was.
     pub async fn closed(&self) -> String {
-        let mut closed = self.closed.subscribe();
-        closed.wait_for(Option::is_some).await.map_or_else(|_| String::new(), |why| why.clone().unwrap_or_default())
+        self.ending.wait().await
     }
 
     /// Closes the lane: nothing more is sent, every waiting request fails with `why`. The first reason stays.
     pub fn close(&self, why: &str) {
-        self.closed.send_if_modified(|closed| {
-            let is_first = closed.is_none();
-            closed.get_or_insert_with(|| why.to_owned());
-            is_first
-        });
+        self.ending.announce(why);
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner).take();
         // Dropping the senders wakes the waiting requests, which then find the reason.
         self.pending().clear();
@@ -124,7 +120,7 @@ impl Lane {
     }
 
     fn gone(&self) -> Fault {
-        let why = self.closed.borrow().clone().unwrap_or_else(|| "the connection is closed".to_owned());
+        let why = self.ending.reason().unwrap_or_else(|| "the connection is closed".to_owned());
         Fault::new(Kind::Unavailable, code::SERVER_DOWN, why)
     }
 

@@ -48,10 +48,12 @@ impl Tail {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
-    /// The last line that says something, for error messages.
+    /// The last line that speaks of an error, else the last that says something at all.
     pub fn last(&self) -> Option<String> {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.iter().rev().find(|line| line.chars().any(char::is_alphanumeric)).map(|line| bounded(line, 300))
+        let error = lines.iter().rev().find(|line| line.to_lowercase().contains("error"));
+        let any = || lines.iter().rev().find(|line| line.chars().any(char::is_alphanumeric));
+        error.or_else(any).map(|line| bounded(line.trim(), 300))
     }
 }
 

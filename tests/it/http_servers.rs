@@ -1,0 +1,147 @@
+//! Servers over Streamable HTTP: both eras, and what goes wrong with them.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::web::{Manner, Web};
+use crate::support::{Host, Test, fixture};
+
+fn beside_a_good_one(web: &Web) -> Host {
+    let mut host = Test::new().registry(&web.entry("web")).server("good", fixture(["healthy"])).start();
+    host.ready(&["good"]);
+    host
+}
+
+fn echo(host: &mut Host) -> Value {
+    host.call("web__echo", json!({ "text": "hello" }))
+}
+
+#[test]
+fn a_server_of_either_era_is_called_and_its_result_passes_unchanged() {
+    for (manner, odd) in
+        [(Manner::Legacy, json!([1.0])), (Manner::Streaming, json!([1.0])), (Manner::Modern, Value::Null)]
+    {
+        let web = Web::start(manner);
+        let mut host = beside_a_good_one(&web);
+        let result = echo(&mut host);
+        assert_eq!(result["structuredContent"], json!({ "given": { "text": "hello" } }), "{manner:?}");
+        assert_eq!(result["odd"], odd, "{manner:?}");
+    }
+}
+
+#[test]
+fn progress_on_an_event_stream_reaches_the_host() {
+    let web = Web::start(Manner::Streaming);
+    let mut host = beside_a_good_one(&web);
+    let params = json!({ "name": "web__echo", "arguments": {}, "_meta": { "progressToken": "mine" } });
+    let id = host.send("tools/call", params);
+    let progress = host.wait_for("progress", |message| message["method"] == "notifications/progress");
+    assert_eq!(progress["params"], json!({ "progressToken": "mine", "progress": 1.0, "total": 2.0 }));
+    assert!(host.answer(id)["result"].is_object());
+}
+
+#[test]
+fn configured_headers_arrive_and_the_session_is_kept() {
+    let web = Web::start(Manner::Legacy);
+    let entry = format!("{}headers = {{ Authorization = \"Bearer ${{TOKEN}}\" }}\n", web.entry("web"));
+    let mut host = Test::new().env("TOKEN", "sesame").registry(&entry).start();
+    host.ready(&["web"]);
+    echo(&mut host);
+    let arrived = web.arrived();
+    let call = arrived.iter().find(|request| request.body["method"] == "tools/call").expect("the call arrived");
+    assert!(
+        call.headers.contains("authorization: Bearer sesame") && call.headers.contains("mcp-session-id: session-1")
+    );
+}
+
+#[test]
+fn a_refusing_server_is_named_with_its_status_and_the_others_work() {
+    for (status, code) in [(401, "MO5109"), (403, "MO5109"), (404, "MO5"), (500, "MO5101"), (502, "MO5101")] {
+        let web = Web::start(Manner::Status(status));
+        let mut host = beside_a_good_one(&web);
+        let failure = host.failure("web__echo", json!({}));
+        assert!(
+            failure.contains("web") && failure.contains(code) && failure.contains(&status.to_string()),
+            "{failure}"
+        );
+        assert_eq!(host.value("good__echo", json!({ "n": 1 })), json!({ "n": 1 }));
+    }
+}
+
+#[test]
+fn a_server_that_cannot_be_reached_says_why() {
+    let entry = |name: &str, url: &str| format!("[servers.{name}]\nurl = \"{url}\"\nconnect_timeout = \"2s\"\n");
+    let silent = Web::start(Manner::Silent);
+    let page = Web::start(Manner::Page);
+    let registry = entry("refused", "http://127.0.0.1:1/mcp")
+        + &entry("unknown", "http://does-not-exist.invalid/mcp")
+        + &entry("plain", &format!("https://127.0.0.1:{}/mcp", page.port))
+        + &entry("silent", &format!("http://127.0.0.1:{}/mcp", silent.port))
+        + &entry("page", &format!("http://127.0.0.1:{}/mcp", page.port));
+    let mut host = Test::new().registry(&registry).server("good", fixture(["healthy"])).start();
+    host.ready(&["good"]);
+    for name in ["refused", "unknown", "plain", "silent", "page"] {
+        let began = Instant::now();
+        let failure = host.failure(&format!("{name}__echo"), json!({}));
+        assert!(failure.contains(name) && began.elapsed() < Duration::from_secs(6), "{name}: {failure}");
+    }
+}
+
+#[test]
+fn a_call_that_fails_at_the_server_is_told_with_its_status() {
+    let web = Web::start(Manner::FailsCalls);
+    let failure = beside_a_good_one(&web).failure("web__echo", json!({}));
+    assert!(failure.contains("500") && failure.contains("out of paper"), "{failure}");
+}
+
+#[test]
+fn an_answer_that_breaks_off_is_an_error_and_the_call_is_not_repeated() {
+    let web = Web::start(Manner::Truncates);
+    let failure = beside_a_good_one(&web).failure("web__echo", json!({}));
+    assert!(failure.contains("broke off"), "{failure}");
+    assert_eq!(web.arrived().iter().filter(|request| request.body["method"] == "tools/call").count(), 1);
+}
+
+#[test]
+fn a_server_that_comes_up_later_heals() {
+    let web = Web::start(Manner::FailsTwice);
+    let mut host = beside_a_good_one(&web);
+    host.ready(&["good", "web"]);
+    assert_eq!(echo(&mut host)["structuredContent"]["given"]["text"], "hello");
+}
+
+#[test]
+fn a_forgotten_session_is_opened_anew() {
+    let web = Web::start(Manner::Forgetful);
+    let mut host = beside_a_good_one(&web);
+    echo(&mut host);
+    let lost = host.call("web__echo", json!({}));
+    assert!(
+        lost["isError"] != true || lost["content"][0]["text"].as_str().is_some_and(|text| text.contains("404")),
+        "{lost}"
+    );
+    assert_eq!(echo(&mut host)["structuredContent"]["given"]["text"], "hello");
+}
+
+#[test]
+fn a_redirect_takes_neither_the_call_nor_the_credentials_elsewhere() {
+    let elsewhere = Web::start(Manner::Legacy);
+    let web = Web::start(Manner::Redirects(elsewhere.port));
+    let entry = format!("{}headers = {{ X-Api-Key = \"sesame\" }}\n", web.entry("web"));
+    let mut host = Test::new().registry(&entry).start();
+    host.failure("web__echo", json!({}));
+    assert!(elsewhere.arrived().is_empty(), "{:?}", elsewhere.arrived());
+}
+
+#[test]
+fn a_secret_in_a_url_is_in_no_error() {
+    let entry = "[servers.web]\nurl = \"http://127.0.0.1:1/mcp?api_key=hunter2\"\n";
+    let mut host = Test::new().registry(entry).start();
+    let failure = host.failure("web__echo", json!({}));
+    let status = host.call("orchestrator_status", json!({})).to_string();
+    assert!(
+        !failure.contains("hunter2") && !status.contains("hunter2") && !host.stderr().contains("hunter2"),
+        "{failure}"
+    );
+}

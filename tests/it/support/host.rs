@@ -1,0 +1,300 @@
+//! A host: raw JSON-RPC lines to the program and back, with a deadline on everything.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::processes::{self, Process};
+use super::{DEADLINE, eventually};
+
+/// A connected host.
+pub(crate) struct Host {
+    process: Child,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<String>,
+    heard: Vec<Heard>,
+    stderr: Arc<Mutex<String>>,
+    next_id: u64,
+    /// Whether requests carry their own metadata instead of a session.
+    pub(crate) is_modern: bool,
+    home: TempDir,
+}
+
+/// One message of the program.
+#[derive(Debug)]
+pub(crate) struct Heard {
+    pub(crate) raw: String,
+    pub(crate) message: Value,
+}
+
+impl Host {
+    pub(super) fn of(mut command: Command, home: TempDir) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.spawn().expect("the binary can be started");
+        let stdout = process.stdout.take().expect("it is a pipe");
+        let mut errors = process.stderr.take().expect("it is a pipe");
+        let stderr = Arc::new(Mutex::new(String::new()));
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines() {
+                let Ok(line) = line else { return };
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        let log = Arc::clone(&stderr);
+        std::thread::spawn(move || {
+            let mut block = vec![0; 65_536];
+            while let Ok(count) = errors.read(&mut block) {
+                if count == 0 {
+                    return;
+                }
+                let text = String::from_utf8_lossy(&block[..count]);
+                log.lock().unwrap_or_else(PoisonError::into_inner).push_str(&text);
+            }
+        });
+        let stdin = process.stdin.take();
+        Self { process, stdin, lines, heard: Vec::new(), stderr, next_id: 1, is_modern: false, home }
+    }
+
+    /// Opens the connection in the old way; gives back the result.
+    pub(crate) fn initialize(&mut self) -> Value {
+        let params = json!({
+            "protocolVersion": "2025-11-25",
+            "capabilities": {},
+            "clientInfo": { "name": "test", "version": "1" },
+        });
+        let answer = self.request("initialize", params);
+        self.notify("notifications/initialized", json!({}));
+        answer["result"].clone()
+    }
+
+    /// Writes bytes.
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        let stdin = self.stdin.as_mut().expect("the input has not been closed");
+        stdin.write_all(bytes).and_then(|()| stdin.flush()).expect("the program reads its input");
+    }
+
+    /// Sends a notification.
+    pub(crate) fn notify(&mut self, method: &str, params: Value) {
+        self.write(format!("{}\n", json!({ "jsonrpc": "2.0", "method": method, "params": params })).as_bytes());
+    }
+
+    /// Sends a request; gives back its id.
+    pub(crate) fn send(&mut self, method: &str, mut params: Value) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        if self.is_modern {
+            params["_meta"]["io.modelcontextprotocol/protocolVersion"] = json!("2026-07-28");
+            params["_meta"]["io.modelcontextprotocol/clientInfo"] = json!({ "name": "test", "version": "1" });
+            params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = json!({});
+        }
+        let request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
+        self.write(format!("{request}\n").as_bytes());
+        id
+    }
+
+    /// Sends a tool call; gives back its id.
+    pub(crate) fn send_call(&mut self, tool: &str, arguments: Value) -> u64 {
+        self.send("tools/call", json!({ "name": tool, "arguments": arguments }))
+    }
+
+    /// The answer to a request: the whole message.
+    pub(crate) fn answer(&mut self, id: u64) -> Value {
+        self.hear(&format!("the answer to {id}"), |heard| heard.is_answer_to(id)).message.clone()
+    }
+
+    /// The answer to a request as it came.
+    pub(crate) fn raw_answer(&mut self, id: u64) -> String {
+        self.hear(&format!("the answer to {id}"), |heard| heard.is_answer_to(id)).raw.clone()
+    }
+
+    /// Sends a request and waits for its answer: the whole message.
+    pub(crate) fn request(&mut self, method: &str, params: Value) -> Value {
+        let id = self.send(method, params);
+        self.answer(id)
+    }
+
+    /// Calls a tool; gives back the result.
+    pub(crate) fn call(&mut self, tool: &str, arguments: Value) -> Value {
+        let id = self.send_call(tool, arguments);
+        let answer = self.answer(id);
+        assert!(answer.get("result").is_some(), "{tool} has no result: {answer}");
+        answer["result"].clone()
+    }
+
+    /// Calls a tool that must succeed; gives back its structured content.
+    pub(crate) fn value(&mut self, tool: &str, arguments: Value) -> Value {
+        let result = self.call(tool, arguments);
+        assert!(result["isError"] != true, "{tool} has failed: {result}");
+        result["structuredContent"].clone()
+    }
+
+    /// Calls a tool that must fail, and fail with a clear word on the server and the reason; gives back the text.
+    pub(crate) fn failure(&mut self, tool: &str, arguments: Value) -> String {
+        let result = self.call(tool, arguments);
+        assert!(result["isError"] == true, "{tool} has not failed: {result}");
+        text(&result)
+    }
+
+    /// Every name in the whole list of `tools`, `prompts` and so on.
+    pub(crate) fn names(&mut self, method: &str, key: &str) -> Vec<String> {
+        let answer = self.request(method, json!({}));
+        let list = answer["result"][key].as_array().unwrap_or_else(|| panic!("{method} has no list: {answer}"));
+        let name = |item: &Value| ["uri", "name"].iter().find_map(|key| item[*key].as_str().map(str::to_owned));
+        list.iter().map(|item| name(item).expect("every entry has a name")).collect()
+    }
+
+    /// The names of all tools.
+    pub(crate) fn tools(&mut self) -> Vec<String> {
+        self.names("tools/list", "tools")
+    }
+
+    /// Waits until the tools of `servers` are all listed. Answers to a list never wait for a slow server.
+    pub(crate) fn ready(&mut self, servers: &[&str]) {
+        let began = Instant::now();
+        loop {
+            let tools = self.tools();
+            let is_listed = |server: &&str| tools.iter().any(|tool| tool.starts_with(&format!("{server}__")));
+            if servers.iter().all(is_listed) {
+                return;
+            }
+            assert!(began.elapsed() < DEADLINE, "{servers:?} are not all listed: {tools:?}\n{}", self.stderr());
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+    }
+
+    /// Waits for a message that `fits`.
+    pub(crate) fn wait_for(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        self.hear(what, |heard| fits(&heard.message)).message.clone()
+    }
+
+    /// Every message so far, in order.
+    pub(crate) fn heard(&mut self) -> &[Heard] {
+        while let Ok(line) = self.lines.try_recv() {
+            self.heard.push(Heard::read(line));
+        }
+        &self.heard
+    }
+
+    /// The parameters of every notification `method` so far, in order.
+    pub(crate) fn notifications(&mut self, method: &str) -> Vec<Value> {
+        let is_it = |heard: &&Heard| heard.message["method"] == method;
+        self.heard().iter().filter(is_it).map(|heard| heard.message["params"].clone()).collect()
+    }
+
+    fn hear(&mut self, what: &str, fits: impl Fn(&Heard) -> bool) -> &Heard {
+        let until = Instant::now() + DEADLINE;
+        let mut next = 0;
+        let place = loop {
+            if let Some(place) = self.heard[next..].iter().position(&fits) {
+                break next + place;
+            }
+            next = self.heard.len();
+            match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(line) => self.heard.push(Heard::read(line)),
+                Err(RecvTimeoutError::Timeout) => panic!("{what} has not come\n{}", self.stderr()),
+                Err(RecvTimeoutError::Disconnected) => {
+                    panic!("{what} has not come, the program has\n{}", self.stderr())
+                }
+            }
+        };
+        &self.heard[place]
+    }
+
+    /// What the program has said on standard error.
+    pub(crate) fn stderr(&self) -> String {
+        self.stderr.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until the program has said `text` on standard error.
+    pub(crate) fn says(&self, text: &str) -> bool {
+        eventually(DEADLINE, || self.stderr().contains(text))
+    }
+
+    /// The lines of a record that the fixture server `server` keeps.
+    pub(crate) fn record(&self, server: &str, kind: &str) -> Vec<String> {
+        let text = fs::read_to_string(self.home.path().join(format!("{server}.{kind}"))).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// The process of the server's latest start.
+    pub(crate) fn pid(&self, server: &str) -> i32 {
+        let pid = self.record(server, "starts").last().and_then(|pid| pid.parse().ok());
+        pid.unwrap_or_else(|| panic!("{server} has not been started\n{}", self.stderr()))
+    }
+
+    /// Closes the program's standard input.
+    pub(crate) fn leave(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Sends the program a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        processes::signal(i32::try_from(self.process.id()).expect("a pid is an i32"), signal);
+    }
+
+    /// Waits for the program to end.
+    pub(crate) fn ended(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let mut status = None;
+        eventually(limit, || {
+            status = self.process.try_wait().expect("our own child");
+            status.is_some()
+        });
+        status
+    }
+
+    /// What of the program and its servers is alive.
+    pub(crate) fn processes_left(&self) -> Vec<Process> {
+        processes::of(self.home.path())
+    }
+
+    /// Asserts that within `limit` nothing is alive any more.
+    pub(crate) fn leaves_nothing(&mut self, limit: Duration) {
+        // Our own child must be reaped, or it counts as alive.
+        let is_clean = eventually(limit, || {
+            let _ = self.process.try_wait();
+            self.processes_left().is_empty()
+        });
+        assert!(is_clean, "left behind: {:#?}\n{}", self.processes_left(), self.stderr());
+    }
+}
+
+impl Heard {
+    /// Standard output is the protocol's: anything but a JSON-RPC message on it fails the test.
+    fn read(raw: String) -> Self {
+        let message: Value = serde_json::from_str(&raw).unwrap_or_else(|error| panic!("{error} in {raw:?}"));
+        let is_answer = message.get("result").is_some() != message.get("error").is_some();
+        let is_message = message["jsonrpc"] == "2.0" && (message["method"].is_string() || is_answer);
+        assert!(is_message, "not a JSON-RPC message: {raw}");
+        Self { raw, message }
+    }
+
+    fn is_answer_to(&self, id: u64) -> bool {
+        self.message["id"] == id && self.message.get("method").is_none()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        for left in self.processes_left() {
+            processes::signal(left.pid, Signal::KILL);
+        }
+    }
+}
+
+/// The text of a tool result.
+pub(crate) fn text(result: &Value) -> String {
+    let blocks = result["content"].as_array().into_iter().flatten();
+    blocks.filter_map(|block| block["text"].as_str()).collect::<Vec<_>>().join("\n")
+}

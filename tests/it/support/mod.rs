@@ -1,0 +1,29 @@
+//! The harness: a registry of fixture servers, the real binary in front of them, and a host that speaks raw JSON-RPC to it.
+#![expect(clippy::needless_pass_by_value, reason = "values that are written out in place read better in a test")]
+
+pub(crate) mod host;
+pub(crate) mod launch;
+pub(crate) mod processes;
+pub(crate) mod scene;
+pub(crate) mod web;
+
+use std::time::{Duration, Instant};
+
+pub(crate) use host::Host;
+pub(crate) use launch::{command, fixture};
+pub(crate) use scene::Test;
+
+/// The longest that anything is waited for.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Asks again and again until `holds`, or until the deadline; false if it never did.
+pub(crate) fn eventually(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
+    let began = Instant::now();
+    while !holds() {
+        if began.elapsed() > limit {
+            return false;
+        }
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    true
+}

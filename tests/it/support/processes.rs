@@ -1,0 +1,44 @@
+//! Which processes of a test are alive: those whose command line, environment or working directory names its folder.
+
+use std::fs;
+use std::path::Path;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// One of them.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) pid: i32,
+    /// Its command line, for the message of a test that fails.
+    #[expect(dead_code, reason = "read through `Debug`")]
+    pub(crate) command: String,
+}
+
+/// The processes of the test that lives in `home`.
+pub(crate) fn of(home: &Path) -> Vec<Process> {
+    let wanted = home.as_os_str().as_encoded_bytes();
+    let names = |bytes: Vec<u8>| bytes.windows(wanted.len()).any(|window| window == wanted);
+    let all = fs::read_dir("/proc").expect("Linux has /proc").flatten();
+    all.filter_map(|entry| {
+        let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
+        let folder = entry.path();
+        let command = fs::read(folder.join("cmdline")).ok().filter(|command| !command.is_empty())?;
+        let is_ours = names(command.clone())
+            || fs::read(folder.join("environ")).is_ok_and(names)
+            || fs::read_link(folder.join("cwd")).is_ok_and(|cwd| cwd.starts_with(home));
+        is_ours.then(|| Process { pid, command: String::from_utf8_lossy(&command).replace('\0', " ") })
+    })
+    .collect()
+}
+
+/// Sends a signal. A process that is gone does not matter.
+pub(crate) fn signal(pid: i32, signal: Signal) {
+    if let Some(pid) = Pid::from_raw(pid) {
+        let _ = kill_process(pid, signal);
+    }
+}
+
+/// Whether the process is there and not a zombie.
+pub(crate) fn lives(pid: i32) -> bool {
+    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|command| !command.is_empty())
+}

@@ -1,0 +1,246 @@
+//! An MCP server over HTTP on loopback, which can misbehave.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// How the server behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// `initialize` with a session; answers with JSON.
+    Legacy,
+    /// The same, but answers calls with an event stream.
+    Streaming,
+    /// 2026-07-28 only, strict about its headers.
+    Modern,
+    /// This status to everything.
+    Status(u16),
+    /// 503 to the first two requests.
+    FailsTwice,
+    /// 500 to calls.
+    FailsCalls,
+    /// Forgets its session once, after the first call.
+    Forgetful,
+    /// Never answers anything.
+    Silent,
+    /// An HTML page with status 200.
+    Page,
+    /// Breaks off in the middle of the answer to a call.
+    Truncates,
+    /// Sends everything to this port.
+    Redirects(u16),
+}
+
+/// One request that arrived.
+#[derive(Debug, Clone)]
+pub(crate) struct Arrived {
+    pub(crate) path: String,
+    pub(crate) headers: String,
+    pub(crate) body: Value,
+}
+
+/// A running server; its thread ends with the test process.
+pub(crate) struct Web {
+    pub(crate) port: u16,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    manner: Manner,
+    arrived: Mutex<Vec<Arrived>>,
+    requests: AtomicUsize,
+    calls: AtomicUsize,
+    sessions: AtomicUsize,
+}
+
+impl Web {
+    pub(crate) fn start(manner: Manner) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on loopback");
+        let port = listener.local_addr().expect("it is bound").port();
+        let shared = Arc::new(Shared {
+            manner,
+            arrived: Mutex::default(),
+            requests: AtomicUsize::new(0),
+            calls: AtomicUsize::new(0),
+            sessions: AtomicUsize::new(0),
+        });
+        let serving = Arc::clone(&shared);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let shared = Arc::clone(&serving);
+                std::thread::spawn(move || while shared.serve(&stream).is_some() {});
+            }
+        });
+        Self { port, shared }
+    }
+
+    /// Its registry entry.
+    pub(crate) fn entry(&self, name: &str) -> String {
+        format!(
+            "[servers.{name}]\nurl = \"http://127.0.0.1:{}/mcp\"\nconnect_timeout = \"3s\"\ntimeout = \"2s\"\nretry = 1\n",
+            self.port
+        )
+    }
+
+    /// Everything that has arrived so far.
+    pub(crate) fn arrived(&self) -> Vec<Arrived> {
+        self.shared.arrived.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Shared {
+    /// Answers one request; `None` when the connection is to be closed.
+    fn serve(&self, stream: &TcpStream) -> Option<()> {
+        let (verb, path, headers, body) = read(stream)?;
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        self.arrived.lock().unwrap_or_else(PoisonError::into_inner).push(Arrived {
+            path,
+            headers: headers.clone(),
+            body: body.clone(),
+        });
+        let number = self.requests.fetch_add(1, Ordering::SeqCst);
+        let method = body["method"].as_str().unwrap_or_default().to_owned();
+        let is_call = method == "tools/call";
+        match self.manner {
+            Manner::Silent => {
+                std::thread::park_timeout(Duration::from_mins(1));
+                return None;
+            }
+            Manner::Status(status) => return respond(stream, status, "", "application/json", "{}"),
+            Manner::FailsTwice if number < 2 => return respond(stream, 503, "", "text/plain", "not yet"),
+            Manner::FailsCalls if is_call => return respond(stream, 500, "", "text/plain", "out of paper"),
+            Manner::Page => return respond(stream, 200, "", "text/html", "<html>Welcome</html>"),
+            Manner::Redirects(port) => {
+                let place = format!("Location: http://127.0.0.1:{port}/mcp\r\n");
+                return respond(stream, 307, &place, "text/plain", "");
+            }
+            _ => {}
+        }
+        if verb != "POST" {
+            return respond(stream, 405, "", "text/plain", "");
+        }
+        if body.get("id").is_none() {
+            return respond(stream, 202, "", "text/plain", "");
+        }
+        if self.manner == Manner::Modern {
+            return modern(stream, &headers, &method, &body);
+        }
+        self.legacy(stream, &headers, &method, &body)
+    }
+
+    fn legacy(&self, stream: &TcpStream, headers: &str, method: &str, body: &Value) -> Option<()> {
+        let id = &body["id"];
+        if method == "server/discover" {
+            let error = json!({ "jsonrpc": "2.0", "id": id, "error": { "code": -32601, "message": "unknown" } });
+            return respond(stream, 400, "", "application/json", &error.to_string());
+        }
+        if method == "initialize" {
+            let session = self.sessions.fetch_add(1, Ordering::SeqCst) + 1;
+            let result = json!({
+                "protocolVersion": "2025-11-25", "capabilities": { "tools": {} },
+                "serverInfo": { "name": "web", "version": "1.0.0" },
+            });
+            let extra = format!("Mcp-Session-Id: session-{session}\r\n");
+            return respond(stream, 200, &extra, "application/json", &answer(id, &result));
+        }
+        let current = format!("session-{}", self.sessions.load(Ordering::SeqCst));
+        if !headers.contains(&format!("mcp-session-id: {current}")) {
+            return respond(stream, 404, "", "text/plain", "no such session");
+        }
+        if method != "tools/call" {
+            return respond(stream, 200, "", "application/json", &answer(id, &list(method)));
+        }
+        if self.manner == Manner::Forgetful && self.calls.fetch_add(1, Ordering::SeqCst) == 0 {
+            self.sessions.fetch_add(1, Ordering::SeqCst);
+        }
+        let result =
+            json!({ "content": [], "structuredContent": { "given": body["params"]["arguments"] }, "odd": [1.0] });
+        match self.manner {
+            Manner::Truncates => {
+                let mut stream = stream;
+                let head =
+                    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{\"jsonrpc\"";
+                let _ = stream.write_all(head.as_bytes());
+                None
+            }
+            Manner::Streaming => {
+                let progress = json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": {
+                    "progressToken": body["params"]["_meta"]["progressToken"], "progress": 1, "total": 2 } });
+                let events = format!(": hello\n\ndata: {progress}\n\ndata: {}\n\n", answer(id, &result));
+                respond(stream, 200, "", "text/event-stream", &events)
+            }
+            _ => respond(stream, 200, "", "application/json", &answer(id, &result)),
+        }
+    }
+}
+
+fn modern(stream: &TcpStream, headers: &str, method: &str, body: &Value) -> Option<()> {
+    let id = &body["id"];
+    let refuse = |message: &str| {
+        let error = json!({ "jsonrpc": "2.0", "id": id, "error": { "code": -32020, "message": message } });
+        respond(stream, 400, "", "application/json", &error.to_string())
+    };
+    if body["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"] != "2026-07-28" {
+        return refuse("no protocol version");
+    }
+    if !headers.contains(&format!("mcp-method: {method}")) || !headers.contains("mcp-protocol-version: 2026-07-28") {
+        return refuse("headers do not match");
+    }
+    let result = match method {
+        "server/discover" => json!({
+            "resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": { "tools": {} }, "ttlMs": 0, "cacheScope": "private",
+            "_meta": { "io.modelcontextprotocol/serverInfo": { "name": "web", "version": "2.0.0" } },
+        }),
+        "tools/call" if !headers.contains("mcp-name: echo") => return refuse("no name"),
+        "tools/call" => {
+            json!({ "content": [], "structuredContent": { "given": body["params"]["arguments"] }, "resultType": "complete" })
+        }
+        "subscriptions/listen" => return refuse("no subscriptions"),
+        _ => list(method),
+    };
+    respond(stream, 200, "", "application/json", &answer(id, &result))
+}
+
+fn list(method: &str) -> Value {
+    match method {
+        "tools/list" => {
+            json!({ "tools": [{ "name": "echo", "inputSchema": { "type": "object" } }], "ttlMs": 0, "cacheScope": "private" })
+        }
+        _ => json!({}),
+    }
+}
+
+fn answer(id: &Value, result: &Value) -> String {
+    json!({ "jsonrpc": "2.0", "id": id, "result": result }).to_string()
+}
+
+/// The verb, the path, the headers in lower case, and the body of one request.
+fn read(stream: &TcpStream) -> Option<(String, String, String, Vec<u8>)> {
+    let mut reader = BufReader::new(stream);
+    let mut first = String::new();
+    reader.read_line(&mut first).ok().filter(|count| *count > 0)?;
+    let mut headers = String::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok().filter(|count| *count > 0)?;
+        if line.trim().is_empty() {
+            break;
+        }
+        let (name, value) = line.split_once(':')?;
+        headers.extend([&name.to_lowercase(), ": ", value.trim(), "\n"]);
+    }
+    let length = headers.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    let mut words = first.split(' ').map(ToOwned::to_owned);
+    Some((words.next()?, words.next()?, headers, body))
+}
+
+fn respond(mut stream: &TcpStream, status: u16, extra: &str, kind: &str, body: &str) -> Option<()> {
+    let head = format!("HTTP/1.1 {status} x\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n{extra}\r\n", body.len());
+    stream.write_all(format!("{head}{body}").as_bytes()).ok()
+}
