@@ -27,6 +27,13 @@ impl App {
         Self { gateway }
     }
 
+    /// Lets the servers start without a host behind us: an operator answers no questions.
+    #[must_use]
+    pub fn without_host(self) -> Self {
+        self.gateway.pool().introduce(&serde_json::Value::Null);
+        self
+    }
+
     /// The one door.
     pub fn gateway(&self) -> &Arc<Gateway> {
         &self.gateway

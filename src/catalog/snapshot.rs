@@ -53,6 +53,7 @@ impl Offer {
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
     reserved: BTreeSet<String>,
+    prefix: bool,
     own: BTreeMap<String, Box<RawValue>>,
     tools: BTreeMap<String, Offer>,
     prompts: BTreeMap<String, Offer>,
@@ -66,9 +67,11 @@ pub struct Catalog {
 impl Catalog {
     /// Builds the snapshot of what servers offer. No tool of theirs takes one of the `reserved` names. Of two resources with
     /// one URI, that of the server with the lower priority number is kept.
-    pub fn build(mut contributions: Vec<Contribution<'_>>, reserved: BTreeSet<String>) -> Self {
+    ///
+    /// Without `prefix` names stay as they are, where no other server has the same.
+    pub fn build(mut contributions: Vec<Contribution<'_>>, reserved: BTreeSet<String>, prefix: bool) -> Self {
         contributions.sort_by_key(|contribution| (contribution.server.priority, &contribution.server.name));
-        let mut catalog = Self { reserved, ..Self::default() };
+        let mut catalog = Self { reserved, prefix, ..Self::default() };
         for Contribution { server, entries } in contributions {
             for entry in entries {
                 match entry.kind {
@@ -92,10 +95,8 @@ impl Catalog {
         let origin = ToolRef { server: entry.server.to_string(), tool: entry.id.clone() };
         let rule = server.tools.get(&entry.id);
         let shown_as = rule.and_then(|rule| rule.rename.as_deref()).unwrap_or(&entry.id);
-        let mut name = exposed(&entry.server, shown_as);
-        if self.reserved.contains(&name) || self.tools.contains_key(&name) {
-            name = marked(&entry.server, shown_as);
-        }
+        let name = self
+            .free_name(&entry.server, shown_as, |name| self.reserved.contains(name) || self.tools.contains_key(name));
         let mut definition = entry.definition.clone();
         definition.insert("name".to_owned(), json!(name));
         for (key, value) in [
@@ -113,11 +114,18 @@ impl Catalog {
         self.tools.insert(name, Offer { definition: raw(&definition), entry });
     }
 
-    fn add_prompt(&mut self, entry: &Entry) {
-        let mut name = exposed(&entry.server, &entry.id);
-        if self.prompts.contains_key(&name) {
-            name = marked(&entry.server, &entry.id);
+    /// The name under which something is offered: its own if there are no prefixes, else with its server's, marked if that
+    /// is taken.
+    fn free_name(&self, server: &str, id: &str, is_taken: impl Fn(&str) -> bool) -> String {
+        if !self.prefix && !is_taken(id) {
+            return id.to_owned();
         }
+        let name = exposed(server, id);
+        if is_taken(&name) { marked(server, id) } else { name }
+    }
+
+    fn add_prompt(&mut self, entry: &Entry) {
+        let name = self.free_name(&entry.server, &entry.id, |name| self.prompts.contains_key(name));
         let mut definition = entry.definition.clone();
         definition.insert("name".to_owned(), json!(name));
         mark_origin(&mut definition, &format!("{}.{}", entry.server, entry.id));

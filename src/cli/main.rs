@@ -119,7 +119,9 @@ async fn with_servers(command: Command, loaded: Loaded, terminal: Terminal) -> E
     if loaded.registry.servers.is_empty() && loaded.workflows.is_empty() {
         terminal.note("no servers and no workflows: the registry is empty");
     }
+    let is_serving = matches!(command, Command::Serve);
     let app = App::start(loaded, std::env::current_exe().ok());
+    let app = if is_serving { app } else { app.without_host() };
     let exit = match command {
         Command::Serve => serve::serve(&app, terminal).await,
         Command::Run { workflow, input, file, dry_run } => {

@@ -48,7 +48,7 @@ pub async fn play(is_json: bool, say: &(dyn Fn(&str) + Sync)) -> Result<(), Stri
         }
     };
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    let app = App::start(load(&program)?, Some(program));
+    let app = App::start(load(&program)?, Some(program)).without_host();
     let gateway = Arc::clone(app.gateway());
     let result = perform(&gateway, &tell).await;
     if let (Ok(report), true) = (&result, is_json) {

@@ -1,11 +1,12 @@
 //! One live instance of a server, and the policies that every request to it passes.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, Semaphore, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::downstream::listing::Listing;
 use crate::downstream::notice::Inbox;
@@ -31,7 +32,9 @@ pub struct Endpoint {
     pub(super) state: watch::Sender<State>,
     pub(super) session: watch::Sender<Option<Arc<Session>>>,
     pub(super) listing: watch::Sender<Option<Arc<Listing>>>,
-    /// Somebody needs the server: start it, or try again early.
+    /// The resources that hosts want to be told of, and how many want each.
+    pub(super) watched: watch::Sender<BTreeMap<String, usize>>,
+    /// Somebody needs the server: start it.
     pub(super) demand: Notify,
     pub(super) is_wanted: AtomicBool,
     /// A request ran into its time limit: ask at once whether the server still lives.
@@ -75,6 +78,7 @@ impl Endpoint {
             state: watch::channel(State::new(Instant::now())).0,
             session: watch::channel(None).0,
             listing: watch::channel(None).0,
+            watched: watch::channel(BTreeMap::new()).0,
             demand: Notify::new(),
             is_wanted: AtomicBool::new(false),
             suspicion: Notify::new(),
@@ -114,9 +118,26 @@ impl Endpoint {
         }
     }
 
-    /// The last lines that its process wrote to standard error.
+    /// The last lines that its process, which may be dead, wrote to standard error.
     pub fn stderr(&self) -> Vec<String> {
-        self.session.borrow().as_ref().map(|session| session.stderr()).unwrap_or_default()
+        self.inbox.tail().lines()
+    }
+
+    /// Wants to be told of the resource `uri`, as often as this is called.
+    pub fn watch(&self, uri: &str) {
+        self.watched.send_modify(|watched| *watched.entry(uri.to_owned()).or_default() += 1);
+    }
+
+    /// Takes one [`Endpoint::watch`] back.
+    pub fn unwatch(&self, uri: &str) {
+        self.watched.send_modify(|watched| {
+            if let Some(count) = watched.get_mut(uri) {
+                *count -= 1;
+                if *count == 0 {
+                    watched.remove(uri);
+                }
+            }
+        });
     }
 
     /// Starts the server if it waits to be needed.
@@ -151,9 +172,8 @@ impl Endpoint {
             let result = self.attempt(request, terms).await;
             let Err(fault) = &result else { break result };
             let left = terms.limits.left(Instant::now());
-            // A server that is known to be down for longer is not waited for: the caller is told now.
-            let is_near = fault.kind == Kind::RateLimited || fault.retry_after.is_none_or(|after| after <= PATIENCE);
-            match self.server.retry.decide(fault, terms.effect, attempt, left, fraction()).filter(|_| is_near) {
+            let wait = self.server.retry.decide(fault, terms.effect, attempt, left, fraction());
+            match wait.filter(|wait| self.is_worth(*wait, fault)) {
                 Some(wait) => {
                     tracing::debug!(server = %self.server.name, attempt, %fault, "trying again");
                     sleep(wait).await;
@@ -169,8 +189,18 @@ impl Endpoint {
         result.map_err(|fault| Fault { server: Some(self.server.name.to_string()), ..fault })
     }
 
+    /// Whether a caller is better served by waiting than by being told when to come again.
+    fn is_worth(&self, wait: Duration, fault: &Fault) -> bool {
+        let is_near = fault.kind == Kind::RateLimited || fault.retry_after.is_none_or(|after| after <= PATIENCE);
+        is_near && wait <= self.server.retry.max_delay.max(PATIENCE)
+    }
+
     async fn attempt(&self, request: &Request, terms: Terms) -> Result<Reply, Fault> {
         let limit = terms.limits.left(Instant::now()).map_or(terms.timeout, |left| left.min(terms.timeout));
+        if limit.is_zero() {
+            return Err(Fault::new(Kind::Timeout, code::CALL_TIMEOUT, "the caller's time is up; nothing was sent"));
+        }
+        let is_impatient = limit < terms.timeout;
         let admitted = self.admit()?;
         let was_sent = AtomicBool::new(false);
         let work = async {
@@ -179,20 +209,25 @@ impl Endpoint {
             was_sent.store(true, Ordering::Relaxed);
             session.request(request).await.map(Reply::new)
         };
-        let result = match timeout(limit, work).await {
-            Ok(result) => result,
-            Err(_) => Err(self.timed_out(limit, was_sent.load(Ordering::Relaxed))),
+        // The limit stands still while somebody is asked.
+        let result = tokio::select! {
+            result = work => result,
+            () = request.asking.idle_for(terms.timeout) => {
+                Err(self.timed_out(terms.timeout, was_sent.load(Ordering::Relaxed), is_impatient))
+            }
+            // The caller's own deadline stands still for nobody.
+            () = sleep(limit), if is_impatient => Err(self.timed_out(limit, was_sent.load(Ordering::Relaxed), true)),
         };
         if result.is_ok() {
             *self.last_answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         }
         // A caller who is less patient than the server's own limit says nothing about the server.
-        let is_impatient = limit < terms.timeout && result.as_ref().is_err_and(|fault| fault.kind == Kind::Timeout);
-        admitted.record(if is_impatient { Outcome::Neutral } else { outcome_of(&result) });
+        let is_timeout = result.as_ref().is_err_and(|fault| fault.kind == Kind::Timeout);
+        admitted.record(if is_impatient && is_timeout { Outcome::Neutral } else { outcome_of(&result) });
         result
     }
 
-    fn timed_out(&self, limit: Duration, was_sent: bool) -> Fault {
+    fn timed_out(&self, limit: Duration, was_sent: bool, is_impatient: bool) -> Fault {
         let seconds = limit.as_secs_f32();
         if !was_sent {
             return match self.state.borrow().phase {
@@ -203,7 +238,9 @@ impl Endpoint {
                     .hint("try again later, or raise its `concurrency` in the registry"),
             };
         }
-        self.suspicion.notify_one();
+        if !is_impatient {
+            self.suspicion.notify_one();
+        }
         Fault::new(Kind::Timeout, code::CALL_TIMEOUT, format!("did not answer within {seconds} s"))
             .sent()
             .hint("raise its `timeout` in the registry if the tool needs longer")

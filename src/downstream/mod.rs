@@ -9,6 +9,7 @@ pub mod listing;
 pub mod notice;
 pub mod pool;
 pub mod protocol;
+pub mod question;
 pub mod request;
 pub mod session;
 pub mod state;

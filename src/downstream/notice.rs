@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, broadcast};
 
+use crate::downstream::stdio::tail::Tail;
+
 /// A notification that concerns hosts: a log message or an updated resource.
 #[derive(Debug, Clone)]
 pub struct Notice {
@@ -25,12 +27,24 @@ pub struct Inbox {
     notices: broadcast::Sender<Notice>,
     changed: AtomicBool,
     wake: Notify,
+    /// What its process wrote to standard error, also after it has died.
+    tail: Arc<Tail>,
 }
 
 impl Inbox {
     /// The inbox of `server`.
     pub fn new(server: Arc<str>, notices: broadcast::Sender<Notice>) -> Self {
-        Self { server, notices, changed: AtomicBool::new(false), wake: Notify::new() }
+        Self { server, notices, changed: AtomicBool::new(false), wake: Notify::new(), tail: Arc::default() }
+    }
+
+    /// The server whose inbox this is.
+    pub fn server(&self) -> Arc<str> {
+        Arc::clone(&self.server)
+    }
+
+    /// What its process has written to standard error lately.
+    pub fn tail(&self) -> &Arc<Tail> {
+        &self.tail
     }
 
     /// Takes in one notification.

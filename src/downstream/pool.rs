@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::sync::{broadcast, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -12,8 +13,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::downstream::endpoint::Endpoint;
 use crate::downstream::notice::{Inbox, Notice};
+use crate::downstream::question::offered;
 use crate::downstream::stdio::watchdog::Watchdog;
-use crate::downstream::supervisor::supervise;
+use crate::downstream::supervisor::{Surroundings, supervise};
 use crate::registry::server::Registry;
 
 /// The argument that selects the watchdog's hidden mode of the binary.
@@ -29,6 +31,8 @@ const STOP: Duration = Duration::from_millis(4500);
 pub struct Pool {
     endpoints: BTreeMap<Arc<str>, Arc<Endpoint>>,
     notices: broadcast::Sender<Notice>,
+    capabilities: watch::Sender<Option<Value>>,
+    level: watch::Sender<Option<String>>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -36,6 +40,8 @@ pub struct Pool {
 impl Pool {
     /// Starts supervising every server of `registry`. `program` is our own binary, which also plays the watchdog.
     pub fn start(registry: &Registry, program: Option<PathBuf>) -> Self {
+        let capabilities = watch::channel(None).0;
+        let level = watch::channel(None).0;
         let watchdog = Arc::new(Watchdog::new(program, WATCHDOG_MODE, uuid::Uuid::new_v4().simple().to_string()));
         let (notices, _) = broadcast::channel(NOTICES);
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
@@ -43,10 +49,29 @@ impl Pool {
         for (name, server) in registry.servers.iter().filter(|(_, server)| !server.disabled) {
             let inbox = Inbox::new(Arc::clone(name), notices.clone());
             let endpoint = Arc::new(Endpoint::new(Arc::clone(server), inbox));
-            tasks.spawn(supervise(Arc::clone(&endpoint), Arc::clone(&watchdog), stop.clone()));
+            let surroundings = Surroundings {
+                watchdog: Arc::clone(&watchdog),
+                capabilities: capabilities.subscribe(),
+                level: level.subscribe(),
+            };
+            tasks.spawn(supervise(Arc::clone(&endpoint), surroundings, stop.clone()));
             endpoints.insert(Arc::clone(name), endpoint);
         }
-        Self { endpoints, notices, tasks, stop }
+        Self { endpoints, notices, capabilities, level, tasks, stop }
+    }
+
+    /// Lets the servers start, which are told that a host with these `capabilities` is behind us. The first host counts.
+    pub fn introduce(&self, capabilities: &Value) {
+        self.capabilities.send_if_modified(|known| {
+            let is_first = known.is_none();
+            known.get_or_insert_with(|| offered(capabilities));
+            is_first
+        });
+    }
+
+    /// Asks every server that logs in the old way for messages of `level` and above, now and whenever it is started.
+    pub fn set_log_level(&self, level: &str) {
+        self.level.send_replace(Some(level.to_owned()));
     }
 
     /// The endpoint of `server`.

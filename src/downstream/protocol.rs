@@ -3,8 +3,6 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::wire::envelope::RpcError;
-
 /// The newest revision of the initialize era, which we ask for.
 pub const LEGACY: &str = "2025-11-25";
 
@@ -135,21 +133,6 @@ fn text(object: &Value, key: &str) -> Option<String> {
 /// Who we are, towards servers.
 pub fn client_info() -> Value {
     json!({ "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") })
-}
-
-/// What servers may ask of us.
-pub fn client_capabilities() -> Value {
-    json!({})
-}
-
-/// Our answer to a request that a server makes.
-pub fn answer(method: &str) -> Result<Value, RpcError> {
-    match method {
-        "ping" => Ok(json!({})),
-        "roots/list" => Ok(json!({ "roots": [] })),
-        "elicitation/create" => Ok(json!({ "action": "cancel" })),
-        _ => Err(RpcError { code: -32601, message: format!("{method} is not supported"), data: None }),
-    }
 }
 
 #[cfg(test)]

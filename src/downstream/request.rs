@@ -6,9 +6,10 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use crate::downstream::protocol::{
-    CLIENT_CAPABILITIES_KEY, CLIENT_INFO_KEY, Era, HOP_KEYS, IDEMPOTENCY_KEY, MODERN, PROTOCOL_VERSION_KEY,
-    client_capabilities, client_info,
+    CLIENT_CAPABILITIES_KEY, CLIENT_INFO_KEY, Era, HOP_KEYS, IDEMPOTENCY_KEY, MODERN, PROTOCOL_VERSION_KEY, client_info,
 };
+use crate::downstream::question::{Asking, offered};
+use crate::model::ask::Ask;
 use crate::model::call::Progress;
 use crate::wire::object::Object;
 
@@ -18,13 +19,17 @@ pub struct Request {
     /// The method.
     pub method: Cow<'static, str>,
     /// The members of `params` without `_meta`.
-    pub members: Vec<(&'static str, Box<RawValue>)>,
+    pub members: Vec<(Cow<'static, str>, Box<RawValue>)>,
     /// The caller's `_meta`; keys that belong to one hop are left out when it is passed on.
     pub meta: Option<Box<RawValue>>,
     /// The same key makes a repeated request the same request.
     pub idempotency_key: Option<Arc<str>>,
     /// Where progress is reported.
     pub progress: Option<Arc<dyn Progress>>,
+    /// Who answers questions of the server.
+    pub ask: Option<Arc<dyn Ask>>,
+    /// The questions that are open.
+    pub asking: Arc<Asking>,
 }
 
 impl Request {
@@ -35,8 +40,8 @@ impl Request {
 
     /// Adds a member to `params`.
     #[must_use]
-    pub fn with(mut self, key: &'static str, value: Box<RawValue>) -> Self {
-        self.members.push((key, value));
+    pub fn with(mut self, key: impl Into<Cow<'static, str>>, value: Box<RawValue>) -> Self {
+        self.members.push((key.into(), value));
         self
     }
 
@@ -49,7 +54,7 @@ impl Request {
 
     /// The text member `key`, for headers that repeat it.
     pub fn text(&self, key: &str) -> Option<String> {
-        let (_, raw) = self.members.iter().find(|(name, _)| *name == key)?;
+        let (_, raw) = self.members.iter().find(|(name, _)| name == key)?;
         serde_json::from_str(raw.get()).ok()
     }
 
@@ -70,7 +75,9 @@ impl Request {
         if era == Some(Era::Modern) {
             meta.set(PROTOCOL_VERSION_KEY, &MODERN);
             meta.set(CLIENT_INFO_KEY, &client_info());
-            meta.set(CLIENT_CAPABILITIES_KEY, &client_capabilities());
+            let capabilities =
+                self.ask.as_ref().map_or_else(|| serde_json::json!({}), |ask| offered(ask.capabilities()));
+            meta.set(CLIENT_CAPABILITIES_KEY, &capabilities);
         }
         if !meta.is_empty() {
             params.set_raw("_meta", Cow::Owned(meta.to_raw()));
@@ -82,6 +89,11 @@ impl Request {
 /// A whole request as a line.
 pub fn request_line(id: u64, method: &str, params: &RawValue) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{}}}"#, params.get())
+}
+
+/// A whole response as a line; `answer` is its `result` or `error` member.
+pub fn response_line(id: &RawValue, answer: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":{},{answer}}}"#, id.get())
 }
 
 /// A whole notification as a line.

@@ -1,10 +1,13 @@
 //! A connection to a server, whatever it runs over.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use serde_json::value::RawValue;
-use tokio::time::timeout;
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Value, json};
+use tokio::task::AbortHandle;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -19,6 +22,9 @@ use crate::model::code;
 use crate::model::fault::{Fault, Kind};
 use crate::registry::server::{self, Launch, Server};
 
+/// How long after the end of a subscription the next one is asked for.
+const LISTEN_AGAIN: Duration = Duration::from_secs(1);
+
 /// How long the tasks of a closed connection may take to end.
 const TASKS_END: Duration = Duration::from_secs(1);
 
@@ -26,8 +32,13 @@ const TASKS_END: Duration = Duration::from_secs(1);
 pub struct Session {
     about: About,
     wire: Wire,
+    inbox: Arc<Inbox>,
     tasks: TaskTracker,
     end: CancellationToken,
+    /// Guards which resources are watched.
+    watched: Mutex<BTreeSet<String>>,
+    /// Guards the handle of the subscription.
+    listening: Mutex<Option<AbortHandle>>,
 }
 
 enum Wire {
@@ -36,10 +47,11 @@ enum Wire {
 }
 
 impl Session {
-    /// Connects to `server`. Dropping the future ends whatever it has started.
+    /// Connects to `server`, offering it `capabilities` if it is of the initialize era. Dropping the future ends whatever it has started.
     pub async fn open(
         server: &Server,
         known: Option<Era>,
+        capabilities: &Value,
         inbox: &Arc<Inbox>,
         watchdog: &Arc<Watchdog>,
     ) -> Result<Self, Fault> {
@@ -48,21 +60,22 @@ impl Session {
         let known = server.era.map(pinned).or(known);
         let (wire, about) = match &server.launch {
             Launch::Command(command) => {
-                let (stdio, about) = connect(&server.name, command, known, inbox, watchdog, &tasks).await?;
+                let (stdio, about) =
+                    connect(&server.name, command, known, capabilities, inbox, watchdog, &tasks).await?;
                 (Wire::Stdio(stdio), about)
             }
             Launch::Http(entry) => {
-                let link = http::link::connect(entry, known, inbox, &tasks).await?;
+                let link = http::link::connect(entry, known, capabilities, inbox, &tasks).await?;
                 let about = link.about().clone();
                 (Wire::Http(Arc::new(link)), about)
             }
         };
-        let session = Self { about, wire, tasks, end };
+        let inbox = Arc::clone(inbox);
+        let session = Self { about, wire, inbox, tasks, end, watched: Mutex::default(), listening: Mutex::default() };
         if let Err(fault) = session.check_version(server) {
             session.close("its version is not allowed").await;
             return Err(fault);
         }
-        session.listen();
         Ok(session)
     }
 
@@ -76,14 +89,6 @@ impl Session {
         match &self.wire {
             Wire::Stdio(stdio) => Some(stdio.child.pid()),
             Wire::Http(_) => None,
-        }
-    }
-
-    /// The last lines that a child wrote to its standard error.
-    pub fn stderr(&self) -> Vec<String> {
-        match &self.wire {
-            Wire::Stdio(stdio) => stdio.child.tail().lines(),
-            Wire::Http(_) => Vec::new(),
         }
     }
 
@@ -145,15 +150,53 @@ impl Session {
         }
     }
 
-    /// Subscribes to list changes of a modern child; a legacy one sends them unasked, and rmcp subscribes over HTTP.
-    fn listen(&self) {
-        let (Wire::Stdio(stdio), Era::Modern) = (&self.wire, self.about.era) else { return };
-        let filter = r#"{"toolsListChanged":true,"promptsListChanged":true,"resourcesListChanged":true}"#;
-        let filter = RawValue::from_string(filter.to_owned()).expect("a constant of valid JSON");
+    /// Watches the resources `uris`, and no others. Failing to is no reason to give the server up.
+    ///
+    /// A modern server is told in one subscription, together with the list changes; an old one for each resource, and it
+    /// sends list changes unasked.
+    pub async fn watch(self: &Arc<Self>, uris: &BTreeSet<String>) {
+        let before = std::mem::replace(&mut *self.watched.lock().unwrap_or_else(PoisonError::into_inner), uris.clone());
+        if self.about.era == Era::Modern {
+            self.listen(uris);
+            return;
+        }
+        let subscribe = uris.difference(&before).map(|uri| ("resources/subscribe", uri));
+        let unsubscribe = before.difference(uris).map(|uri| ("resources/unsubscribe", uri));
+        for (method, uri) in subscribe.chain(unsubscribe) {
+            if let Err(fault) = self.request(&Request::new(method).with_text("uri", uri)).await {
+                tracing::debug!(method, uri, %fault, "a resource is not watched");
+            }
+        }
+    }
+
+    /// Keeps one subscription open, in place of the one before.
+    fn listen(self: &Arc<Self>, uris: &BTreeSet<String>) {
+        let mut filter = json!({ "toolsListChanged": true, "promptsListChanged": true, "resourcesListChanged": true });
+        if !uris.is_empty() {
+            filter["resourceSubscriptions"] = json!(uris);
+        }
+        let Ok(filter) = to_raw_value(&filter) else { return };
         let request = Request::new("subscriptions/listen").with("notifications", filter);
-        let lane = Arc::clone(&stdio.lane);
-        let subscription = async move { lane.request(&request, Some(Era::Modern)).await };
-        self.tasks.spawn(self.end.clone().run_until_cancelled_owned(subscription));
+        let session = Arc::downgrade(self);
+        let subscription = async move {
+            // A server that grants none answers with an error; one that ends it is asked again, but not at once.
+            while let Some(session) = session.upgrade() {
+                match session.request(&request).await {
+                    Err(fault) if fault.rpc.is_some() => return,
+                    _ => {}
+                }
+                let inbox = Arc::clone(&session.inbox);
+                drop(session);
+                sleep(LISTEN_AGAIN).await;
+                // Something may have changed unheard.
+                inbox.hear("notifications/tools/list_changed", None);
+            }
+        };
+        let listening = self.tasks.spawn(self.end.clone().run_until_cancelled_owned(subscription));
+        let mut current = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(old) = current.replace(listening.abort_handle()) {
+            old.abort();
+        }
     }
 
     fn check_version(&self, server: &Server) -> Result<(), Fault> {
@@ -165,6 +208,16 @@ impl Session {
         let message = format!("its version is {given}, the registry allows {wanted}");
         Err(Fault::new(Kind::Unavailable, code::WRONG_VERSION, message)
             .hint("install an allowed version, or change `version` in the registry"))
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Whoever closes it properly has ended the child before.
+        if let Wire::Stdio(stdio) = &self.wire {
+            stdio.lane.close("the connection was given up");
+            stdio.child.kill();
+        }
     }
 }
 

@@ -1,10 +1,13 @@
 //! Keeps one endpoint connected: starts it, lists it, asks after its health, and starts it again when it is lost.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -24,15 +27,47 @@ use crate::registry::server::{Probe, Start};
 /// A burst of list changes is taken together within this time.
 const DEBOUNCE: Duration = Duration::from_millis(75);
 
+/// How long servers wait for a host to say what it can answer, so that they can be told.
+const INTRODUCTION: Duration = Duration::from_millis(1500);
+
+/// What all supervisors share.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Ends our children if we are killed.
+    pub watchdog: Arc<Watchdog>,
+    /// What servers of the initialize era are told that hosts can answer; `None` until a host has said so.
+    pub capabilities: watch::Receiver<Option<Value>>,
+    /// The log level that hosts want; `None` until one has said so.
+    pub level: watch::Receiver<Option<String>>,
+}
+
+impl Surroundings {
+    /// Waits for a host to introduce itself, but not for long.
+    async fn introduced(&self) {
+        let mut capabilities = self.capabilities.clone();
+        let introduced = capabilities.wait_for(Option::is_some);
+        if timeout(INTRODUCTION, introduced).await.is_err() {
+            tracing::debug!("no host has said what it can answer");
+        }
+    }
+
+    fn capabilities(&self) -> Value {
+        self.capabilities.borrow().clone().unwrap_or_else(|| json!({}))
+    }
+}
+
 /// Runs until `stop`; then the server is ended.
-pub async fn supervise(endpoint: Arc<Endpoint>, watchdog: Arc<Watchdog>, stop: CancellationToken) {
+pub async fn supervise(endpoint: Arc<Endpoint>, surroundings: Surroundings, stop: CancellationToken) {
     let mut restarts = Restarts::new(Settings::default());
     let mut era = None;
+    if stop.run_until_cancelled(surroundings.introduced()).await.is_none() {
+        return endpoint.enter(Phase::Stopped, None);
+    }
     if endpoint.server.start == Start::Lazy && !wait_for_demand(&endpoint, &stop).await {
         return endpoint.enter(Phase::Stopped, None);
     }
     loop {
-        let cycle = run_once(&endpoint, &watchdog, &mut era, &stop);
+        let cycle = run_once(&endpoint, &surroundings, &mut era, &stop);
         let Some((fault, up)) = cycle.await else { break };
         let now = Instant::now();
         let phase = match restarts.ended(now, up, fraction()) {
@@ -61,44 +96,66 @@ async fn wait_for_demand(endpoint: &Endpoint, stop: &CancellationToken) -> bool 
 /// One life of the server: why it ended and how long it was up; `None` if we were told to stop.
 async fn run_once(
     endpoint: &Arc<Endpoint>,
-    watchdog: &Arc<Watchdog>,
+    surroundings: &Surroundings,
     era: &mut Option<Era>,
     stop: &CancellationToken,
 ) -> Option<(Fault, Option<Duration>)> {
     endpoint.enter(Phase::Starting, None);
     let limit = endpoint.server.connect_timeout;
-    let opening = timeout(limit, Session::open(&endpoint.server, *era, &endpoint.inbox, watchdog));
+    let capabilities = surroundings.capabilities();
+    let opening = Session::open(&endpoint.server, *era, &capabilities, &endpoint.inbox, &surroundings.watchdog);
+    let opening = timeout(limit, opening);
     let session = match stop.run_until_cancelled(opening).await? {
         Ok(Ok(session)) => Arc::new(session),
         Ok(Err(fault)) => {
             *era = None;
             return Some((fault, None));
         }
-        Err(_) => return Some((connect_timeout(limit), None)),
+        Err(_) => {
+            *era = None;
+            return Some((connect_timeout(limit), None));
+        }
     };
     *era = Some(session.about().era);
     let since = Instant::now();
     endpoint.connected(&session);
-    let why = tend(endpoint, &session, stop).await;
+    let why = tend(endpoint, &session, surroundings, stop).await;
     endpoint.session.send_replace(None);
     session.close(why.as_ref().map_or("mcp-orchestrator is shutting down", |fault| &fault.message)).await;
     why.map(|fault| (fault, Some(since.elapsed())))
 }
 
 /// Looks after a connected server; says why it must be given up, or `None` if we were told to stop.
-async fn tend(endpoint: &Endpoint, session: &Session, stop: &CancellationToken) -> Option<Fault> {
+async fn tend(
+    endpoint: &Endpoint,
+    session: &Arc<Session>,
+    surroundings: &Surroundings,
+    stop: &CancellationToken,
+) -> Option<Fault> {
     let mut health = Health::new(endpoint.server.health.settings);
     let lost = async {
         let why = session.closed().await;
         Fault::new(Kind::Unavailable, code::SERVER_DOWN, why)
     };
     let care = async {
-        relist(endpoint, session).await;
+        let mut is_listed = relist(endpoint, session).await;
+        let mut watched = endpoint.watched.subscribe();
+        watch_resources(&mut watched, session).await;
+        let mut level = surroundings.level.clone();
+        set_level(&mut level, session).await;
         loop {
             let turn = tokio::select! {
+                Ok(()) = watched.changed() => {
+                    watch_resources(&mut watched, session).await;
+                    ControlFlow::Continue(())
+                }
+                Ok(()) = level.changed() => {
+                    set_level(&mut level, session).await;
+                    ControlFlow::Continue(())
+                }
                 () = endpoint.inbox.list_changed() => {
                     sleep(DEBOUNCE).await;
-                    relist(endpoint, session).await;
+                    is_listed = relist(endpoint, session).await;
                     ControlFlow::Continue(())
                 }
                 () = endpoint.suspicion.notified() => examine(endpoint, session, &mut health, true).await,
@@ -109,6 +166,9 @@ async fn tend(endpoint: &Endpoint, session: &Session, stop: &CancellationToken) 
             if let ControlFlow::Break(fault) = turn {
                 return fault;
             }
+            if !is_listed {
+                is_listed = relist(endpoint, session).await;
+            }
         }
     };
     tokio::select! {
@@ -118,7 +178,27 @@ async fn tend(endpoint: &Endpoint, session: &Session, stop: &CancellationToken) 
     }
 }
 
-async fn relist(endpoint: &Endpoint, session: &Session) {
+/// Tells a server that logs in the old way which messages hosts want.
+async fn set_level(level: &mut watch::Receiver<Option<String>>, session: &Session) {
+    let wanted = level.borrow_and_update().clone();
+    let Some(wanted) = wanted.filter(|_| session.about().era == Era::Legacy && session.about().can("logging")) else {
+        return;
+    };
+    let request = Request::new("logging/setLevel").with_text("level", &wanted);
+    if !matches!(timeout(INTRODUCTION, session.request(&request)).await, Ok(Ok(_))) {
+        tracing::debug!("a server does not take a log level");
+    }
+}
+
+async fn watch_resources(watched: &mut watch::Receiver<BTreeMap<String, usize>>, session: &Arc<Session>) {
+    let uris = watched.borrow_and_update().keys().cloned().collect();
+    if timeout(INTRODUCTION, session.watch(&uris)).await.is_err() {
+        tracing::debug!("a server does not answer to subscriptions");
+    }
+}
+
+/// Lists the server anew; false if that failed, so that it is to be tried again.
+async fn relist(endpoint: &Endpoint, session: &Session) -> bool {
     let limit = endpoint.server.connect_timeout;
     match timeout(limit, list(session, &endpoint.server)).await {
         Ok(Ok(listing)) => {
@@ -130,6 +210,7 @@ async fn relist(endpoint: &Endpoint, session: &Session) {
                 is_new
             });
             endpoint.listed(None);
+            return true;
         }
         Ok(Err(fault)) => endpoint.listed(Some(fault)),
         Err(_) => {
@@ -137,6 +218,7 @@ async fn relist(endpoint: &Endpoint, session: &Session) {
             endpoint.listed(Some(Fault::new(Kind::Timeout, code::CALL_TIMEOUT, message)));
         }
     }
+    false
 }
 
 /// Asks whether the server lives. After a request that ran into its limit, one more silence is enough to give it up.
@@ -150,6 +232,10 @@ async fn examine(endpoint: &Endpoint, session: &Session, health: &mut Health, is
     }
     let result = timeout(settings.timeout, probe(endpoint, session)).await;
     let is_alive = matches!(result, Ok(Ok(())));
+    // A server that does one thing at a time is silent while it works; its calls have limits of their own.
+    if result.is_err() && !is_suspect && endpoint.counters().in_flight > 0 {
+        return ControlFlow::Continue(());
+    }
     health.record(is_alive, Instant::now());
     if is_alive || !(is_suspect || health.verdict() == Verdict::Unhealthy) {
         return ControlFlow::Continue(());

@@ -1,7 +1,6 @@
 //! The door itself: what it stands on, and where each kind of call goes.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{OnceCell, Semaphore, watch};
@@ -9,21 +8,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::catalog::snapshot::Catalog;
-use crate::downstream::endpoint::{Endpoint, Terms};
+use crate::downstream::listing::Listing;
 use crate::downstream::pool::Pool;
-use crate::downstream::protocol::Era;
-use crate::downstream::request::Request;
 use crate::gateway::refresh::Versions;
 use crate::model::call::{Call, Reply, Target};
-use crate::model::effect::Effect;
 use crate::model::fault::Fault;
-use crate::model::limits::Limits;
 use crate::model::port::{BoxFuture, Invoke};
 use crate::registry::server::Registry;
 use crate::workflow::set::WorkflowSet;
-
-/// How long a server may take to change its log level.
-const LEVEL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What everything is called through.
 pub struct Gateway {
@@ -32,8 +24,8 @@ pub struct Gateway {
     pub(super) pool: Arc<Pool>,
     pub(super) catalog: ArcSwap<Catalog>,
     pub(super) versions: watch::Sender<Versions>,
-    /// Guards nothing but the order of refreshes.
-    pub(super) refreshing: Mutex<()>,
+    /// What the catalog was built from; also keeps refreshes in order.
+    pub(super) refreshing: Mutex<Option<Vec<Arc<Listing>>>>,
     pub(super) runs: Arc<Semaphore>,
     pub(super) steps: Arc<Semaphore>,
     /// What was wrong with the files, one line each.
@@ -65,8 +57,9 @@ impl Gateway {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         });
+        // Whoever watches begins before the first look, so that nothing is missed in between.
+        let watching = Arc::clone(&gateway).keep_fresh(gateway.pool.listings(), gateway.stop.clone());
         gateway.refresh();
-        let watching = Arc::clone(&gateway).keep_fresh(gateway.stop.clone());
         gateway.tasks.spawn(watching);
         gateway
     }
@@ -74,6 +67,11 @@ impl Gateway {
     /// The catalog as it is now.
     pub fn catalog(&self) -> Arc<Catalog> {
         self.catalog.load_full()
+    }
+
+    /// Whether names and questions say which server they are of.
+    pub fn names_servers(&self) -> bool {
+        self.registry.orchestrator.prefix
     }
 
     /// The servers.
@@ -95,23 +93,6 @@ impl Gateway {
     pub async fn settle(&self) {
         self.settled.get_or_init(|| self.pool.settle(self.registry.orchestrator.settle)).await;
         self.refresh();
-    }
-
-    /// Asks every server that logs in the old way for messages of `level` and above.
-    pub async fn set_log_level(&self, level: &str) {
-        let ask = |endpoint: &Arc<Endpoint>| {
-            let endpoint = Arc::clone(endpoint);
-            let request = Request::new("logging/setLevel").with_text("level", level);
-            async move {
-                let is_able =
-                    endpoint.state().about.is_some_and(|about| about.era == Era::Legacy && about.can("logging"));
-                let terms = Terms { effect: Effect::Idempotent, timeout: LEVEL_TIMEOUT, limits: Limits::default() };
-                if is_able && let Err(fault) = endpoint.request(&request, terms).await {
-                    tracing::debug!(%fault, "cannot set the log level");
-                }
-            }
-        };
-        futures::future::join_all(self.pool.iter().map(ask)).await;
     }
 
     /// Stops every server and waits for it.

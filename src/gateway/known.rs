@@ -1,6 +1,7 @@
 //! What workflows are checked and planned against: the servers, tools and workflows as they are known now.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -18,8 +19,9 @@ use crate::workflow::surroundings::{Facts, Surroundings};
 pub struct Known<'a> {
     gateway: &'a Gateway,
     catalog: Arc<Catalog>,
-    /// The workflows that are being looked at, so that one that calls itself is not looked at for ever.
-    visiting: BTreeSet<String>,
+    /// What workflows may do, as far as it has been found out. One that is being looked at counts as destructive, so that
+    /// one that calls itself is not looked at for ever.
+    effects: RefCell<HashMap<String, Effect>>,
 }
 
 impl Gateway {
@@ -30,20 +32,20 @@ impl Gateway {
 
     /// What is known if `catalog` is what the servers offer.
     pub(super) fn known_over(&self, catalog: Arc<Catalog>) -> Known<'_> {
-        Known { gateway: self, catalog, visiting: BTreeSet::new() }
+        Known { gateway: self, catalog, effects: RefCell::default() }
     }
 }
 
 impl Known<'_> {
     /// What calling `workflow` may do.
     fn effect_of(&self, workflow: &Workflow) -> Effect {
-        if self.visiting.contains(workflow.name.as_ref()) {
-            return Effect::Destructive;
+        if let Some(known) = self.effects.borrow().get(workflow.name.as_ref()) {
+            return *known;
         }
-        let mut visiting = self.visiting.clone();
-        visiting.insert(workflow.name.to_string());
-        let inner = Known { gateway: self.gateway, catalog: Arc::clone(&self.catalog), visiting };
-        plan(workflow, &inner).effect()
+        self.effects.borrow_mut().insert(workflow.name.to_string(), Effect::Destructive);
+        let effect = plan(workflow, self).effect();
+        self.effects.borrow_mut().insert(workflow.name.to_string(), effect);
+        effect
     }
 }
 

@@ -6,6 +6,8 @@ pub mod door;
 pub mod known;
 pub mod refresh;
 pub mod reply;
+pub mod rounds;
 pub mod route;
 pub mod status;
+pub mod subscriptions;
 pub mod workflows;

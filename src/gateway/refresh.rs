@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::snapshot::{Catalog, Contribution};
+use crate::downstream::listing::Listing;
 use crate::gateway::door::Gateway;
 use crate::model::entry::Kind;
 
@@ -30,12 +31,19 @@ impl Gateway {
 
     /// Rebuilds the catalog from what every server was last heard to offer.
     pub fn refresh(&self) {
-        let _order = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut built_from = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
         let listings: Vec<_> =
             self.pool.iter().filter_map(|endpoint| Some((Arc::clone(&endpoint.server), endpoint.listing()?))).collect();
+        let now: Vec<_> = listings.iter().map(|(_, listing)| Arc::clone(listing)).collect();
+        let is_same =
+            |built: &Vec<Arc<_>>| built.len() == now.len() && built.iter().zip(&now).all(|(a, b)| Arc::ptr_eq(a, b));
+        if built_from.as_ref().is_some_and(is_same) {
+            return;
+        }
+        *built_from = Some(now);
         let contributions =
             listings.iter().map(|(server, listing)| Contribution { server, entries: &listing.entries }).collect();
-        let servers = Arc::new(Catalog::build(contributions, self.own_names()));
+        let servers = Arc::new(Catalog::build(contributions, self.own_names(), self.registry.orchestrator.prefix));
         let next = servers.with_own(self.own_tools(Arc::clone(&servers)));
         let old = self.catalog.load();
         let differs = |kind| !next.is_same(&old, kind);
@@ -53,12 +61,16 @@ impl Gateway {
     }
 
     /// Refreshes whenever some server's listing changes, until `stop`.
-    pub(super) async fn keep_fresh(self: Arc<Self>, stop: CancellationToken) {
+    pub(super) async fn keep_fresh(
+        self: Arc<Self>,
+        listings: Vec<watch::Receiver<Option<Arc<Listing>>>>,
+        stop: CancellationToken,
+    ) {
         let next = |mut listing: watch::Receiver<_>| async move {
             let result = listing.changed().await;
             result.is_ok().then_some(listing)
         };
-        let mut changes: FuturesUnordered<_> = self.pool.listings().into_iter().map(next).collect();
+        let mut changes: FuturesUnordered<_> = listings.into_iter().map(next).collect();
         while let Some(Some(changed)) = stop.run_until_cancelled(changes.next()).await {
             if let Some(listing) = changed {
                 self.refresh();

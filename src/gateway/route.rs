@@ -11,9 +11,10 @@ use crate::downstream::request::Request;
 use crate::downstream::state::Phase;
 use crate::gateway::builtin::Builtin;
 use crate::gateway::door::Gateway;
+use crate::gateway::rounds;
 use crate::model::call::{Call, Reply};
 use crate::model::code;
-use crate::model::entry::Entry;
+use crate::model::entry::{Entry, Kind as EntryKind};
 use crate::model::fault::{Fault, Kind};
 use crate::model::name::ToolRef;
 use crate::model::suggest::did_you_mean;
@@ -31,8 +32,11 @@ impl Gateway {
         if self.workflows.get(name).is_some() {
             return self.run_as_tool(name, call).await;
         }
-        if self.catalog().tool(name).is_none() {
-            self.await_owner(name, &call).await?;
+        if self.catalog().tool(name).is_none()
+            && let Err(fault) = self.await_owner(name, &call).await
+        {
+            let tool = name.split_once(SEPARATOR).map_or(name, |(_, tool)| tool);
+            return self.call_elsewhere(tool, &call, fault).await;
         }
         match self.catalog().tool(name) {
             Some(offer) => self.call_entry(&offer.entry, call).await,
@@ -43,8 +47,10 @@ impl Gateway {
     /// A tool by its server's name and its own.
     pub(super) async fn call_tool(self: Arc<Self>, tool: &ToolRef, call: Call) -> Result<Reply, Fault> {
         let endpoint = self.pool.get(&tool.server).ok_or_else(|| self.no_such_server(&tool.server))?;
-        if self.catalog().origin(tool).is_none() {
-            self.await_listing(endpoint, &call).await?;
+        if self.catalog().origin(tool).is_none()
+            && let Err(fault) = self.await_listing(endpoint, &call).await
+        {
+            return self.call_elsewhere(&tool.tool, &call, fault).await;
         }
         if let Some(entry) = self.catalog().origin(tool) {
             self.call_entry(entry, call).await
@@ -62,27 +68,44 @@ impl Gateway {
         let endpoint = self.pool.get(&entry.server).ok_or_else(|| self.no_such_server(&entry.server))?;
         let request = tool_request(entry, &call);
         let terms = terms(endpoint, entry, &call);
-        let mut fault = match endpoint.request(&request, terms).await {
+        let mut fault = match rounds::request(endpoint, &request, terms).await {
             Ok(reply) => return Ok(reply),
             Err(fault) => fault,
         };
-        for other in &endpoint.server.fallback {
-            let is_safe = fault.is_retryable() && (entry.effect.may_repeat() || !fault.was_sent);
-            let origin = ToolRef { server: other.to_string(), tool: entry.id.clone() };
-            let (Some(next), Some(other_entry)) = (self.pool.get(other), self.catalog().origin(&origin).cloned())
-            else {
-                continue;
+        let is_safe = |fault: &Fault| fault.is_retryable() && (entry.effect.may_repeat() || !fault.was_sent);
+        if is_safe(&fault) {
+            fault = match self
+                .call_elsewhere(&entry.id, &call, Fault { server: Some(entry.server.to_string()), ..fault })
+                .await
+            {
+                Ok(reply) => return Ok(reply),
+                Err(fault) => fault,
             };
-            if !is_safe {
-                break;
-            }
-            tracing::info!(from = %entry.server, to = %other, %fault, "falling back");
-            match next.request(&request, self::terms(next, &other_entry, &call)).await {
-                Ok(reply) => return Ok(served_by(reply, other)),
-                Err(next_fault) => fault = next_fault,
-            }
         }
         Err(name(fault))
+    }
+
+    /// The tool `id` at the fallbacks of the server that `fault` names, for as long as nothing can have happened twice.
+    async fn call_elsewhere(&self, id: &str, call: &Call, mut fault: Fault) -> Result<Reply, Fault> {
+        let first = fault.server.as_deref().and_then(|server| self.registry.servers.get(server)).cloned();
+        for other in first.iter().flat_map(|server| &server.fallback) {
+            let origin = ToolRef { server: other.to_string(), tool: id.to_owned() };
+            let (Some(next), Some(entry)) = (self.pool.get(other), self.catalog().origin(&origin).cloned()) else {
+                continue;
+            };
+            tracing::info!(to = %other, %fault, "falling back");
+            match rounds::request(next, &tool_request(&entry, call), terms(next, &entry, call)).await {
+                Ok(reply) => return Ok(served_by(reply, other)),
+                Err(next_fault) => {
+                    let is_safe = next_fault.is_retryable() && (entry.effect.may_repeat() || !next_fault.was_sent);
+                    fault = next_fault;
+                    if !is_safe {
+                        break;
+                    }
+                }
+            }
+        }
+        Err(fault)
     }
 
     /// A prompt by the name that hosts see.
@@ -92,7 +115,7 @@ impl Gateway {
         }
         let catalog = self.catalog();
         let Some(offer) = catalog.prompt(name) else {
-            let known = catalog.offers(crate::model::entry::Kind::Prompt).map(|(name, _)| name);
+            let known = catalog.offers(EntryKind::Prompt).map(|(name, _)| name);
             let fault = Fault::new(Kind::NotFound, code::NO_SUCH_PROMPT, format!("there is no prompt `{name}`"));
             return Err(hinted(fault, did_you_mean(name, known)));
         };
@@ -148,8 +171,13 @@ impl Gateway {
     /// A request that changes nothing, at the one server that can answer it.
     async fn ask(&self, entry: &Entry, request: Request, call: &Call) -> Result<Reply, Fault> {
         let endpoint = self.pool.get(&entry.server).ok_or_else(|| self.no_such_server(&entry.server))?;
-        let request = Request { meta: call.meta.clone(), progress: call.progress.clone(), ..request };
-        let result = endpoint.request(&request, terms(endpoint, entry, call)).await;
+        let request = Request {
+            meta: call.meta.clone(),
+            progress: call.progress.clone(),
+            ask: call.ask.clone(),
+            ..with_extra(request, call)
+        };
+        let result = rounds::request(endpoint, &request, terms(endpoint, entry, call)).await;
         result.map_err(|fault| fault.target(&entry.id))
     }
 
@@ -217,12 +245,20 @@ fn hinted(fault: Fault, hint: Option<String>) -> Fault {
 fn tool_request(entry: &Entry, call: &Call) -> Request {
     let arguments = call.arguments.clone();
     let empty = || RawValue::from_string("{}".to_owned()).expect("a constant of valid JSON");
+    let request =
+        Request::new("tools/call").with_text("name", &entry.id).with("arguments", arguments.unwrap_or_else(empty));
     Request {
         meta: call.meta.clone(),
         idempotency_key: call.idempotency_key.clone(),
         progress: call.progress.clone(),
-        ..Request::new("tools/call").with_text("name", &entry.id).with("arguments", arguments.unwrap_or_else(empty))
+        ask: call.ask.clone(),
+        ..with_extra(request, call)
     }
+}
+
+/// The request with what else the caller's params held.
+fn with_extra(request: Request, call: &Call) -> Request {
+    call.extra.iter().fold(request, |request, (key, value)| request.with(key.clone(), value.clone()))
 }
 
 fn terms(endpoint: &Endpoint, entry: &Entry, call: &Call) -> Terms {

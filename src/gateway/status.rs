@@ -186,6 +186,7 @@ impl ServerStatus {
         put("last_error", json!(self.error.as_ref().map(|(error, _)| error)));
         put("retry_in_s", json!(self.error.as_ref().and_then(|(_, wait)| *wait)));
         put("what_to_do", json!(self.hint));
+        put("stderr", json!(Some(&self.stderr).filter(|lines| !lines.is_empty())));
         Value::Object(all)
     }
 }

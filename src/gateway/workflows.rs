@@ -11,6 +11,7 @@ use crate::engine::command::Outcome;
 use crate::engine::event::Failure;
 use crate::gateway::door::Gateway;
 use crate::gateway::reply;
+use crate::model::ask::within;
 use crate::model::call::{Call, Reply};
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
@@ -67,10 +68,13 @@ impl Gateway {
         let limits = deeper(&workflow, call.limits)?;
         let _place = self.admit(limits)?;
         let input = accept(&workflow, input).map_err(|why| bad_input(&workflow, &why))?;
-        let plan = plan(&workflow, &self.known());
+        let mut plan = plan(&workflow, &self.known());
+        // What is left to the caller bounds the run as its own limit does.
+        Arc::make_mut(&mut plan.workflow).timeout = limits.left(Instant::now());
         let through = Through {
             via: Arc::clone(&self) as Arc<dyn Invoke>,
             principal: call.principal,
+            ask: call.ask.map(within),
             limits,
             run: new_id(),
             places: Arc::clone(&self.steps),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
+use crate::model::ask::Ask;
 use crate::model::limits::Limits;
 use crate::model::name::ToolRef;
 use crate::model::principal::Principal;
@@ -53,6 +54,10 @@ pub struct Call {
     pub limits: Limits,
     /// Where progress is reported; `None` if the caller did not ask for it.
     pub progress: Option<Arc<dyn Progress>>,
+    /// Who answers questions of the server; `None` if nobody can.
+    pub ask: Option<Arc<dyn Ask>>,
+    /// Members of the caller's params beside the usual ones, passed on as they are.
+    pub extra: Vec<(String, Box<RawValue>)>,
     /// The same key makes a repeated call the same call, for servers that honour it.
     pub idempotency_key: Option<Arc<str>>,
 }
@@ -67,6 +72,8 @@ impl Call {
             principal,
             limits: Limits::default(),
             progress: None,
+            ask: None,
+            extra: Vec::new(),
             idempotency_key: None,
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Pure: no clock, no file, no task. Every other module may import this one; it imports none of them.
 
+pub mod ask;
 pub mod call;
 pub mod code;
 pub mod effect;

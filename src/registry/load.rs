@@ -118,6 +118,9 @@ fn orchestrate(reader: &mut Reader, mut table: Table<'_>, orchestrator: &mut Orc
         let settle = reader.duration(node, "orchestrator.settle");
         orchestrator.settle = settle.unwrap_or(orchestrator.settle);
     }
+    if let Some(node) = table.take("prefix") {
+        orchestrator.prefix = reader.boolean(node, "orchestrator.prefix").unwrap_or(orchestrator.prefix);
+    }
     if let Some(instructions) = text(reader, &mut table, "instructions") {
         orchestrator.instructions = Some(instructions);
     }

@@ -31,6 +31,8 @@ pub struct Orchestrator {
     pub max_concurrent_steps: usize,
     /// How long the first list waits for servers that are still starting. Later arrivals are announced as list changes.
     pub settle: Duration,
+    /// Whether tools and prompts carry the name of their server; without it, of two with one name the first counts.
+    pub prefix: bool,
     /// What hosts are told about this program, beside the list of servers.
     pub instructions: Option<String>,
 }
@@ -42,6 +44,7 @@ impl Default for Orchestrator {
             max_concurrent_runs: 100,
             max_concurrent_steps: 50,
             settle: Duration::from_secs(5),
+            prefix: true,
             instructions: None,
         }
     }

@@ -12,6 +12,7 @@ use tokio::time::sleep;
 
 use crate::engine::command::{Callee, StepCall};
 use crate::engine::event::{Called, Failure, Timestamp, What};
+use crate::model::ask::Ask;
 use crate::model::call::{Call, Target};
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
@@ -25,6 +26,8 @@ pub struct Through {
     pub via: Arc<dyn Invoke>,
     /// On whose behalf.
     pub principal: Principal,
+    /// Who answers questions of servers.
+    pub ask: Option<Arc<dyn Ask>>,
     /// The run's own bounds, one level deeper than its caller's.
     pub limits: Limits,
     /// The run's id, which makes the calls' idempotency keys.
@@ -75,6 +78,7 @@ impl Effects {
             Some(timeout) => self.through.limits.within(Instant::now(), timeout),
             None => self.through.limits,
         };
+        call.ask.clone_from(&self.through.ask);
         call.idempotency_key = Some(format!("{}/{}", self.through.run, step.at).into());
         call
     }

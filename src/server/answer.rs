@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
 use crate::catalog::snapshot::Catalog;
@@ -12,6 +12,8 @@ use crate::model::call::Reply;
 use crate::model::code;
 use crate::model::entry::Kind;
 use crate::model::fault::{self, Fault};
+use crate::server::host::Refusal;
+use crate::server::requests::identity;
 use crate::wire::object::Object;
 
 /// The `_meta` key under which a modern server names itself in every result.
@@ -31,10 +33,21 @@ pub fn response(id: &RawValue, result: &RawValue) -> String {
 /// A whole error line.
 pub fn error(id: &RawValue, code: i64, message: &str, data: Option<Value>) -> String {
     let mut error = json!({ "code": code, "message": message });
-    if let Some(data) = data {
+    if let Some(data) = data.filter(|data| !data.is_null()) {
         error["data"] = data;
     }
     format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, id.get())
+}
+
+/// A result of our own as a line.
+pub fn result(id: &RawValue, result: &Value, era: Era) -> String {
+    let raw = to_raw_value(result).expect("JSON values always serialise");
+    response(id, &fitted(&raw, era))
+}
+
+/// A request that cannot be answered, as a line.
+pub fn refusal(id: &RawValue, refusal: &Refusal) -> String {
+    error(id, refusal.code, &refusal.message, refusal.data.clone())
 }
 
 /// The answer to a call that has been carried out: its result, or what went wrong, as a line.
@@ -64,7 +77,9 @@ fn rpc_error(method: &str, fault: &Fault, era: Era) -> Option<(i64, Value)> {
     });
     if let Some(rpc) = &fault.rpc {
         let data = rpc.data.as_ref().and_then(|raw| serde_json::from_str(raw.get()).ok());
-        return Some((rpc.code, data.unwrap_or(Value::Null)));
+        // The newer era does without the old code for a resource that is not there.
+        let code = if rpc.code == -32002 && era == Era::Modern { -32602 } else { rpc.code };
+        return Some((code, data.unwrap_or(Value::Null)));
     }
     let is_tool = method == "tools/call";
     match fault.kind {
@@ -98,7 +113,7 @@ fn modern(mut result: Object<'_>) -> Object<'_> {
     }
     let old = result.get("_meta").map(ToOwned::to_owned);
     let mut meta = old.as_deref().and_then(Object::parse).unwrap_or_default();
-    meta.set(SERVER_INFO_KEY, &json!({ "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") }));
+    meta.set(SERVER_INFO_KEY, &identity());
     result.set("_meta", &meta);
     result
 }
@@ -133,14 +148,12 @@ mod tests {
     fn a_result_gets_what_the_hosts_era_wants_and_keeps_the_rest() {
         let legacy = raw(r#"{"content":[{"type":"new-kind","x":1.0}],"vendor":true}"#);
         assert_eq!(fitted(&legacy, Era::Legacy).get(), legacy.get());
-        assert_eq!(
-            fitted(&legacy, Era::Modern).get(),
-            concat!(
-                r#"{"content":[{"type":"new-kind","x":1.0}],"vendor":true,"resultType":"complete","#,
-                r#""_meta":{"io.modelcontextprotocol/serverInfo":{"name":"mcp-orchestrator","version":""#,
-                env!("CARGO_PKG_VERSION"),
-                r#""}}}"#
-            )
+        let fit: Value = serde_json::from_str(fitted(&legacy, Era::Modern).get()).expect("JSON");
+        assert_eq!((&fit["resultType"], &fit["_meta"][SERVER_INFO_KEY]), (&json!("complete"), &identity()));
+        assert!(
+            fitted(&legacy, Era::Modern)
+                .get()
+                .starts_with(r#"{"content":[{"type":"new-kind","x":1.0}],"vendor":true,"#)
         );
         let modern = raw(r#"{"resultType":"complete","content":[],"ttlMs":0,"cacheScope":"private"}"#);
         assert_eq!(fitted(&modern, Era::Legacy).get(), r#"{"content":[]}"#);

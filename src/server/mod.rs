@@ -1,11 +1,13 @@
-//! We as an MCP server, of both protocol eras.
-//!
-//! Calls and lists are answered by `lane` with their payloads raw; the handshake, subscriptions and everything else go
-//! through rmcp and `handler`.
+//! We as an MCP server, of both protocol eras, over whatever carries lines: `connection` answers, `stdio` and `http` carry.
 
 pub mod answer;
-pub mod handler;
+pub mod ask;
+pub mod connection;
+pub mod conversation;
 pub mod host;
-pub mod lane;
+pub mod listen;
 pub mod notify;
+pub mod parking;
+pub mod progress;
+pub mod requests;
 pub mod stdio;

@@ -8,6 +8,9 @@ use serde_json::value::RawValue;
 /// One message with its payloads unread. A `null` member counts as absent.
 #[derive(Debug, Deserialize)]
 pub struct Envelope<'a> {
+    /// Marks a message as one of the protocol; some servers forget it in their answers.
+    #[serde(borrow, default)]
+    pub jsonrpc: Option<&'a RawValue>,
     /// The id, of whatever type the peer chose.
     #[serde(borrow, default)]
     pub id: Option<&'a RawValue>,

@@ -44,6 +44,11 @@ impl<'a> Object<'a> {
         self.0.retain(|(name, _)| keep(name));
     }
 
+    /// Every member in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &RawValue)> {
+        self.0.iter().map(|(name, value)| (name.as_ref(), value.as_ref()))
+    }
+
     /// Whether there are no members.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -155,7 +155,7 @@ fn tools_and_status_tell_people_and_programs() {
     assert!(done.stdout.contains("north__echo") && done.stdout.contains("greet"), "{}", done.stdout);
     assert!(done.stderr.contains("gone"), "what is missing is told: {}", done.stderr);
     let done = discreet(test.run(&["tools", "north", "-o", "json"]));
-    assert_eq!(done.json()["tools"].as_array().map(Vec::len), Some(16));
+    assert_eq!(done.json()["tools"].as_array().map(Vec::len), Some(crate::support::TOOLS));
     let done = discreet(test.run(&["status"]));
     assert_eq!(done.code, 4);
     assert!(done.stdout.contains("1 of 2 servers ready") && done.stdout.contains("no licence"), "{}", done.stdout);

@@ -9,6 +9,7 @@ mod faults_in_calls;
 mod http_servers;
 mod lifecycle;
 mod lists;
+mod questions;
 mod real_servers;
 mod resilience;
 mod support;

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 use rmcp::ClientHandler;
 use rmcp::model::{
     ClientCapabilities, ClientConfig, Implementation, LoggingMessageNotificationParam, ProtocolVersion,
-    ResourceUpdatedNotificationParam, ServerNotification, SubscriptionFilter,
+    ResourceUpdatedNotificationParam,
 };
 use rmcp::service::{
     ClientInitializeError, ClientLifecycleMode, ClientServiceExt as _, NotificationContext, Peer, RoleClient,
@@ -15,6 +15,7 @@ use rmcp::service::{
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::to_raw_value;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -45,6 +46,7 @@ pub struct Link {
 pub async fn connect(
     entry: &server::Http,
     known: Option<Era>,
+    capabilities: &Value,
     inbox: &Arc<Inbox>,
     tasks: &TaskTracker,
 ) -> Result<Link, Fault> {
@@ -55,11 +57,11 @@ pub async fn connect(
     config.custom_headers.clone_from(&destination.headers);
     config.max_concurrent_requests = 64;
     let transport = StreamableHttpClientTransport::with_client(observed.clone(), config);
-    let handler = Handler { inbox: Arc::clone(inbox) };
+    let capabilities = serde_json::from_value(capabilities.clone()).unwrap_or_default();
+    let handler = Handler { inbox: Arc::clone(inbox), capabilities };
     let service =
         handler.serve_with_lifecycle(transport, lifecycle(known)).await.map_err(|error| connect_fault(&error))?;
     let about = about(service.peer())?;
-    let peer = service.peer().clone();
     let ending = Ending::default();
     let end = CancellationToken::new();
     let (announce, ended) = (ending.clone(), end.clone());
@@ -76,9 +78,6 @@ pub async fn connect(
         }
         announce.announce("the connection was closed");
     });
-    if about.era == Era::Modern {
-        tasks.spawn(end.clone().run_until_cancelled_owned(listen(peer, Arc::clone(inbox))));
-    }
     Ok(Link {
         destination,
         client,
@@ -136,25 +135,6 @@ fn about(peer: &Peer<RoleClient>) -> Result<About, Fault> {
     })
 }
 
-/// Keeps a subscription to list changes open for as long as the server grants one.
-async fn listen(peer: Peer<RoleClient>, inbox: Arc<Inbox>) {
-    let filter =
-        SubscriptionFilter::builder().tools_list_changed().prompts_list_changed().resources_list_changed().build();
-    let Ok(mut subscription) = peer.listen(filter).await else { return };
-    while let Ok(Some(notification)) = subscription.next().await {
-        match notification {
-            ServerNotification::ToolListChangedNotification(_) => inbox.hear("notifications/tools/list_changed", None),
-            ServerNotification::PromptListChangedNotification(_) => {
-                inbox.hear("notifications/prompts/list_changed", None);
-            }
-            ServerNotification::ResourceListChangedNotification(_) => {
-                inbox.hear("notifications/resources/list_changed", None);
-            }
-            _ => {}
-        }
-    }
-}
-
 fn connect_fault(error: &ClientInitializeError) -> Fault {
     let error = match error {
         ClientInitializeError::LegacyFallbackFailed { fallback, .. } => fallback,
@@ -203,6 +183,7 @@ pub(super) fn without_urls(text: &str) -> String {
 /// Receives what the server sends outside of our own requests.
 struct Handler {
     inbox: Arc<Inbox>,
+    capabilities: ClientCapabilities,
 }
 
 impl Handler {
@@ -214,7 +195,7 @@ impl Handler {
 impl ClientHandler for Handler {
     fn get_info(&self) -> ClientConfig {
         let identity = Implementation::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-        let mut config = ClientConfig::new(ClientCapabilities::default(), identity);
+        let mut config = ClientConfig::new(self.capabilities.clone(), identity);
         config.protocol_version = ProtocolVersion::V_2025_11_25;
         debug_assert_eq!(config.protocol_version.as_str(), LEGACY);
         config

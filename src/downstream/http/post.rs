@@ -11,11 +11,14 @@ use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use sse_stream::SseStream;
+use tokio_util::sync::CancellationToken;
 
 use crate::downstream::http::link::{Link, causes, without_urls};
-use crate::downstream::protocol::{Era, answer};
-use crate::downstream::request::{Request, notification_line, request_line};
+use crate::downstream::protocol::Era;
+use crate::downstream::question::answer;
+use crate::downstream::request::{Request, notification_line, request_line, response_line};
 use crate::downstream::stdio::lane::rpc_fault;
+use crate::model::ask::Question;
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
 use crate::wire::envelope::{Envelope, RpcError, bounded};
@@ -32,7 +35,8 @@ impl Link {
     pub async fn request(self: &Arc<Self>, request: &Request) -> Result<Box<RawValue>, Fault> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let line = request_line(id, &request.method, &request.params(Some(self.about.era), id));
-        let mut cancel = Cancel { link: Some(self), id };
+        let mut cancel = Cancel { link: Some(self), id, over: CancellationToken::new() };
+        let over = cancel.over.clone();
         let mut post = self.post(line);
         if self.about.era == Era::Modern {
             post = post.header("Mcp-Method", request.method.as_ref());
@@ -42,7 +46,7 @@ impl Link {
             }
         }
         let answer = match post.send().await {
-            Ok(response) => self.answer(response, id, request).await,
+            Ok(response) => self.answer(response, id, request, &over).await,
             Err(error) => Err(transport_fault(error)),
         };
         cancel.link = None;
@@ -95,13 +99,14 @@ impl Link {
         response: reqwest::Response,
         id: u64,
         request: &Request,
+        over: &CancellationToken,
     ) -> Result<Box<RawValue>, Fault> {
         if !response.status().is_success() {
             return Err(self.status_fault(response).await);
         }
         let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         if kind.starts_with("text/event-stream") {
-            return self.stream(response, id, request).await;
+            return self.stream(response, id, request, over).await;
         }
         if !kind.starts_with("application/json") {
             return Err(bad_answer(format!("the server answered with content of type {kind:?}, not JSON")).sent());
@@ -117,6 +122,7 @@ impl Link {
         response: reqwest::Response,
         id: u64,
         request: &Request,
+        over: &CancellationToken,
     ) -> Result<Box<RawValue>, Fault> {
         let mut events = std::pin::pin!(SseStream::from_bytes_stream(response.bytes_stream()));
         while let Some(event) = events.next().await {
@@ -128,7 +134,7 @@ impl Link {
             let Some(envelope) = Envelope::parse(data.as_bytes()) else { continue };
             match (&envelope.method, envelope.id) {
                 (None, _) if envelope.number() == Some(id) => return result_of(&envelope),
-                (Some(method), Some(theirs)) => self.reply(method, theirs),
+                (Some(method), Some(theirs)) => self.question((request, over), method, theirs, envelope.params),
                 (Some(method), None) if method == "notifications/progress" => progress(request, envelope.params),
                 (Some(method), None) => self.inbox.hear(method, envelope.params),
                 (None, _) => {}
@@ -137,14 +143,22 @@ impl Link {
         Err(lost("the answer broke off before it was complete".to_owned()))
     }
 
-    fn reply(self: &Arc<Self>, method: &str, id: &RawValue) {
-        let id = id.get();
-        self.post_aside(match answer(method) {
-            Ok(result) => format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#),
-            Err(error) => {
-                let message = serde_json::Value::from(error.message);
-                format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{},"message":{message}}}}}"#, error.code)
-            }
+    /// Puts a question of the server, which belongs to `request`, and posts the answer.
+    fn question(
+        self: &Arc<Self>,
+        (request, over): (&Request, &CancellationToken),
+        method: &str,
+        id: &RawValue,
+        params: Option<&RawValue>,
+    ) {
+        let asker = request.ask.clone().map(|ask| (ask, vec![Arc::clone(&request.asking)]));
+        let over = over.clone();
+        let (server, method) = (self.inbox.server(), method.to_owned());
+        let question = Question { server, method, params: params.map(ToOwned::to_owned) };
+        let (link, id) = (Arc::clone(self), id.to_owned());
+        self.tasks.spawn(async move {
+            let answer = answer(asker, question, over.cancelled()).await;
+            link.post_aside(response_line(&id, &answer));
         });
     }
 
@@ -192,10 +206,13 @@ impl Link {
 struct Cancel<'a> {
     link: Option<&'a Arc<Link>>,
     id: u64,
+    /// Ends the questions that belong to the request.
+    over: CancellationToken,
 }
 
 impl Drop for Cancel<'_> {
     fn drop(&mut self) {
+        self.over.cancel();
         // For a modern server the closed response stream is the cancellation.
         if let Some(link) = self.link.filter(|link| link.about.era == Era::Legacy) {
             link.post_aside(notification_line("notifications/cancelled", &format!(r#"{{"requestId":{}}}"#, self.id)));

@@ -2,7 +2,7 @@
 
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::process::{ChildStdin, ChildStdout, Command};
@@ -47,7 +47,10 @@ const INHERITED: [&str; 19] = [
 const AFTER_EOF: Duration = Duration::from_millis(1500);
 
 /// How long it has after `SIGTERM`.
-const AFTER_TERM: Duration = Duration::from_millis(1500);
+const AFTER_TERM: Duration = Duration::from_secs(1);
+
+/// How long it has after `SIGKILL`, to be noticed as gone.
+const AFTER_KILL: Duration = Duration::from_millis(500);
 
 /// How long a dead process may still have something to be read from its standard error.
 const LAST_WORDS: Duration = Duration::from_millis(200);
@@ -59,6 +62,7 @@ pub struct Child {
     exited: watch::Receiver<Option<String>>,
     tail: Arc<Tail>,
     watchdog: Arc<Watchdog>,
+    is_ended: AtomicBool,
 }
 
 /// The ends of a child's standard streams that are ours.
@@ -73,6 +77,7 @@ pub struct Pipes {
 pub fn spawn(
     server: &str,
     command: &server::Command,
+    tail: &Arc<Tail>,
     watchdog: &Arc<Watchdog>,
     tasks: &TaskTracker,
 ) -> Result<(Child, Pipes), Fault> {
@@ -88,8 +93,8 @@ pub fn spawn(
         return Err(Fault::new(Kind::Internal, code::INTERNAL, "the child started without its standard streams"));
     };
     watchdog.adopt(pid);
-    let tail = Arc::new(Tail::default());
-    let follower = Arc::clone(&tail);
+    tail.clear();
+    let follower = Arc::clone(tail);
     let name = server.to_owned();
     let following = tasks.spawn(async move { follower.follow(&name, stderr).await });
     let (announce, exited) = watch::channel(None);
@@ -99,7 +104,17 @@ pub fn spawn(
         let _ = timeout(LAST_WORDS, following).await;
         announce.send_replace(Some(describe(status)));
     });
-    Ok((Child { pid, marker, exited, tail, watchdog: Arc::clone(watchdog) }, Pipes { stdin, stdout }))
+    Ok((
+        Child {
+            pid,
+            marker,
+            exited,
+            tail: Arc::clone(tail),
+            watchdog: Arc::clone(watchdog),
+            is_ended: AtomicBool::new(false),
+        },
+        Pipes { stdin, stdout },
+    ))
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the one place that starts servers")]
@@ -135,11 +150,6 @@ impl Child {
         self.pid
     }
 
-    /// What it has written to its standard error lately.
-    pub fn tail(&self) -> &Arc<Tail> {
-        &self.tail
-    }
-
     /// Waits for the process to end; says how it did, with its last words if it had any.
     ///
     /// Watches the process itself: a grandchild that holds the pipes open does not hide its parent's death.
@@ -156,7 +166,7 @@ impl Child {
     }
 
     /// Ends the process and everything it has started. Its standard input must have been closed before, so that it may
-    /// end by itself. Takes at most about three seconds.
+    /// end by itself. Takes at most three seconds.
     pub async fn end(&self) {
         let mut exited = self.exited.clone();
         let mut gone = async |limit| timeout(limit, exited.wait_for(Option::is_some)).await.is_ok();
@@ -165,11 +175,14 @@ impl Child {
             gone(AFTER_TERM).await;
         }
         self.kill();
-        gone(AFTER_TERM).await;
+        gone(AFTER_KILL).await;
     }
 
     /// Kills the process and everything it has started, at once.
     pub fn kill(&self) {
+        if self.is_ended.swap(true, Ordering::AcqRel) {
+            return;
+        }
         if group_lives(self.pid) {
             end_group(self.pid, Force::Kill);
         }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use serde_json::value::to_raw_value;
 use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
 use crate::downstream::notice::Inbox;
-use crate::downstream::protocol::{About, Era, LEGACY, client_capabilities, client_info};
+use crate::downstream::protocol::{About, Era, LEGACY, client_info};
 use crate::downstream::request::Request;
 use crate::downstream::stdio::child::{Child, spawn};
 use crate::downstream::stdio::lane::Lane;
@@ -50,17 +51,18 @@ pub async fn connect(
     name: &str,
     command: &server::Command,
     known: Option<Era>,
+    capabilities: &Value,
     inbox: &Arc<Inbox>,
     watchdog: &Arc<Watchdog>,
     tasks: &TaskTracker,
 ) -> Result<(Stdio, About), Fault> {
     let open = async |era| {
-        let (child, pipes) = spawn(name, command, watchdog, tasks)?;
+        let (child, pipes) = spawn(name, command, inbox.tail(), watchdog, tasks)?;
         let lane = Lane::open(pipes.stdout, pipes.stdin, Arc::clone(inbox), tasks);
         let stdio = Stdio { child: Arc::new(child), lane };
         watch(&stdio, tasks);
         let opening = Opening(Some(stdio));
-        opening.greet(era).await
+        opening.greet(era, capabilities).await
     };
     match open(known).await {
         Err(fault) if known.is_none() && fault.code == code::SERVER_DOWN => open(Some(Era::Legacy)).await,
@@ -72,9 +74,9 @@ pub async fn connect(
 struct Opening(Option<Stdio>);
 
 impl Opening {
-    async fn greet(mut self, era: Option<Era>) -> Result<(Stdio, About), Fault> {
+    async fn greet(mut self, era: Option<Era>, capabilities: &Value) -> Result<(Stdio, About), Fault> {
         let stdio = self.0.as_ref().expect("there from the beginning");
-        let about = match greet(&stdio.lane, era).await {
+        let about = match greet(&stdio.lane, era, capabilities).await {
             Ok(about) => about,
             Err(fault) => {
                 let fault = explained(stdio, fault).await;
@@ -122,11 +124,11 @@ pub async fn how_it_ended(stdio: &Stdio) -> Option<String> {
     timeout(LAST_BREATH, stdio.child.exited()).await.ok()
 }
 
-async fn greet(lane: &Arc<Lane>, known: Option<Era>) -> Result<About, Fault> {
+async fn greet(lane: &Arc<Lane>, known: Option<Era>, capabilities: &Value) -> Result<About, Fault> {
     let about = match known {
-        Some(Era::Legacy) => initialize(lane).await?,
+        Some(Era::Legacy) => initialize(lane, capabilities).await?,
         Some(Era::Modern) => discover(lane).await?,
-        None => detect(lane).await?,
+        None => detect(lane, capabilities).await?,
     };
     if about.era == Era::Legacy {
         lane.notify("notifications/initialized", "{}");
@@ -134,9 +136,9 @@ async fn greet(lane: &Arc<Lane>, known: Option<Era>) -> Result<About, Fault> {
     Ok(about)
 }
 
-async fn detect(lane: &Arc<Lane>) -> Result<About, Fault> {
+async fn detect(lane: &Arc<Lane>, capabilities: &Value) -> Result<About, Fault> {
     let (mut modern, mut refused) = (None, None);
-    let (discovered, initialized) = (discover(lane), initialize(lane));
+    let (discovered, initialized) = (discover(lane), initialize(lane, capabilities));
     tokio::pin!(discovered, initialized);
     let silence = sleep(SILENCE);
     tokio::pin!(silence);
@@ -170,12 +172,12 @@ async fn detect(lane: &Arc<Lane>) -> Result<About, Fault> {
     }
 }
 
-async fn initialize(lane: &Arc<Lane>) -> Result<About, Fault> {
-    let member = |value| to_raw_value(&value).expect("JSON values always serialise");
+async fn initialize(lane: &Arc<Lane>, capabilities: &Value) -> Result<About, Fault> {
+    let member = |value: &Value| to_raw_value(value).expect("JSON values always serialise");
     let request = Request::new("initialize")
         .with_text("protocolVersion", LEGACY)
-        .with("capabilities", member(client_capabilities()))
-        .with("clientInfo", member(client_info()));
+        .with("capabilities", member(capabilities))
+        .with("clientInfo", member(&client_info()));
     let result = lane.request(&request, None).await.map_err(refusal)?;
     About::from_initialize(result.get()).map_err(unusable)
 }

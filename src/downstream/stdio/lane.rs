@@ -8,22 +8,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::future::join_all;
 use serde::Deserialize;
-use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::downstream::ending::Ending;
 use crate::downstream::notice::Inbox;
-use crate::downstream::protocol::{Era, answer};
-use crate::downstream::request::{Request, notification_line, request_line};
+use crate::downstream::protocol::Era;
+use crate::downstream::question::{Asking, answer, unanswered};
+use crate::downstream::request::{Request, notification_line, request_line, response_line};
+use crate::model::ask::{Ask, Question};
 use crate::model::call::Progress;
 use crate::model::code;
 use crate::model::fault::{Fault, Kind, Rpc};
 use crate::wire::envelope::{Envelope, RpcError};
 use crate::wire::lines::{Line, Lines, MAX_LINE};
+use crate::wire::object::Object;
 use crate::wire::outbox::{CAPACITY, Message, Outbox, Ticket, write_all};
 
 /// How long a server may take nothing from its input before the connection counts as dead.
@@ -38,12 +42,37 @@ pub struct Lane {
     pending: Mutex<HashMap<u64, Pending>>,
     next_id: AtomicU64,
     ending: Ending,
+    /// The server, for those who are asked in its name.
+    server: Arc<str>,
+    /// Where the tasks run that wait for answers to the server's questions.
+    tasks: TaskTracker,
+    /// The server's questions by its ids; guarded for one look-up.
+    questions: Mutex<HashMap<String, CancellationToken>>,
 }
 
 /// A request that waits for its answer.
 struct Pending {
-    answer: oneshot::Sender<Answer>,
+    answer: Option<oneshot::Sender<Answer>>,
     progress: Option<Arc<dyn Progress>>,
+    ask: Option<Arc<dyn Ask>>,
+    asking: Arc<Asking>,
+    /// Cancelled when the request is over.
+    over: CancellationToken,
+}
+
+impl Pending {
+    fn end(mut self, answer: Answer) {
+        if let Some(waiting) = self.answer.take() {
+            // Fails only if the caller has given up in this instant.
+            let _ = waiting.send(answer);
+        }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.over.cancel();
+    }
 }
 
 impl Lane {
@@ -60,6 +89,9 @@ impl Lane {
             pending: Mutex::default(),
             next_id: AtomicU64::new(1),
             ending: Ending::default(),
+            server: inbox.server(),
+            tasks: tasks.clone(),
+            questions: Mutex::default(),
         });
         let writing = Arc::clone(&lane);
         tasks.spawn(async move {
@@ -83,14 +115,22 @@ impl Lane {
         let (answer, answered) = oneshot::channel();
         let ticket = Arc::new(Ticket::default());
         let _guard = Cancel { lane: self, id, ticket: &ticket, method: &request.method };
-        self.pending().insert(id, Pending { answer, progress: request.progress.clone() });
+        let pending = Pending {
+            answer: Some(answer),
+            progress: request.progress.clone(),
+            ask: request.ask.clone(),
+            asking: Arc::clone(&request.asking),
+            over: CancellationToken::new(),
+        };
+        self.pending().insert(id, pending);
         let outbox = self.outbox.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let message = Message { text: line.into(), ticket: Some(Arc::clone(&ticket)) };
         let is_queued = match outbox {
             Some(outbox) => outbox.send(message).await.is_ok(),
             None => false,
         };
-        let mark = |fault: Fault| if ticket.was_written() { fault.sent() } else { fault };
+        // Whoever fails takes the request back; if that is too late, it may have been carried out.
+        let mark = |fault: Fault| if ticket.withdraw() { fault } else { fault.sent() };
         if !is_queued {
             return Err(self.gone());
         }
@@ -107,7 +147,8 @@ impl Lane {
         self.ending.wait().await
     }
 
-    /// Closes the lane: nothing more is sent, every waiting request fails with `why`. The first reason stays.
+    /// Closes the lane: every waiting request fails with `why`, and is taken back if it has not been written yet. The first
+    /// reason stays.
     pub fn close(&self, why: &str) {
         self.ending.announce(why);
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -131,7 +172,7 @@ impl Lane {
         }
     }
 
-    async fn read<R: AsyncRead + Unpin>(&self, mut lines: Lines<R>, inbox: &Inbox) -> String {
+    async fn read<R: AsyncRead + Unpin>(self: &Arc<Self>, mut lines: Lines<R>, inbox: &Inbox) -> String {
         let mut junk = 0_u32;
         loop {
             match lines.next().await {
@@ -153,16 +194,20 @@ impl Lane {
         }
     }
 
-    fn dispatch(&self, envelope: &Envelope<'_>, inbox: &Inbox) {
+    fn dispatch(self: &Arc<Self>, envelope: &Envelope<'_>, inbox: &Inbox) {
         match (&envelope.method, envelope.id) {
-            (Some(method), Some(id)) => self.reply(method, id),
+            (Some(method), Some(id)) => self.question(method, id, envelope.params),
             (Some(method), None) if method == "notifications/progress" => self.progress(envelope.params),
+            (Some(method), None) if method == "notifications/cancelled" => self.withdrawn(envelope.params),
             (Some(method), None) => inbox.hear(method, envelope.params),
             (None, _) => self.deliver(envelope),
         }
     }
 
     fn deliver(&self, envelope: &Envelope<'_>) {
+        if envelope.error.is_none() && envelope.result.is_none() && envelope.jsonrpc.is_none() {
+            return;
+        }
         let Some(pending) = envelope.number().and_then(|id| self.pending().remove(&id)) else {
             tracing::debug!("an answer to nothing that was asked");
             return;
@@ -175,16 +220,20 @@ impl Lane {
                 Err(Fault::new(Kind::Internal, code::BAD_ANSWER, format!("the server answered with {what}")))
             }
         };
-        // Fails only if the caller has given up in this instant.
-        let _ = pending.answer.send(answer);
+        pending.end(answer);
     }
 
     /// Fails the request that an unusable line seems to answer, rather than let it run into its time limit.
     fn salvage(&self, head: &[u8], why: &str) {
         let text = String::from_utf8_lossy(&head[..head.len().min(1024)]);
+        // A server that logs what it hears must not fail its own calls.
+        let is_answer = text.starts_with('{') && !text.contains("\"method\"");
+        if !is_answer || !(text.contains("\"result\"") || text.contains("\"error\"")) {
+            return;
+        }
         let Some(pending) = id_in(&text).and_then(|id| self.pending().remove(&id)) else { return };
         let fault = Fault::new(Kind::Internal, code::BAD_ANSWER, format!("the server's answer is unusable: {why}"));
-        let _ = pending.answer.send(Err(fault));
+        pending.end(Err(fault));
     }
 
     fn progress(&self, params: Option<&RawValue>) {
@@ -208,14 +257,54 @@ impl Lane {
         }
     }
 
-    fn reply(&self, method: &str, id: &RawValue) {
-        let line = match answer(method) {
-            Ok(result) => json!({ "jsonrpc": "2.0", "id": id, "result": result }),
-            Err(error) => {
-                json!({ "jsonrpc": "2.0", "id": id, "error": { "code": error.code, "message": error.message } })
-            }
+    /// Puts a question of the server to the host whose call it belongs to, if there can be only one.
+    ///
+    /// The initialize era does not say which call a question belongs to, so with several hosts in flight it goes unanswered
+    /// rather than to the wrong one.
+    fn question(self: &Arc<Self>, method: &str, id: &RawValue, params: Option<&RawValue>) {
+        let pending = self.pending();
+        let candidates: Vec<_> = pending.values().filter(|pending| pending.ask.is_some()).collect();
+        let first = candidates.first().and_then(|pending| pending.ask.clone());
+        let is_one = |ask: &Arc<dyn Ask>| {
+            candidates.iter().all(|one| one.ask.as_ref().is_some_and(|other| other.id() == ask.id()))
         };
-        self.post(line.to_string());
+        let Some(ask) = first.filter(is_one) else {
+            drop(pending);
+            self.post(response_line(id, &unanswered(method)));
+            return;
+        };
+        // It may be of any of them, so that the clocks of all stand still, and it is moot only when all are over.
+        let clocks: Vec<_> = candidates.iter().map(|pending| Arc::clone(&pending.asking)).collect();
+        let over: Vec<_> = candidates.iter().map(|pending| pending.over.clone()).collect();
+        drop(pending);
+        let server = Arc::clone(&self.server);
+        let question = Question { server, method: method.to_owned(), params: params.map(ToOwned::to_owned) };
+        let withdrawn = CancellationToken::new();
+        self.questions().insert(id.get().to_owned(), withdrawn.clone());
+        let (lane, id) = (Arc::clone(self), id.to_owned());
+        self.tasks.spawn(async move {
+            let moot = async {
+                tokio::select! {
+                    () = withdrawn.cancelled() => {}
+                    _ = join_all(over.iter().map(CancellationToken::cancelled)) => {}
+                }
+            };
+            let answer = answer(Some((ask, clocks)), question, moot).await;
+            lane.questions().remove(id.get());
+            lane.post(response_line(&id, &answer));
+        });
+    }
+
+    /// The server no longer wants to know.
+    fn withdrawn(&self, params: Option<&RawValue>) {
+        let id = params.and_then(Object::parse).and_then(|params| Some(params.get("requestId")?.get().to_owned()));
+        if let Some(question) = id.and_then(|id| self.questions().remove(&id)) {
+            question.cancel();
+        }
+    }
+
+    fn questions(&self) -> std::sync::MutexGuard<'_, HashMap<String, CancellationToken>> {
+        self.questions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

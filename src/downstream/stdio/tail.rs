@@ -35,6 +35,11 @@ impl Tail {
         }
     }
 
+    /// Forgets everything: another process begins.
+    pub fn clear(&self) {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     fn push(&self, text: String) {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() == LINES {

@@ -24,6 +24,8 @@ pub(crate) struct Host {
     next_id: u64,
     /// Whether requests carry their own metadata instead of a session.
     pub(crate) is_modern: bool,
+    /// What a modern host says that it can do.
+    pub(crate) capabilities: Value,
     home: TempDir,
 }
 
@@ -62,7 +64,17 @@ impl Host {
             }
         });
         let stdin = process.stdin.take();
-        Self { process, stdin, lines, heard: Vec::new(), stderr, next_id: 1, is_modern: false, home }
+        Self {
+            process,
+            stdin,
+            lines,
+            heard: Vec::new(),
+            stderr,
+            next_id: 1,
+            is_modern: false,
+            capabilities: json!({}),
+            home,
+        }
     }
 
     /// Opens the connection in the old way; gives back the result.
@@ -83,6 +95,11 @@ impl Host {
         stdin.write_all(bytes).and_then(|()| stdin.flush()).expect("the program reads its input");
     }
 
+    /// Answers a request of the program.
+    pub(crate) fn respond(&mut self, id: &Value, result: Value) {
+        self.write(format!("{}\n", json!({ "jsonrpc": "2.0", "id": id, "result": result })).as_bytes());
+    }
+
     /// Sends a notification.
     pub(crate) fn notify(&mut self, method: &str, params: Value) {
         self.write(format!("{}\n", json!({ "jsonrpc": "2.0", "method": method, "params": params })).as_bytes());
@@ -95,7 +112,7 @@ impl Host {
         if self.is_modern {
             params["_meta"]["io.modelcontextprotocol/protocolVersion"] = json!("2026-07-28");
             params["_meta"]["io.modelcontextprotocol/clientInfo"] = json!({ "name": "test", "version": "1" });
-            params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = json!({});
+            params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = self.capabilities.clone();
         }
         let request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
         self.write(format!("{request}\n").as_bytes());
