@@ -11,6 +11,7 @@ use crate::app::load::Loaded;
 use crate::downstream::pool::Pool;
 use crate::gateway::door::Gateway;
 use crate::model::fault::Fault;
+use crate::server::http::serve::Bound;
 use crate::server::stdio;
 
 /// The running program.
@@ -39,12 +40,24 @@ impl App {
         &self.gateway
     }
 
-    /// Serves the host at our standard streams until it leaves, until `stop`, or until a required server cannot be
-    /// started: that is the error.
-    pub async fn serve_stdio(&self, stop: CancellationToken) -> Result<(), Fault> {
+    /// Serves hosts until `stop`, or until a required server cannot be started: that is the error. With `is_stdio` the end of
+    /// the host at our standard streams is the end of it all.
+    pub async fn serve(&self, is_stdio: bool, http: Option<Bound>, stop: CancellationToken) -> Result<(), Fault> {
         let end = stop.child_token();
+        let over_stdio = async {
+            if is_stdio {
+                stdio::serve(Arc::clone(&self.gateway), end.clone()).await;
+                end.cancel();
+            }
+        };
+        let over_http = async {
+            if let Some(bound) = http {
+                bound.serve(Arc::clone(&self.gateway), end.clone()).await;
+            }
+        };
+        let served = async { tokio::join!(over_stdio, over_http) };
         tokio::select! {
-            () = stdio::serve(Arc::clone(&self.gateway), end.clone()) => Ok(()),
+            _ = served => Ok(()),
             fault = self.required() => Err(fault),
         }
     }

@@ -1,5 +1,6 @@
 //! The shape of the command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -52,8 +53,8 @@ pub enum Output {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve a host over standard input and output: what MCP clients start.
-    Serve,
+    /// Serve a host over standard input and output: what MCP clients start. With --http, serve hosts over HTTP instead.
+    Serve(Serve),
     /// Check the registry and the workflows, without starting a server unless asked to.
     Check {
         /// Write the problems as JSON; the same as `-o json`.
@@ -130,6 +131,26 @@ pub enum Command {
         /// What the marker of our servers starts with.
         instance: String,
     },
+}
+
+/// How hosts are served.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Serve Streamable HTTP at this address, for instance 127.0.0.1:8080; the endpoint is /mcp.
+    #[arg(long, value_name = "ADDR")]
+    pub http: Option<SocketAddr>,
+    /// Serve standard input and output as well.
+    #[arg(long, requires = "http")]
+    pub stdio: bool,
+    /// Demand no token. Only on a loopback address.
+    #[arg(long, requires = "http")]
+    pub no_auth: bool,
+    /// Another name by which hosts reach this server; may be repeated.
+    #[arg(long, value_name = "NAME", requires = "http")]
+    pub allow_host: Vec<String>,
+    /// A web page that may use this server, as https://app.example.com; may be repeated.
+    #[arg(long, value_name = "ORIGIN", requires = "http")]
+    pub allow_origin: Vec<String>,
 }
 
 /// How a graph is drawn.

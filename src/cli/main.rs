@@ -30,7 +30,7 @@ pub fn main() -> Exit {
         }
         _ => {}
     }
-    let is_serving = matches!(command, Command::Serve);
+    let is_serving = matches!(command, Command::Serve(_));
     log::start(&common, if is_serving { "info" } else { "error" });
     let runtime = match runtime() {
         Ok(runtime) => runtime,
@@ -119,11 +119,11 @@ async fn with_servers(command: Command, loaded: Loaded, terminal: Terminal) -> E
     if loaded.registry.servers.is_empty() && loaded.workflows.is_empty() {
         terminal.note("no servers and no workflows: the registry is empty");
     }
-    let is_serving = matches!(command, Command::Serve);
+    let is_serving = matches!(command, Command::Serve(_));
     let app = App::start(loaded, std::env::current_exe().ok());
     let app = if is_serving { app } else { app.without_host() };
     let exit = match command {
-        Command::Serve => serve::serve(&app, terminal).await,
+        Command::Serve(how) => serve::serve(&app, how, terminal).await,
         Command::Run { workflow, input, file, dry_run } => {
             let wanted = run::Wanted { workflow, pairs: input, file, is_dry: dry_run };
             run::run(&app, wanted, terminal).await

@@ -1,15 +1,29 @@
 //! `serve`: until the host leaves or a signal comes.
 
+use std::net::SocketAddr;
+
 use tokio_util::sync::CancellationToken;
 
 use crate::app::run::App;
+use crate::cli::args::Serve;
 use crate::cli::exit::Exit;
 use crate::cli::terminal::Terminal;
+use crate::server::http::guard::Policy;
+use crate::server::http::serve::Bound;
+use crate::server::http::token;
 
-/// Serves the host at our standard streams.
-pub async fn serve(app: &App, terminal: Terminal) -> Exit {
+/// Serves hosts at our standard streams, or over HTTP, or both.
+pub async fn serve(app: &App, how: Serve, terminal: Terminal) -> Exit {
+    let is_stdio = how.stdio || how.http.is_none();
+    let bound = match how.http {
+        Some(address) => match bind(address, how, terminal).await {
+            Ok(bound) => Some(bound),
+            Err(exit) => return exit,
+        },
+        None => None,
+    };
     let stop = CancellationToken::new();
-    let served = app.serve_stdio(stop.clone());
+    let served = app.serve(is_stdio, bound, stop.clone());
     tokio::pin!(served);
     let result = tokio::select! {
         result = &mut served => result,
@@ -25,6 +39,38 @@ pub async fn serve(app: &App, terminal: Terminal) -> Exit {
             Exit::of(&fault)
         }
     }
+}
+
+async fn bind(address: SocketAddr, how: Serve, terminal: Terminal) -> Result<Bound, Exit> {
+    let token = if how.no_auth {
+        if !address.ip().is_loopback() {
+            terminal
+                .error(&format!("refusing to serve {address} without a token: others than this machine could use it"));
+            terminal.note(&format!("hint: leave out --no-auth, or set {}", token::VARIABLE));
+            return Err(Exit::Usage);
+        }
+        None
+    } else {
+        let token = token::find().map_err(|error| {
+            terminal.error(&format!("there is no token and none can be kept: {error}"));
+            terminal.note(&format!("hint: set {}, or pass --no-auth on a loopback address", token::VARIABLE));
+            Exit::Unexpected
+        })?;
+        if let Some(path) = &token.made_at {
+            terminal.note(&format!("a token was made, shown only now and kept in {}:", path.display()));
+            terminal.note(&format!("  Authorization: Bearer {}", token.secret.expose()));
+        }
+        Some(token.secret)
+    };
+    let policy = Policy { token, hosts: how.allow_host, origins: how.allow_origin };
+    let bound = Bound::bind(address, policy).await.map_err(|error| {
+        terminal.error(&format!("cannot serve {address}: {error}"));
+        Exit::Unexpected
+    })?;
+    if let Ok(address) = bound.address() {
+        terminal.note(&format!("serving http://{address}/mcp"));
+    }
+    Ok(bound)
 }
 
 /// Waits for a signal that asks us to end. A hang-up is none: hosts come and go with their terminals.

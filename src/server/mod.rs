@@ -5,6 +5,7 @@ pub mod ask;
 pub mod connection;
 pub mod conversation;
 pub mod host;
+pub mod http;
 pub mod listen;
 pub mod notify;
 pub mod parking;

@@ -91,6 +91,13 @@ impl<R: AsyncRead + Unpin> Lines<R> {
     }
 }
 
+/// Makes a JSON text one line: line breaks can only be white space in it.
+pub fn flatten(json: &mut [u8]) {
+    for byte in json.iter_mut().filter(|byte| matches!(**byte, b'\n' | b'\r')) {
+        *byte = b' ';
+    }
+}
+
 /// Without white space around it and without a byte order mark before it.
 fn trimmed(line: &Bytes) -> Bytes {
     let text = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line).trim_ascii();

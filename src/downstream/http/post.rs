@@ -23,6 +23,7 @@ use crate::model::code;
 use crate::model::fault::{Fault, Kind};
 use crate::wire::envelope::{Envelope, RpcError, bounded};
 use crate::wire::lines::MAX_LINE;
+use crate::wire::lines::flatten;
 
 /// The longest body that is read to explain an error, in bytes.
 const MAX_ERROR_BODY: usize = 64 * 1024;
@@ -111,7 +112,8 @@ impl Link {
         if !kind.starts_with("application/json") {
             return Err(bad_answer(format!("the server answered with content of type {kind:?}, not JSON")).sent());
         }
-        let body = read(response, MAX_LINE).await?;
+        let mut body = read(response, MAX_LINE).await?;
+        flatten(&mut body);
         let envelope =
             Envelope::parse(&body).ok_or_else(|| bad_answer("the server's answer is not JSON-RPC").sent())?;
         result_of(&envelope)
