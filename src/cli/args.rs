@@ -148,7 +148,7 @@ pub struct Serve {
     /// Another name by which hosts reach this server; may be repeated.
     #[arg(long, value_name = "NAME", requires = "http")]
     pub allow_host: Vec<String>,
-    /// A web page that may use this server, as https://app.example.com; may be repeated.
+    /// The origin of a web page that may use this server, with its scheme; may be repeated.
     #[arg(long, value_name = "ORIGIN", requires = "http")]
     pub allow_origin: Vec<String>,
 }

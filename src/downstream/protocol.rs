@@ -13,14 +13,13 @@ pub const MODERN: &str = "2026-07-28";
 pub const LEGACY_VERSIONS: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", LEGACY];
 
 /// The keys of `_meta` that belong to one hop and are never passed on.
-pub const HOP_KEYS: [&str; 7] = [
+pub const HOP_KEYS: [&str; 6] = [
     "progressToken",
     PROTOCOL_VERSION_KEY,
     CLIENT_INFO_KEY,
     CLIENT_CAPABILITIES_KEY,
     "io.modelcontextprotocol/serverInfo",
     "io.modelcontextprotocol/subscriptionId",
-    "io.modelcontextprotocol/logLevel",
 ];
 
 /// The `_meta` key of a modern request's revision.
@@ -31,6 +30,9 @@ pub const CLIENT_INFO_KEY: &str = "io.modelcontextprotocol/clientInfo";
 
 /// The `_meta` key of a modern request's client capabilities.
 pub const CLIENT_CAPABILITIES_KEY: &str = "io.modelcontextprotocol/clientCapabilities";
+
+/// The `_meta` key by which a modern request asks for log messages.
+pub const LOG_LEVEL_KEY: &str = "io.modelcontextprotocol/logLevel";
 
 /// The `_meta` key under which the idempotency key of a call travels.
 pub const IDEMPOTENCY_KEY: &str = "io.mcp-orchestrator/idempotency-key";

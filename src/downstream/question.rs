@@ -1,8 +1,8 @@
 //! A server asks something in the middle of a call: to whom the question goes, and what is answered if nobody can.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
@@ -37,6 +37,8 @@ pub fn offered(capabilities: &Value) -> Value {
 pub struct Asking {
     open: AtomicU32,
     answered: AtomicU64,
+    /// When the last question was opened; guarded for one assignment.
+    last: Mutex<Option<Instant>>,
 }
 
 impl Asking {
@@ -51,8 +53,20 @@ impl Asking {
         }
     }
 
+    /// Whether a question was opened within the last `limit`.
+    pub fn has_just_asked(&self, limit: Duration) -> bool {
+        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(|last| last.elapsed() < limit)
+    }
+
+    /// Whether a question is open.
+    pub fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire) > 0
+    }
+
     fn begin(self: &Arc<Self>) -> Open {
         self.open.fetch_add(1, Ordering::AcqRel);
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         Open(Arc::clone(self))
     }
 }
@@ -72,7 +86,9 @@ pub type Asker = (Arc<dyn Ask>, Vec<Arc<Asking>>);
 
 /// The answer to a server's request, as the members of a response after its id; that of nobody once it is `moot`.
 pub async fn answer(asker: Option<Asker>, question: Question, moot: impl Future<Output = ()>) -> String {
-    let Some((ask, clocks)) = asker.filter(|(ask, _)| can(ask.capabilities(), &question.method)) else {
+    // A modern host is told what it lacks.
+    let may_ask = |ask: &Arc<dyn Ask>| ask.takes_questions_as_result() || can(ask.capabilities(), &question.method);
+    let Some((ask, clocks)) = asker.filter(|(ask, _)| may_ask(ask)) else {
         return unanswered(&question.method);
     };
     let _open: Vec<_> = clocks.iter().map(Asking::begin).collect();
@@ -88,13 +104,17 @@ pub async fn answer(asker: Option<Asker>, question: Question, moot: impl Future<
 }
 
 fn can(capabilities: &Value, method: &str) -> bool {
-    let capability = match method {
-        "elicitation/create" => "elicitation",
-        "sampling/createMessage" => "sampling",
-        "roots/list" => "roots",
-        _ => return false,
-    };
-    capabilities.get(capability).is_some_and(|value| !value.is_null())
+    capability_for(method).is_some_and(|key| capabilities.get(key).is_some_and(|value| !value.is_null()))
+}
+
+/// The client capability that a server's request needs.
+pub fn capability_for(method: &str) -> Option<&'static str> {
+    match method {
+        "elicitation/create" => Some("elicitation"),
+        "sampling/createMessage" => Some("sampling"),
+        "roots/list" => Some("roots"),
+        _ => None,
+    }
 }
 
 /// What a server is answered if nobody can be asked.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use crate::downstream::protocol::{
-    CLIENT_CAPABILITIES_KEY, CLIENT_INFO_KEY, Era, HOP_KEYS, IDEMPOTENCY_KEY, MODERN, PROTOCOL_VERSION_KEY, client_info,
+    CLIENT_CAPABILITIES_KEY, CLIENT_INFO_KEY, Era, HOP_KEYS, IDEMPOTENCY_KEY, LOG_LEVEL_KEY, MODERN,
+    PROTOCOL_VERSION_KEY, client_info,
 };
 use crate::downstream::question::{Asking, offered};
 use crate::model::ask::Ask;
@@ -65,7 +66,8 @@ impl Request {
             params.set_raw(key, Cow::Borrowed(value.as_ref()));
         }
         let mut meta = self.meta.as_deref().and_then(Object::parse).unwrap_or_default();
-        meta.retain(|key| !HOP_KEYS.contains(&key));
+        // An old server has its log level set once, for all requests.
+        meta.retain(|key| !HOP_KEYS.contains(&key) && (key != LOG_LEVEL_KEY || era == Some(Era::Modern)));
         if self.progress.is_some() {
             meta.set("progressToken", &token);
         }

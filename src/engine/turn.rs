@@ -290,10 +290,13 @@ impl<'run> Turn<'run> {
     }
 
     /// Ends the run.
-    pub(super) fn finish(&mut self, outcome: Outcome) {
+    pub(super) fn finish(&mut self, mut outcome: Outcome) {
         if let Some(root) = self.state.root {
-            self.cancel_children(root);
-            self.cancel(root);
+            let in_flight = self.cancel_children(root).max(self.cancel(root));
+            // Whoever runs this again must know that something may have been done.
+            if let Outcome::Failed(failure) = &mut outcome {
+                failure.was_sent |= in_flight.is_some_and(|effect| !effect.may_repeat());
+            }
         }
         self.waiting.clear();
         self.fresh.clear();

@@ -22,7 +22,7 @@ pub struct Question {
 
 /// Somebody who can be asked: the host behind a call.
 pub trait Ask: Send + Sync {
-    /// Tells one conversation with a host from another.
+    /// Tells one host from another: two calls of the same host may be asked in place of each other.
     fn id(&self) -> u64;
 
     /// The client capabilities that may be offered to servers on behalf of this host.

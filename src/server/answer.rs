@@ -53,6 +53,9 @@ pub fn refusal(id: &RawValue, refusal: &Refusal) -> String {
 /// The answer to a call that has been carried out: its result, or what went wrong, as a line.
 pub fn outcome(id: &RawValue, method: &str, result: Result<Reply, Fault>, era: Era) -> String {
     match result {
+        Ok(reply) if method == "resources/read" && era == Era::Modern => {
+            response(id, &cacheable(&fitted(&reply.body, era)))
+        }
         Ok(reply) => response(id, &fitted(&reply.body, era)),
         Err(fault) => match rpc_error(method, &fault, era) {
             Some((code, data)) => error(id, code, &message(&fault), Some(data)),
@@ -105,6 +108,21 @@ fn fitted(body: &RawValue, era: Era) -> Box<RawValue> {
         ),
         Era::Modern => Object::parse(body).map_or_else(|| body.to_owned(), |result| modern(result).to_raw()),
     }
+}
+
+/// A result that says how long it may be kept: not at all, unless its server says otherwise.
+fn cacheable(body: &RawValue) -> Box<RawValue> {
+    let Some(mut result) = Object::parse(body) else { return body.to_owned() };
+    // A question is not to be kept, and says nothing of it.
+    if result.get("resultType").is_some_and(|kind| kind.get() == "\"complete\"") {
+        if result.get("ttlMs").is_none() {
+            result.set("ttlMs", &0);
+        }
+        if result.get("cacheScope").is_none() {
+            result.set("cacheScope", &"private");
+        }
+    }
+    result.to_raw()
 }
 
 fn modern(mut result: Object<'_>) -> Object<'_> {

@@ -1,7 +1,7 @@
 //! One host's connection: every message is taken in here, whatever carries it.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Deserialize;
@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use crate::downstream::protocol::{Era, HOP_KEYS};
+use crate::downstream::protocol::{Era, HOP_KEYS, LOG_LEVEL_KEY};
 use crate::gateway::door::Gateway;
 use crate::gateway::subscriptions::Subscribed;
 use crate::model::ask::Ask;
@@ -248,7 +248,7 @@ impl Connection {
             // A completion's params are its arguments already.
             let others = params.filter(|_| target != Target::Completion);
             let mut call = Call::new(target, arguments.map(ToOwned::to_owned), request.sender.principal.clone());
-            call.meta = read.meta.and_then(passed_on);
+            call.meta = self.passed_on(read.meta, request.sender.era);
             call.extra = others.map(extra).unwrap_or_default();
             self.begin(call, &request, token.as_deref())
         };
@@ -257,7 +257,6 @@ impl Connection {
 
     /// Starts a call; its questions are put in the way of the host's era.
     fn begin(&self, mut call: Call, request: &Request, token: Option<&RawValue>) -> Conversation {
-        static CONVERSATIONS: AtomicU64 = AtomicU64::new(u64::MAX / 2);
         let progress = Arc::new(Reporter::new(token, request.outlet.clone()));
         // Without a token nobody listens, and servers need not tell.
         call.progress = token.map(|_| Arc::clone(&progress) as Arc<dyn Progress>);
@@ -272,8 +271,10 @@ impl Connection {
                 is_named,
             }) as Arc<dyn Ask>,
             Era::Modern => {
-                let conversation = CONVERSATIONS.fetch_add(1, Ordering::Relaxed);
-                Arc::new(AsResult { conversation, capabilities, questions, is_named })
+                // Requests stand for themselves; what they have in common is who makes them.
+                let mut hasher = DefaultHasher::new();
+                request.sender.principal.name.hash(&mut hasher);
+                Arc::new(AsResult { host: hasher.finish(), capabilities, questions, is_named })
             }
         });
         let (gateway, places) = (Arc::clone(&self.gateway), Arc::clone(&self.places));
@@ -282,6 +283,17 @@ impl Connection {
             (gateway.invoke(call).await, place)
         });
         Conversation::new(AbortOnDropHandle::new(working), asked, progress)
+    }
+
+    /// The caller's `_meta` without what belongs to this hop. A modern server is asked for the log messages that an old host
+    /// wants.
+    fn passed_on(&self, meta: Option<&RawValue>, era: Era) -> Option<Box<RawValue>> {
+        let mut meta = meta.and_then(Object::parse).unwrap_or_default();
+        meta.retain(|key| !HOP_KEYS.contains(&key));
+        if era == Era::Legacy {
+            meta.set(LOG_LEVEL_KEY, &self.host.level());
+        }
+        (!meta.is_empty()).then(|| meta.to_raw())
     }
 
     /// Answers the request with what comes next of the conversation.
@@ -370,13 +382,6 @@ fn read_params(params: Option<&RawValue>) -> Params<'_> {
 
 fn text(raw: Option<&RawValue>) -> Option<String> {
     serde_json::from_str(raw?.get()).ok()
-}
-
-/// The caller's `_meta` without what belongs to this hop.
-fn passed_on(meta: &RawValue) -> Option<Box<RawValue>> {
-    let mut meta = Object::parse(meta)?;
-    meta.retain(|key| !HOP_KEYS.contains(&key));
-    (!meta.is_empty()).then(|| meta.to_raw())
 }
 
 /// The members of params that are passed on as they are.

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::timeout;
@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::model::call::Reply;
 use crate::model::code;
-use crate::model::fault::{Fault, Kind};
+use crate::model::fault::{Fault, Kind, Rpc};
 use crate::server::ask::{Answer, Open};
 use crate::server::progress::Reporter;
 use crate::wire::object::Object;
@@ -67,12 +67,16 @@ impl Conversation {
                 self.add(open);
             }
         }
-        Next::Ask(Box::new(self))
+        match self.open.values().find_map(|open| open.lacking) {
+            Some(capability) => Next::Over(Err(lacking(capability)), None),
+            None => Next::Ask(Box::new(self)),
+        }
     }
 
     fn add(&mut self, open: Open) {
         self.asked += 1;
-        self.open.insert(format!("q{}", self.asked), open);
+        let key = name_of(&open).filter(|key| !self.open.contains_key(key));
+        self.open.insert(key.unwrap_or_else(|| format!("q{}", self.asked)), open);
     }
 
     /// Takes in what the host has answered; what it left out is asked again, what was not asked is ignored.
@@ -103,11 +107,29 @@ impl Conversation {
     }
 }
 
+/// The `_meta` key under which an old server may give its question a name.
+const NAME_KEY: &str = "io.mcp-orchestrator/input-key";
+
+fn name_of(open: &Open) -> Option<String> {
+    let params = Object::parse(open.question.params.as_deref()?)?;
+    let meta = Object::parse(params.get("_meta")?)?;
+    serde_json::from_str(meta.get(NAME_KEY)?.get()).ok()
+}
+
 /// Whose a conversation is: the same host must come back with the same request.
 pub fn owner(principal: &str, method: &str, target: &str, arguments: Option<&RawValue>) -> String {
     let mut hasher = DefaultHasher::new();
     (method, target, arguments.map(RawValue::get)).hash(&mut hasher);
     format!("{principal}/{:016x}", hasher.finish())
+}
+
+/// The protocol's error for a host that cannot do what a server needs (2026-07-28, basic/index).
+fn lacking(capability: &str) -> Fault {
+    let data = json!({ "requiredCapabilities": { capability: {} } });
+    let message = format!("Missing required client capability: {capability}");
+    let mut fault = Fault::new(Kind::Rejected, code::BAD_REQUEST, message);
+    fault.rpc = Some(Rpc { code: -32021, data: to_raw_value(&data).ok() });
+    fault
 }
 
 fn lost() -> Fault {

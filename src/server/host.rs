@@ -115,6 +115,11 @@ impl Host {
         rank.is_some()
     }
 
+    /// The mildest level that the host wants.
+    pub fn level(&self) -> &'static str {
+        LEVELS[usize::from(self.level.load(Ordering::Relaxed)).min(LEVELS.len() - 1)]
+    }
+
     /// Whether the host wants log messages of `level`.
     pub fn wants(&self, level: &str) -> bool {
         rank(level).is_some_and(|rank| rank >= self.level.load(Ordering::Relaxed))

@@ -33,6 +33,9 @@ use crate::wire::outbox::{CAPACITY, Message, Outbox, Ticket, write_all};
 /// How long a server may take nothing from its input before the connection counts as dead.
 const WRITE_STALL: Duration = Duration::from_secs(20);
 
+/// Questions of one call that come within this time count as asked at once.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
 /// What became of a request: its raw result, or the reason why there is none.
 type Answer = Result<Box<RawValue>, Fault>;
 
@@ -263,19 +266,24 @@ impl Lane {
     /// rather than to the wrong one.
     fn question(self: &Arc<Self>, method: &str, id: &RawValue, params: Option<&RawValue>) {
         let pending = self.pending();
-        let candidates: Vec<_> = pending.values().filter(|pending| pending.ask.is_some()).collect();
-        let first = candidates.first().and_then(|pending| pending.ask.clone());
+        let mut candidates: Vec<_> = pending.iter().filter(|(_, pending)| pending.ask.is_some()).collect();
+        // A call that waits for its answer hardly asks another question, unless it asks several at once.
+        let may_ask = |pending: &Pending| !pending.asking.is_open() || pending.asking.has_just_asked(AT_ONCE);
+        if candidates.iter().any(|(_, pending)| may_ask(pending)) {
+            candidates.retain(|(_, pending)| may_ask(pending));
+        }
+        let latest = candidates.iter().max_by_key(|(id, _)| **id).and_then(|(_, pending)| pending.ask.clone());
         let is_one = |ask: &Arc<dyn Ask>| {
-            candidates.iter().all(|one| one.ask.as_ref().is_some_and(|other| other.id() == ask.id()))
+            candidates.iter().all(|(_, one)| one.ask.as_ref().is_some_and(|other| other.id() == ask.id()))
         };
-        let Some(ask) = first.filter(is_one) else {
+        let Some(ask) = latest.filter(is_one) else {
             drop(pending);
             self.post(response_line(id, &unanswered(method)));
             return;
         };
         // It may be of any of them, so that the clocks of all stand still, and it is moot only when all are over.
-        let clocks: Vec<_> = candidates.iter().map(|pending| Arc::clone(&pending.asking)).collect();
-        let over: Vec<_> = candidates.iter().map(|pending| pending.over.clone()).collect();
+        let clocks: Vec<_> = candidates.iter().map(|(_, pending)| Arc::clone(&pending.asking)).collect();
+        let over: Vec<_> = candidates.iter().map(|(_, pending)| pending.over.clone()).collect();
         drop(pending);
         let server = Arc::clone(&self.server);
         let question = Question { server, method: method.to_owned(), params: params.map(ToOwned::to_owned) };

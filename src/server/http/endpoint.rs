@@ -134,11 +134,14 @@ async fn post_modern(shared: &Arc<Shared>, headers: &HeaderMap, envelope: &Envel
     };
     let host = Arc::new(Host::default());
     let meta = envelope.params.and_then(Object::parse).and_then(|params| params.get("_meta").map(ToOwned::to_owned));
-    let sender = host.sender(meta.as_deref().and_then(Object::parse).as_ref());
-    if let Err(refusal) =
-        sender.map(drop).and_then(|()| modern::check(headers, method, envelope.params, &shared.gateway.catalog()))
-    {
+    let sender = || host.sender(meta.as_deref().and_then(Object::parse).as_ref()).map(drop);
+    let checked = modern::check(headers, method, envelope.params, &shared.gateway.catalog()).and_then(|()| sender());
+    if let Err(refusal) = checked {
         return refused(StatusCode::BAD_REQUEST, Some(id), &refusal);
+    }
+    if method == "initialize" {
+        let refusal = Refusal::new(-32601, "Method not found: initialize is not of this revision");
+        return refused(StatusCode::NOT_FOUND, Some(id), &refusal);
     }
     let gateway = Arc::clone(&shared.gateway);
     let connection = Connection::new(gateway, host, Arc::clone(&shared.parking), shared.tasks.clone());

@@ -78,6 +78,11 @@ impl Test {
         self
     }
 
+    /// The program with these arguments, not started yet.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        self.process(args)
+    }
+
     #[expect(clippy::disallowed_methods, reason = "the program under test, which a test starts and ends by itself")]
     fn process(&self, args: &[&str]) -> Command {
         let home = self.home.path();

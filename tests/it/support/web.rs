@@ -21,6 +21,8 @@ pub(crate) enum Manner {
     Status(u16),
     /// 503 to the first two requests.
     FailsTwice,
+    /// 429 to the first call, which may come again after this many seconds.
+    Busy(u32),
     /// 500 to calls.
     FailsCalls,
     /// Forgets its session once, after the first call.
@@ -113,6 +115,10 @@ impl Shared {
             Manner::Status(status) => return respond(stream, status, "", "application/json", "{}"),
             Manner::FailsTwice if number < 2 => return respond(stream, 503, "", "text/plain", "not yet"),
             Manner::FailsCalls if is_call => return respond(stream, 500, "", "text/plain", "out of paper"),
+            Manner::Busy(seconds) if is_call && self.calls.fetch_add(1, Ordering::SeqCst) == 0 => {
+                let again = format!("Retry-After: {seconds}\r\n");
+                return respond(stream, 429, &again, "text/plain", "not so fast");
+            }
             Manner::Page => return respond(stream, 200, "", "text/html", "<html>Welcome</html>"),
             Manner::Redirects(port) => {
                 let place = format!("Location: http://127.0.0.1:{port}/mcp\r\n");
