@@ -1,7 +1,7 @@
 //! Running workflows: as tools of their own, as steps of others, and by `run_workflow`.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -25,6 +25,9 @@ use crate::workflow::definition::Workflow;
 use crate::workflow::input::accept;
 use crate::workflow::output::check_output;
 use crate::workflow::plan::plan;
+
+/// How much later than the run the time of its calls is up: the run ends first and says so, which cancels them.
+const LATER: Duration = Duration::from_millis(250);
 
 impl Gateway {
     /// A workflow as the tool that hosts see.
@@ -70,12 +73,12 @@ impl Gateway {
         let input = accept(&workflow, input).map_err(|why| bad_input(&workflow, &why))?;
         let mut plan = plan(&workflow, &self.known());
         // What is left to the caller bounds the run as its own limit does.
-        Arc::make_mut(&mut plan.workflow).timeout = limits.left(Instant::now());
+        Arc::make_mut(&mut plan.workflow).timeout = limits.left(Instant::now()).map(rounded);
         let through = Through {
             via: Arc::clone(&self) as Arc<dyn Invoke>,
             principal: call.principal,
             ask: call.ask.map(within),
-            limits,
+            limits: Limits { deadline: limits.deadline.map(|deadline| deadline + LATER), ..limits },
             run: new_id(),
             places: Arc::clone(&self.steps),
         };
@@ -104,7 +107,18 @@ fn deeper(workflow: &Workflow, limits: Limits) -> Result<Limits, Fault> {
         return Err(Fault::new(Kind::Invalid, code::TOO_DEEP, message).target(workflow.name.as_ref()));
     }
     let deeper = Limits { depth: limits.depth + 1, ..limits };
-    Ok(workflow.timeout.map_or(deeper, |timeout| deeper.within(Instant::now(), timeout)))
+    let now = Instant::now();
+    let limits = workflow.timeout.map_or(deeper, |timeout| deeper.within(now, timeout));
+    if limits.left(now).is_some_and(|left| left.is_zero()) {
+        let fault = Fault::new(Kind::Timeout, code::RUN_TIMEOUT, "the caller's time is up; nothing was run");
+        return Err(fault.target(workflow.name.as_ref()));
+    }
+    Ok(limits)
+}
+
+/// Whole milliseconds, so that people can read them; at least one.
+fn rounded(limit: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(1))
 }
 
 /// The arguments of a workflow tool.
