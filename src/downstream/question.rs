@@ -10,6 +10,7 @@ use tokio::time::sleep;
 
 use crate::model::ask::{Ask, Question};
 use crate::model::fault::Fault;
+use crate::model::task::{RELATED_KEY, TaskRef};
 
 /// The capabilities that can be bridged from a host to a server.
 const BRIDGED: [&str; 3] = ["elicitation", "sampling", "roots"];
@@ -136,17 +137,22 @@ fn error(code: i64, message: &str) -> String {
     format!(r#""error":{error}"#)
 }
 
-/// The question with the name of the server that asks, so that a person knows whom the answer goes to.
+/// The question as the host is to see it: with the name of the server that asks, so that a person knows whom the answer
+/// goes to, and of the task that it belongs to by the name that the host knows.
 pub fn signed(question: Question, is_named: bool) -> Question {
-    if !is_named || question.method != "elicitation/create" {
+    let is_signed = is_named && question.method == "elicitation/create";
+    if !is_signed && question.params.as_ref().is_none_or(|params| !params.get().contains(RELATED_KEY)) {
         return question;
     }
     let Some(mut params) = question.params.as_deref().and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok())
     else {
         return question;
     };
-    if let Some(message) = params.get("message").and_then(Value::as_str) {
+    if is_signed && let Some(message) = params.get("message").and_then(Value::as_str) {
         params["message"] = json!(format!("[{}] {message}", question.server));
+    }
+    if let Some(Value::String(id)) = params.pointer_mut("/_meta/io.modelcontextprotocol~1related-task/taskId") {
+        *id = TaskRef { server: question.server.to_string(), id: std::mem::take(id) }.to_string();
     }
     let params: Option<Box<RawValue>> = to_raw_value(&params).ok();
     Question { params, ..question }

@@ -12,6 +12,7 @@ use crate::downstream::protocol::{
 use crate::downstream::question::{Asking, offered};
 use crate::model::ask::Ask;
 use crate::model::call::Progress;
+use crate::model::task::{self, Tasks};
 use crate::wire::object::Object;
 
 /// One request before it has an id.
@@ -31,6 +32,8 @@ pub struct Request {
     pub ask: Option<Arc<dyn Ask>>,
     /// The questions that are open.
     pub asking: Arc<Asking>,
+    /// What becomes of a task that the server makes of it.
+    pub tasks: Tasks,
 }
 
 impl Request {
@@ -77,8 +80,11 @@ impl Request {
         if era == Some(Era::Modern) {
             meta.set(PROTOCOL_VERSION_KEY, &MODERN);
             meta.set(CLIENT_INFO_KEY, &client_info());
-            let capabilities =
+            let mut capabilities =
                 self.ask.as_ref().map_or_else(|| serde_json::json!({}), |ask| offered(ask.capabilities()));
+            if self.tasks != Tasks::None {
+                capabilities["extensions"] = serde_json::json!({ task::EXTENSION: {} });
+            }
             meta.set(CLIENT_CAPABILITIES_KEY, &capabilities);
         }
         if !meta.is_empty() {

@@ -31,7 +31,8 @@ pub struct Gateway {
     /// What was wrong with the files, one line each.
     pub(super) problems: Vec<String>,
     settled: OnceCell<()>,
-    tasks: TaskTracker,
+    /// What goes on when its caller has left.
+    pub(super) tasks: TaskTracker,
     stop: CancellationToken,
 }
 
@@ -114,6 +115,7 @@ impl Invoke for Gateway {
                 Target::Prompt(name) => self.get_prompt(&name, call).await,
                 Target::Resource(uri) => self.read_resource(&uri, call).await,
                 Target::Completion => self.complete(call).await,
+                Target::Task(verb, task) => self.call_task(verb, &task, call).await,
             }
         })
     }

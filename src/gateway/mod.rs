@@ -1,5 +1,6 @@
 //! The one door: every call, from a host, a workflow step or an operator, goes through [`door::Gateway`].
 
+pub mod awaited;
 pub mod builtin;
 pub mod definitions;
 pub mod door;
@@ -10,4 +11,5 @@ pub mod rounds;
 pub mod route;
 pub mod status;
 pub mod subscriptions;
+pub mod tasks;
 pub mod workflows;

@@ -1,5 +1,6 @@
 //! A modern server's questions, put to a host that does not take them as a result.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -11,10 +12,14 @@ use tokio::time::timeout;
 use crate::downstream::endpoint::{Endpoint, Terms};
 use crate::downstream::question::{LONGEST, unanswered};
 use crate::downstream::request::Request;
+use crate::gateway::awaited::{await_task, made};
+use crate::gateway::door::Gateway;
+use crate::gateway::tasks::{is_demanded, named};
 use crate::model::ask::{Ask, Question};
 use crate::model::call::Reply;
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
+use crate::model::task::Tasks;
 
 /// How often a server may ask in one call.
 const MAX_ROUNDS: usize = 10;
@@ -33,15 +38,42 @@ struct Open {
     request_state: Option<Box<RawValue>>,
 }
 
+/// One question of a server.
 #[derive(Deserialize)]
-struct Asked {
+pub(super) struct Asked {
     method: String,
     #[serde(default)]
     params: Option<Box<RawValue>>,
 }
 
+impl Gateway {
+    /// Makes `request` and whatever it takes to answer its caller with a result: the questions of the server are put, its
+    /// tasks are waited for, unless the caller sees to them itself.
+    pub(super) async fn converse(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        request: &Request,
+        terms: Terms,
+    ) -> Result<Reply, Fault> {
+        let result = rounds(endpoint, request, terms).await;
+        let is_helpless = request.ask.as_ref().is_none_or(|ask| !ask.takes_questions_as_result());
+        let (reply, request) = match result {
+            Err(fault) if is_helpless && request.tasks == Tasks::None && is_demanded(&fault) => {
+                let request = Request { tasks: Tasks::Awaited, ..request.clone() };
+                (rounds(endpoint, &request, terms).await?, Cow::Owned(request))
+            }
+            result => (result?, Cow::Borrowed(request)),
+        };
+        match made(&reply) {
+            None => Ok(reply),
+            Some(_) if request.tasks == Tasks::Relayed => Ok(named(reply, endpoint)),
+            Some(task) => await_task(endpoint, &request, terms.limits, task, &self.tasks).await,
+        }
+    }
+}
+
 /// Makes `request`, and makes it again with the answers for as long as the server asks.
-pub async fn request(endpoint: &Endpoint, request: &Request, terms: Terms) -> Result<Reply, Fault> {
+async fn rounds(endpoint: &Endpoint, request: &Request, terms: Terms) -> Result<Reply, Fault> {
     let mut reply = endpoint.request(request, terms).await?;
     let mut next = request.clone();
     for _ in 0..MAX_ROUNDS {
@@ -74,7 +106,8 @@ fn open(reply: &Reply) -> Option<Open> {
     serde_json::from_str::<Open>(text).ok().filter(|open| open.result_type == "input_required")
 }
 
-async fn put(
+/// The host's answers to questions of a server.
+pub(super) async fn put(
     endpoint: &Endpoint,
     ask: &Arc<dyn Ask>,
     questions: BTreeMap<String, Asked>,
@@ -93,7 +126,8 @@ async fn put(
     Ok(try_join_all(questions.into_iter().map(one)).await?.into_iter().collect())
 }
 
-fn nobody(endpoint: &Endpoint) -> Fault {
+/// There is nobody to answer a question.
+pub(super) fn nobody(endpoint: &Endpoint) -> Fault {
     Fault::new(Kind::Rejected, code::BAD_REQUEST, "has a question, and there is nobody to answer it")
         .server(endpoint.server.name.as_ref())
         .hint("call it from a host that supports elicitation")

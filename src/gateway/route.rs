@@ -11,13 +11,14 @@ use crate::downstream::request::Request;
 use crate::downstream::state::Phase;
 use crate::gateway::builtin::Builtin;
 use crate::gateway::door::Gateway;
-use crate::gateway::rounds;
+use crate::gateway::tasks;
 use crate::model::call::{Call, Reply};
 use crate::model::code;
 use crate::model::entry::{Entry, Kind as EntryKind};
 use crate::model::fault::{Fault, Kind};
 use crate::model::name::ToolRef;
 use crate::model::suggest::did_you_mean;
+use crate::model::task::Tasks;
 use crate::wire::object::Object;
 
 /// The `_meta` key that names the server that answered in place of another.
@@ -68,7 +69,7 @@ impl Gateway {
         let endpoint = self.pool.get(&entry.server).ok_or_else(|| self.no_such_server(&entry.server))?;
         let request = tool_request(entry, &call);
         let terms = terms(endpoint, entry, &call);
-        let mut fault = match rounds::request(endpoint, &request, terms).await {
+        let mut fault = match self.converse(endpoint, &request, terms).await {
             Ok(reply) => return Ok(reply),
             Err(fault) => fault,
         };
@@ -94,7 +95,7 @@ impl Gateway {
                 continue;
             };
             tracing::info!(to = %other, %fault, "falling back");
-            match rounds::request(next, &tool_request(&entry, call), terms(next, &entry, call)).await {
+            match self.converse(next, &tool_request(&entry, call), terms(next, &entry, call)).await {
                 Ok(reply) => return Ok(served_by(reply, other)),
                 Err(next_fault) => {
                     let is_safe = next_fault.is_retryable() && (entry.effect.may_repeat() || !next_fault.was_sent);
@@ -177,7 +178,7 @@ impl Gateway {
             ask: call.ask.clone(),
             ..with_extra(request, call)
         };
-        let result = rounds::request(endpoint, &request, terms(endpoint, entry, call)).await;
+        let result = self.converse(endpoint, &request, terms(endpoint, entry, call)).await;
         result.map_err(|fault| fault.target(&entry.id))
     }
 
@@ -247,11 +248,20 @@ fn tool_request(entry: &Entry, call: &Call) -> Request {
     let empty = || RawValue::from_string("{}".to_owned()).expect("a constant of valid JSON");
     let request =
         Request::new("tools/call").with_text("name", &entry.id).with("arguments", arguments.unwrap_or_else(empty));
+    let tasks = tasks::wanted(entry, call);
+    let request = match tasks {
+        // What any server of that era understands: a task with its own time to live.
+        Tasks::Awaited => {
+            request.with("task", RawValue::from_string("{}".to_owned()).expect("a constant of valid JSON"))
+        }
+        Tasks::None | Tasks::Relayed => request,
+    };
     Request {
         meta: call.meta.clone(),
         idempotency_key: call.idempotency_key.clone(),
         progress: call.progress.clone(),
         ask: call.ask.clone(),
+        tasks,
         ..with_extra(request, call)
     }
 }

@@ -11,6 +11,7 @@ use crate::model::ask::Ask;
 use crate::model::limits::Limits;
 use crate::model::name::ToolRef;
 use crate::model::principal::Principal;
+use crate::model::task::{TaskRef, TaskVerb};
 
 /// What is asked of whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub enum Target {
     Resource(String),
     /// An argument's completion; the reference stands in the arguments.
     Completion,
+    /// Something to do with a task; the parameters of the request stand in the arguments.
+    Task(TaskVerb, TaskRef),
 }
 
 impl fmt::Display for Target {
@@ -35,6 +38,7 @@ impl fmt::Display for Target {
             Self::Exposed(name) | Self::Workflow(name) | Self::Prompt(name) | Self::Resource(name) => f.write_str(name),
             Self::Tool(tool) => tool.fmt(f),
             Self::Completion => f.write_str("completion"),
+            Self::Task(_, task) => task.fmt(f),
         }
     }
 }
@@ -44,7 +48,7 @@ impl fmt::Display for Target {
 pub struct Call {
     /// What is asked of whom.
     pub target: Target,
-    /// `arguments` of a tool or prompt, or the whole params of a completion; `None` if the caller sent none.
+    /// `arguments` of a tool or prompt, or the whole params of a completion or task; `None` if the caller sent none.
     pub arguments: Option<Box<RawValue>>,
     /// The caller's `_meta` object as it came, without the keys that belong to one hop (progress token, protocol).
     pub meta: Option<Box<RawValue>>,

@@ -146,6 +146,8 @@ codes! {
     NO_SUCH_SERVER = "MO5205";
     /// The request's parameters are wrong.
     BAD_REQUEST = "MO5206";
+    /// There is no such task.
+    NO_SUCH_TASK = "MO5207";
     /// The program is shutting down.
     SHUTTING_DOWN = "MO5301";
     /// A mistake of ours.

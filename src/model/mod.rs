@@ -15,3 +15,4 @@ pub mod principal;
 pub mod problem;
 pub mod secret;
 pub mod suggest;
+pub mod task;

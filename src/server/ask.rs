@@ -9,7 +9,6 @@ use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::downstream::question::{capability_for, signed, unanswered};
-use crate::downstream::stdio::lane::rpc_fault;
 use crate::model::ask::{Ask, Question};
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
@@ -37,7 +36,7 @@ impl Asked {
         let id = envelope.id.and_then(|id| id.get().trim_matches('"').strip_prefix(PREFIX)?.parse().ok());
         let Some(waiting) = id.and_then(|id| self.waiting().remove(&id)) else { return false };
         let answer = match (envelope.error, envelope.result) {
-            (Some(error), _) => Err(rpc_fault(RpcError::parse(error))),
+            (Some(error), _) => Err(RpcError::parse(error).fault()),
             (None, Some(result)) => Ok(result.to_owned()),
             (None, None) => Err(Fault::new(Kind::Invalid, code::BAD_REQUEST, "the host answered with nothing")),
         };

@@ -2,13 +2,16 @@
 
 pub mod answer;
 pub mod ask;
+pub mod call;
 pub mod connection;
 pub mod conversation;
 pub mod host;
 pub mod http;
 pub mod listen;
 pub mod notify;
+pub mod own;
 pub mod parking;
 pub mod progress;
 pub mod requests;
 pub mod stdio;
+pub mod task;

@@ -3,8 +3,9 @@
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::downstream::protocol::MODERN;
+use crate::downstream::protocol::{Era, MODERN};
 use crate::gateway::door::Gateway;
+use crate::model::task;
 use crate::server::host::{Host, Refusal};
 use crate::wire::object::Object;
 
@@ -17,7 +18,7 @@ pub fn initialize(gateway: &Gateway, host: &Host, params: Option<&RawValue>) -> 
     gateway.pool().introduce(&theirs.unwrap_or_default());
     json!({
         "protocolVersion": revision,
-        "capabilities": capabilities(),
+        "capabilities": capabilities(Era::Legacy),
         "serverInfo": identity(),
         "instructions": gateway.instructions(),
     })
@@ -27,7 +28,7 @@ pub fn initialize(gateway: &Gateway, host: &Host, params: Option<&RawValue>) -> 
 pub fn discover(gateway: &Gateway) -> Value {
     json!({
         "supportedVersions": [MODERN],
-        "capabilities": capabilities(),
+        "capabilities": capabilities(Era::Modern),
         "instructions": gateway.instructions(),
         "ttlMs": 0,
         "cacheScope": "private",
@@ -39,14 +40,19 @@ pub fn identity() -> Value {
     json!({ "name": env!("CARGO_PKG_NAME"), "title": "MCP orchestrator", "version": env!("CARGO_PKG_VERSION") })
 }
 
-fn capabilities() -> Value {
-    json!({
+fn capabilities(era: Era) -> Value {
+    let mut all = json!({
         "completions": {},
         "logging": {},
         "prompts": { "listChanged": true },
         "resources": { "listChanged": true, "subscribe": true },
         "tools": { "listChanged": true },
-    })
+    });
+    match era {
+        Era::Legacy => all["tasks"] = json!({ "cancel": {}, "requests": { "tools": { "call": {} } } }),
+        Era::Modern => all["extensions"] = json!({ task::EXTENSION: {} }),
+    }
+    all
 }
 
 /// Sets the log level that a host of the initialize era asks for.

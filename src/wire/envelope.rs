@@ -5,6 +5,9 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::model::code;
+use crate::model::fault::{Fault, Kind, Rpc};
+
 /// One message with its payloads unread. A `null` member counts as absent.
 #[derive(Debug, Deserialize)]
 pub struct Envelope<'a> {
@@ -80,6 +83,18 @@ impl RpcError {
             message: bounded(&message, Self::MAX_MESSAGE),
             data: error.data.filter(|data| data.get().len() <= Self::MAX_MESSAGE).map(ToOwned::to_owned),
         }
+    }
+
+    /// The error as the fault of a call.
+    pub fn fault(self) -> Fault {
+        let kind = match self.code {
+            -32602 => Kind::Invalid,
+            -32601 | -32002 => Kind::NotFound,
+            _ => Kind::Internal,
+        };
+        let mut fault = Fault::new(kind, code::SERVER_ERROR, self.message);
+        fault.rpc = Some(Rpc { code: self.code, data: self.data });
+        fault
     }
 }
 

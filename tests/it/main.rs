@@ -15,5 +15,6 @@ mod real_servers;
 mod regressions;
 mod resilience;
 mod support;
+mod tasks;
 mod workflow_files;
 mod workflows_e2e;

@@ -17,7 +17,6 @@ use crate::downstream::http::link::{Link, causes, without_urls};
 use crate::downstream::protocol::Era;
 use crate::downstream::question::answer;
 use crate::downstream::request::{Request, notification_line, request_line, response_line};
-use crate::downstream::stdio::lane::rpc_fault;
 use crate::model::ask::Question;
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
@@ -41,7 +40,11 @@ impl Link {
         let mut post = self.post(line);
         if self.about.era == Era::Modern {
             post = post.header("Mcp-Method", request.method.as_ref());
-            let name = if request.method == "resources/read" { "uri" } else { "name" };
+            let name = match request.method.as_ref() {
+                "resources/read" => "uri",
+                "tasks/get" | "tasks/update" | "tasks/cancel" => "taskId",
+                _ => "name",
+            };
             if let Some(name) = request.text(name) {
                 post = post.header("Mcp-Name", header_text(&name));
             }
@@ -190,7 +193,7 @@ impl Link {
                     None => fault,
                 }
             }
-            _ if let Some(error) = envelope => rpc_fault(error),
+            _ if let Some(error) = envelope => error.fault(),
             _ if status.is_server_error() => {
                 Fault::new(Kind::Unavailable, code::SERVER_DOWN, format!("the server failed (HTTP {status}){said}"))
                     .sent()
@@ -224,7 +227,7 @@ impl Drop for Cancel<'_> {
 
 fn result_of(envelope: &Envelope<'_>) -> Result<Box<RawValue>, Fault> {
     match (envelope.error, envelope.result) {
-        (Some(error), _) => Err(rpc_fault(RpcError::parse(error)).sent()),
+        (Some(error), _) => Err(RpcError::parse(error).fault().sent()),
         (None, Some(result)) if result.get().starts_with('{') => Ok(result.to_owned()),
         _ => Err(bad_answer("the server answered with neither a result nor an error").sent()),
     }

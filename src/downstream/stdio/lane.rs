@@ -24,7 +24,7 @@ use crate::downstream::request::{Request, notification_line, request_line, respo
 use crate::model::ask::{Ask, Question};
 use crate::model::call::Progress;
 use crate::model::code;
-use crate::model::fault::{Fault, Kind, Rpc};
+use crate::model::fault::{Fault, Kind};
 use crate::wire::envelope::{Envelope, RpcError};
 use crate::wire::lines::{Line, Lines, MAX_LINE};
 use crate::wire::object::Object;
@@ -216,7 +216,7 @@ impl Lane {
             return;
         };
         let answer = match (envelope.error, envelope.result) {
-            (Some(error), _) => Err(rpc_fault(RpcError::parse(error))),
+            (Some(error), _) => Err(RpcError::parse(error).fault()),
             (None, Some(result)) if result.get().starts_with('{') => Ok(result.to_owned()),
             (None, result) => {
                 let what = result.map_or("neither a result nor an error", |_| "a result that is not an object");
@@ -332,18 +332,6 @@ impl Drop for Cancel<'_> {
             self.lane.notify("notifications/cancelled", &format!(r#"{{"requestId":{}}}"#, self.id));
         }
     }
-}
-
-/// A server's JSON-RPC error as a fault.
-pub fn rpc_fault(error: RpcError) -> Fault {
-    let kind = match error.code {
-        -32602 => Kind::Invalid,
-        -32601 | -32002 => Kind::NotFound,
-        _ => Kind::Internal,
-    };
-    let mut fault = Fault::new(kind, code::SERVER_ERROR, error.message);
-    fault.rpc = Some(Rpc { code: error.code, data: error.data });
-    fault
 }
 
 /// The number after the first `"id":` of a damaged line.

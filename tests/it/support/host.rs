@@ -243,6 +243,12 @@ impl Host {
         text.lines().map(str::to_owned).collect()
     }
 
+    /// Waits until the server's record called `kind` has `lines` lines.
+    pub(crate) fn await_record(&self, server: &str, kind: &str, lines: usize) {
+        let is_there = eventually(DEADLINE, || self.record(server, kind).len() >= lines);
+        assert!(is_there, "{server}.{kind} has not {lines} lines\n{}", self.stderr());
+    }
+
     /// The process of the server's latest start.
     pub(crate) fn pid(&self, server: &str) -> i32 {
         let pid = self.record(server, "starts").last().and_then(|pid| pid.parse().ok());

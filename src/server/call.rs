@@ -1,0 +1,181 @@
+//! Calls of a host: carried out through the door, answered in the form of the host's era, cancelled when it leaves.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::downstream::protocol::{Era, HOP_KEYS, LOG_LEVEL_KEY};
+use crate::model::ask::Ask;
+use crate::model::call::{Call, Progress, Target};
+use crate::model::port::Invoke as _;
+use crate::server::answer;
+use crate::server::ask::{AsResult, Directly};
+use crate::server::connection::{Connection, Request, post, text};
+use crate::server::conversation::{Conversation, Next, owner};
+use crate::server::host::Refusal;
+use crate::server::parking::PREFIX;
+use crate::server::progress::Reporter;
+use crate::wire::object::Object;
+
+/// How many questions of one call may wait to be put.
+const MAX_QUESTIONS: usize = 16;
+
+/// The parameters of a call, read at their top level.
+#[derive(Deserialize, Default)]
+pub(super) struct Params<'a> {
+    #[serde(borrow, default)]
+    pub(super) name: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) uri: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    arguments: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "_meta")]
+    pub(super) meta: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "requestState")]
+    state: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "inputResponses")]
+    responses: Option<&'a RawValue>,
+}
+
+impl<'a> Params<'a> {
+    /// Reads what can be read; the rest is as if it were not there.
+    pub(super) fn of(params: Option<&'a RawValue>) -> Self {
+        params.and_then(|params| serde_json::from_str(params.get()).ok()).unwrap_or_default()
+    }
+}
+
+/// The members of a call's params that are not simply passed on.
+const READ: [&str; 4] = ["name", "uri", "arguments", "_meta"];
+
+impl Connection {
+    /// Carries out a call, or goes on with one that has asked its host something.
+    pub(super) fn call(&self, request: Request, read: &Params<'_>, params: Option<&RawValue>, target: Option<Target>) {
+        let Some(target) = target else {
+            let refusal = Refusal::new(-32602, format!("the parameters of {} are wrong", request.method));
+            return self.refusal(&request.id, &refusal, &request.outlet);
+        };
+        // The params of some requests are their arguments, as a whole.
+        let is_whole = matches!(target, Target::Completion | Target::Task(..));
+        let arguments = if is_whole { params } else { read.arguments };
+        let owner = owner(&request.sender.principal.name, &request.method, &target.to_string(), arguments);
+        let token = read.meta.and_then(Object::parse).and_then(|meta| meta.get("progressToken").map(ToOwned::to_owned));
+        let state = text(read.state).filter(|state| state.starts_with(PREFIX));
+        let conversation = if let Some(state) = state {
+            if let Some(mut conversation) = self.parking.resume(&state, &owner) {
+                conversation.progress().redirect(token.as_deref(), request.outlet.clone());
+                conversation.answer(read.responses);
+                conversation
+            } else {
+                let refusal =
+                    Refusal::new(-32602, "requestState is unknown, has expired, or belongs to another request");
+                return self.refusal(&request.id, &refusal, &request.outlet);
+            }
+        } else {
+            let others = params.filter(|_| !is_whole);
+            let mut call = Call::new(target, arguments.map(ToOwned::to_owned), request.sender.principal.clone());
+            call.meta = self.passed_on(read.meta, request.sender.era);
+            call.extra = others.map(extra).unwrap_or_default();
+            self.begin(call, &request, token.as_deref())
+        };
+        self.follow(request, conversation, owner);
+    }
+
+    /// Starts a call; its questions are put in the way of the host's era.
+    fn begin(&self, mut call: Call, request: &Request, token: Option<&RawValue>) -> Conversation {
+        let progress = Arc::new(Reporter::new(token, request.outlet.clone()));
+        // Without a token nobody listens, and servers need not tell.
+        call.progress = token.map(|_| Arc::clone(&progress) as Arc<dyn Progress>);
+        let (questions, asked) = mpsc::channel(MAX_QUESTIONS);
+        let (capabilities, is_named) = (Arc::clone(&request.sender.capabilities), self.gateway.names_servers());
+        call.ask = Some(match request.sender.era {
+            Era::Legacy => Arc::new(Directly {
+                host: self.host.id,
+                capabilities,
+                asked: Arc::clone(&self.asked),
+                outlet: request.outlet.clone(),
+                is_named,
+            }) as Arc<dyn Ask>,
+            Era::Modern => {
+                // Requests stand for themselves; what they have in common is who makes them.
+                let mut hasher = DefaultHasher::new();
+                request.sender.principal.name.hash(&mut hasher);
+                Arc::new(AsResult { host: hasher.finish(), capabilities, questions, is_named })
+            }
+        });
+        let (gateway, places) = (Arc::clone(&self.gateway), Arc::clone(&self.places));
+        let working = self.tasks.spawn(async move {
+            let place = places.acquire_owned().await.ok();
+            (gateway.invoke(call).await, place)
+        });
+        Conversation::new(AbortOnDropHandle::new(working), asked, progress)
+    }
+
+    /// The caller's `_meta` without what belongs to this hop. A modern server is asked for the log messages that an old host
+    /// wants.
+    fn passed_on(&self, meta: Option<&RawValue>, era: Era) -> Option<Box<RawValue>> {
+        let mut meta = meta.and_then(Object::parse).unwrap_or_default();
+        meta.retain(|key| !HOP_KEYS.contains(&key));
+        if era == Era::Legacy {
+            meta.set(LOG_LEVEL_KEY, &self.host.level());
+        }
+        (!meta.is_empty()).then(|| meta.to_raw())
+    }
+
+    /// Answers the request with what comes next of the conversation.
+    fn follow(&self, request: Request, conversation: Conversation, owner: String) {
+        let (parking, tasks) = (Arc::clone(&self.parking), self.tasks.clone());
+        let Request { id, method, sender, outlet } = request;
+        let answered = id.clone();
+        self.spawn(&id, async move {
+            let next = tokio::select! {
+                next = conversation.next() => next,
+                // Whoever closes the stream of a modern request has cancelled it.
+                () = outlet.closed(), if sender.era == Era::Modern => return,
+            };
+            let (line, place) = match next {
+                Next::Over(result, place) => (answer::outcome(&answered, &method, result, sender.era), place),
+                Next::Ask(conversation) => {
+                    // The open questions are written down before the conversation is out of hand.
+                    let mut shown = conversation.result("");
+                    let line = match parking.park(*conversation, &owner, &tasks) {
+                        Ok(state) => {
+                            shown["requestState"] = state.into();
+                            answer::result(&answered, &shown, Era::Modern)
+                        }
+                        Err(_) => {
+                            answer::error(&answered, 5104, "too many calls wait for answers of their hosts", None)
+                        }
+                    };
+                    (line, None)
+                }
+            };
+            post(&outlet, line).await;
+            drop(place);
+        });
+    }
+}
+
+/// The members of params that are passed on as they are.
+fn extra(params: &RawValue) -> Vec<(String, Box<RawValue>)> {
+    let Some(params) = Object::parse(params) else { return Vec::new() };
+    params.iter().filter(|(key, _)| !READ.contains(key)).map(|(key, raw)| (key.to_owned(), raw.to_owned())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::to_raw_value;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_read_is_passed_on() {
+        let params =
+            to_raw_value(&serde_json::json!({ "name": "x", "_meta": {}, "task": { "ttl": 1 }, "requestState": "s" }));
+        let kept: Vec<_> = extra(&params.expect("JSON")).into_iter().map(|(key, _)| key).collect();
+        assert_eq!(kept, ["task", "requestState"]);
+    }
+}
