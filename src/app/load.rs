@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::app::files::{matching, registries};
+use crate::app::lineage::{above, extended};
 use crate::document::format::Format;
 use crate::model::code;
 use crate::model::problem::{Problem, Source};
@@ -33,6 +34,8 @@ pub struct Loaded {
     pub is_unusable: bool,
     /// The registry files that were read.
     pub files: Vec<PathBuf>,
+    /// Which registries have led to this process, these included.
+    pub lineage: String,
 }
 
 /// Reads and checks everything. What is wrong with one entry or file leaves the others usable.
@@ -57,6 +60,13 @@ pub fn load(files: &Files) -> Result<Loaded, String> {
     let (registry, problems) = load_registry(&sources);
     loaded.is_unusable |= problems.iter().any(|problem| problem.code == code::SYNTAX);
     loaded.registry = registry;
+    match extended(&above(), &loaded.files) {
+        Ok(lineage) => loaded.lineage = lineage,
+        Err(problem) => {
+            loaded.problems.push(*problem);
+            loaded.is_unusable = true;
+        }
+    }
     loaded.problems.extend(problems);
     patterns.extend(files.workflows.iter().map(|pattern| (PathBuf::new(), pattern.clone())));
     read_workflows(&patterns, &mut loaded);

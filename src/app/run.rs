@@ -23,7 +23,7 @@ impl App {
     /// Starts the servers and opens the door. `program` is our own binary, which also plays the watchdog.
     pub fn start(loaded: Loaded, program: Option<PathBuf>) -> Self {
         let problems = loaded.problems.iter().map(ToString::to_string).collect();
-        let pool = Arc::new(Pool::start(&loaded.registry, program));
+        let pool = Arc::new(Pool::start(&loaded.registry, program, loaded.lineage));
         let gateway = Gateway::open(Arc::new(loaded.registry), Arc::new(loaded.workflows), pool, problems);
         Self { gateway }
     }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::catalog::naming::{exposed, marked};
 use crate::catalog::template::fits;
+use crate::model::chain::{Hop, Hops, PATH_KEY};
 use crate::model::entry::{Entry, Kind};
 use crate::model::name::ToolRef;
 use crate::model::suggest::nearest;
@@ -113,7 +114,7 @@ impl Catalog {
         {
             *support = json!("optional");
         }
-        mark_origin(&mut definition, &origin.to_string());
+        mark(&mut definition, ORIGIN_KEY, json!(origin.to_string()));
         self.bare.entry(shown_as.to_owned()).and_modify(|name| *name = None).or_insert_with(|| Some(name.clone()));
         let entry = Arc::new(entry.clone());
         self.origins.insert(origin, Arc::clone(&entry));
@@ -134,7 +135,7 @@ impl Catalog {
         let name = self.free_name(&entry.server, &entry.id, |name| self.prompts.contains_key(name));
         let mut definition = entry.definition.clone();
         definition.insert("name".to_owned(), json!(name));
-        mark_origin(&mut definition, &format!("{}.{}", entry.server, entry.id));
+        mark(&mut definition, ORIGIN_KEY, json!(format!("{}.{}", entry.server, entry.id)));
         self.prompts.insert(name, Offer { definition: raw(&definition), entry: Arc::new(entry.clone()) });
     }
 
@@ -151,6 +152,18 @@ impl Catalog {
     pub fn definitions(&self, kind: Kind) -> impl Iterator<Item = &RawValue> {
         let own = self.own.values().filter(move |_| kind == Kind::Tool);
         own.map(AsRef::as_ref).chain(self.map(kind).values().map(|offer| offer.definition.as_ref()))
+    }
+
+    /// The definitions of `kind` for another orchestrator: each with those that it has come through, `us` as the last.
+    pub fn definitions_with_path(&self, kind: Kind, us: Hop) -> Vec<Box<RawValue>> {
+        let own = self.own.values().filter(|_| kind == Kind::Tool).map(|own| (own.as_ref(), Hops::default()));
+        let theirs = self.map(kind).values().map(|offer| (offer.definition(), offer.entry.path));
+        let marked = |(definition, path): (&RawValue, Hops)| {
+            let mut definition: Map<String, Value> = serde_json::from_str(definition.get()).ok()?;
+            mark(&mut definition, PATH_KEY, json!(path.with(us)?.to_texts()));
+            Some(raw(&definition))
+        };
+        own.chain(theirs).filter_map(marked).collect()
     }
 
     /// How many entries of `kind` there are, what is ours included.
@@ -205,14 +218,13 @@ impl Catalog {
     }
 }
 
-fn mark_origin(definition: &mut Map<String, Value>, origin: &str) {
-    match definition.entry("_meta").or_insert_with(|| json!({})) {
-        Value::Object(meta) => meta.insert(ORIGIN_KEY.to_owned(), json!(origin)),
-        other => {
-            *other = json!({ ORIGIN_KEY: origin });
-            None
-        }
-    };
+/// Adds a member to a definition's `_meta`.
+fn mark(definition: &mut Map<String, Value>, key: &str, value: Value) {
+    let meta = definition.entry("_meta").or_insert_with(|| json!({}));
+    if !meta.is_object() {
+        *meta = json!({});
+    }
+    meta[key] = value;
 }
 
 fn raw(definition: &Map<String, Value>) -> Box<RawValue> {

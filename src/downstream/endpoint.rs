@@ -14,6 +14,7 @@ use crate::downstream::request::Request;
 use crate::downstream::session::Session;
 use crate::downstream::state::{Phase, State};
 use crate::model::call::Reply;
+use crate::model::chain::Hop;
 use crate::model::code;
 use crate::model::effect::Effect;
 use crate::model::fault::{Fault, Kind};
@@ -28,6 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub struct Endpoint {
     /// Its registry entry.
     pub server: Arc<Server>,
+    /// The orchestrator that it belongs to.
+    pub(super) us: Hop,
     pub(super) inbox: Arc<Inbox>,
     pub(super) state: watch::Sender<State>,
     pub(super) session: watch::Sender<Option<Arc<Session>>>,
@@ -72,8 +75,9 @@ pub struct Counters {
 
 impl Endpoint {
     /// An endpoint that is not connected yet.
-    pub fn new(server: Arc<Server>, inbox: Inbox) -> Self {
+    pub fn new(server: Arc<Server>, inbox: Inbox, us: Hop) -> Self {
         Self {
+            us,
             inbox: Arc::new(inbox),
             state: watch::channel(State::new(Instant::now())).0,
             session: watch::channel(None).0,

@@ -10,9 +10,11 @@ use serde_json::{Map, Value};
 use crate::downstream::request::Request;
 use crate::downstream::session::Session;
 use crate::downstream::stdio::tail::harmless;
+use crate::model::chain::{Hop, Hops, PATH_KEY};
 use crate::model::effect::Effect;
 use crate::model::entry::{Entry, Kind};
 use crate::model::fault::Fault;
+use crate::model::limits::Limits;
 use crate::registry::server::Server;
 
 /// How many pages of one list are read.
@@ -35,8 +37,9 @@ pub struct Listing {
     pub rejected: Vec<String>,
 }
 
-/// Asks `session` for every list that its server has.
-pub async fn list(session: &Session, server: &Server) -> Result<Listing, Fault> {
+/// Asks `session` for every list that its server has, on behalf of the orchestrator that is us. What has come through us
+/// already is left out.
+pub async fn list(session: &Session, server: &Server, us: Hop) -> Result<Listing, Fault> {
     let about = session.about();
     let mut listing = Listing { instructions: about.instructions.clone(), ..Listing::default() };
     for kind in Kind::ALL {
@@ -48,7 +51,7 @@ pub async fn list(session: &Session, server: &Server) -> Result<Listing, Fault> 
         if !about.can(capability) {
             continue;
         }
-        match drain(session, server, kind, &mut listing).await {
+        match drain(session, (server, us), kind, &mut listing).await {
             // Many servers have resources but no templates, and say so with an error.
             Err(fault) if kind == Kind::Template && fault.rpc.is_some() => {}
             result => result?,
@@ -60,15 +63,22 @@ pub async fn list(session: &Session, server: &Server) -> Result<Listing, Fault> 
     Ok(listing)
 }
 
-async fn drain(session: &Session, server: &Server, kind: Kind, listing: &mut Listing) -> Result<(), Fault> {
+async fn drain(
+    session: &Session,
+    (server, us): (&Server, Hop),
+    kind: Kind,
+    listing: &mut Listing,
+) -> Result<(), Fault> {
     let mut cursors = HashSet::new();
     let mut seen = HashSet::new();
-    let mut request = Request::new(kind.list_method());
+    let limits = Limits { hops: Hops::default().with(us).unwrap_or_default(), ..Limits::default() };
+    let mut request = Request { limits, ..Request::new(kind.list_method()) };
     for _ in 0..MAX_PAGES {
         let page = session.request(&request).await?;
         let (items, cursor) = read_page(&page, kind.list_key());
         for item in items {
             match read_entry(item, kind, server) {
+                Ok(entry) if entry.path.contains(us) => {}
                 Ok(entry) if seen.contains(&entry.id) => {
                     listing.rejected.push(format!("a second `{}` in {}", entry.id, kind.list_method()));
                 }
@@ -85,7 +95,7 @@ async fn drain(session: &Session, server: &Server, kind: Kind, listing: &mut Lis
         }
         match cursor {
             Some(cursor) if cursors.insert(cursor.clone()) => {
-                request = Request::new(kind.list_method()).with_text("cursor", &cursor);
+                request = Request { limits, ..Request::new(kind.list_method()).with_text("cursor", &cursor) };
             }
             Some(_) => {
                 listing.rejected.push(format!("further pages of {}: a cursor came back twice", kind.list_method()));
@@ -151,7 +161,15 @@ fn read_entry(item: &RawValue, kind: Kind, server: &Server) -> Result<Entry, Str
         Kind::Tool => effect_of(&id, &definition, server),
         _ => Effect::Read,
     };
-    Ok(Entry { kind, server: Arc::clone(&server.name), id, definition, effect })
+    let path = take_path(&mut definition);
+    Ok(Entry { kind, server: Arc::clone(&server.name), id, definition, effect, path })
+}
+
+/// The orchestrators that a definition says it has come through; that is not for hosts.
+fn take_path(definition: &mut Map<String, Value>) -> Hops {
+    let Some(meta) = definition.get_mut("_meta").and_then(Value::as_object_mut) else { return Hops::default() };
+    let path = meta.shift_remove(PATH_KEY).and_then(|path| serde_json::from_value::<Vec<String>>(path).ok());
+    path.map_or_else(Hops::default, |path| Hops::of_texts(&path))
 }
 
 fn effect_of(tool: &str, definition: &Map<String, Value>, server: &Server) -> Effect {

@@ -16,6 +16,7 @@ use crate::downstream::notice::{Inbox, Notice};
 use crate::downstream::question::offered;
 use crate::downstream::stdio::watchdog::Watchdog;
 use crate::downstream::supervisor::{Surroundings, supervise};
+use crate::model::chain::Hop;
 use crate::registry::server::Registry;
 
 /// The argument that selects the watchdog's hidden mode of the binary.
@@ -29,6 +30,7 @@ const STOP: Duration = Duration::from_millis(4500);
 
 /// The endpoints of every server of a registry.
 pub struct Pool {
+    us: Hop,
     endpoints: BTreeMap<Arc<str>, Arc<Endpoint>>,
     notices: broadcast::Sender<Notice>,
     capabilities: watch::Sender<Option<Value>>,
@@ -39,16 +41,20 @@ pub struct Pool {
 
 impl Pool {
     /// Starts supervising every server of `registry`. `program` is our own binary, which also plays the watchdog.
-    pub fn start(registry: &Registry, program: Option<PathBuf>) -> Self {
+    /// `lineage` is what orchestrators among the servers are told about who has started them.
+    pub fn start(registry: &Registry, program: Option<PathBuf>, lineage: String) -> Self {
         let capabilities = watch::channel(None).0;
         let level = watch::channel(None).0;
-        let watchdog = Arc::new(Watchdog::new(program, WATCHDOG_MODE, uuid::Uuid::new_v4().simple().to_string()));
+        let instance = uuid::Uuid::new_v4();
+        let us = Hop(instance.as_u64_pair().0);
+        let watchdog = Watchdog::new(program, WATCHDOG_MODE, instance.simple().to_string(), lineage);
+        let watchdog = Arc::new(watchdog);
         let (notices, _) = broadcast::channel(NOTICES);
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let mut endpoints = BTreeMap::new();
         for (name, server) in registry.servers.iter().filter(|(_, server)| !server.disabled) {
             let inbox = Inbox::new(Arc::clone(name), notices.clone());
-            let endpoint = Arc::new(Endpoint::new(Arc::clone(server), inbox));
+            let endpoint = Arc::new(Endpoint::new(Arc::clone(server), inbox, us));
             let surroundings = Surroundings {
                 watchdog: Arc::clone(&watchdog),
                 capabilities: capabilities.subscribe(),
@@ -57,7 +63,7 @@ impl Pool {
             tasks.spawn(supervise(Arc::clone(&endpoint), surroundings, stop.clone()));
             endpoints.insert(Arc::clone(name), endpoint);
         }
-        Self { endpoints, notices, capabilities, level, tasks, stop }
+        Self { us, endpoints, notices, capabilities, level, tasks, stop }
     }
 
     /// Lets the servers start, which are told that a host with these `capabilities` is behind us. The first host counts.
@@ -72,6 +78,11 @@ impl Pool {
     /// Asks every server that logs in the old way for messages of `level` and above, now and whenever it is started.
     pub fn set_log_level(&self, level: &str) {
         self.level.send_replace(Some(level.to_owned()));
+    }
+
+    /// This orchestrator, among others.
+    pub fn us(&self) -> Hop {
+        self.us
     }
 
     /// The endpoint of `server`.

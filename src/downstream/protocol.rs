@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::model::chain::CHAIN_KEY;
+
 /// The newest revision of the initialize era, which we ask for.
 pub const LEGACY: &str = "2025-11-25";
 
@@ -13,7 +15,8 @@ pub const MODERN: &str = "2026-07-28";
 pub const LEGACY_VERSIONS: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", LEGACY];
 
 /// The keys of `_meta` that belong to one hop and are never passed on.
-pub const HOP_KEYS: [&str; 6] = [
+pub const HOP_KEYS: [&str; 7] = [
+    CHAIN_KEY,
     "progressToken",
     PROTOCOL_VERSION_KEY,
     CLIENT_INFO_KEY,

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::value::RawValue;
 
@@ -12,6 +13,8 @@ use crate::downstream::protocol::{
 use crate::downstream::question::{Asking, offered};
 use crate::model::ask::Ask;
 use crate::model::call::Progress;
+use crate::model::chain::{CHAIN_KEY, tell};
+use crate::model::limits::Limits;
 use crate::model::task::{self, Tasks};
 use crate::wire::object::Object;
 
@@ -34,6 +37,8 @@ pub struct Request {
     pub asking: Arc<Asking>,
     /// What becomes of a task that the server makes of it.
     pub tasks: Tasks,
+    /// What an orchestrator behind us is told of the call's limits.
+    pub limits: Limits,
 }
 
 impl Request {
@@ -76,6 +81,9 @@ impl Request {
         }
         if let Some(key) = &self.idempotency_key {
             meta.set(IDEMPOTENCY_KEY, &key.as_ref());
+        }
+        if let Some(chain) = tell(&self.limits, Instant::now()).and_then(|chain| RawValue::from_string(chain).ok()) {
+            meta.set_raw(CHAIN_KEY, Cow::Owned(chain));
         }
         if era == Some(Era::Modern) {
             meta.set(PROTOCOL_VERSION_KEY, &MODERN);

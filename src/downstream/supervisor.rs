@@ -200,7 +200,7 @@ async fn watch_resources(watched: &mut watch::Receiver<BTreeMap<String, usize>>,
 /// Lists the server anew; false if that failed, so that it is to be tried again.
 async fn relist(endpoint: &Endpoint, session: &Session) -> bool {
     let limit = endpoint.server.connect_timeout;
-    match timeout(limit, list(session, &endpoint.server)).await {
+    match timeout(limit, list(session, &endpoint.server, endpoint.us)).await {
         Ok(Ok(listing)) => {
             endpoint.listing.send_if_modified(|current| {
                 let is_new = current.as_deref() != Some(&listing);

@@ -85,7 +85,6 @@ pub(super) fn made(reply: &Reply) -> Option<Made> {
 pub(super) async fn await_task(
     endpoint: &Arc<Endpoint>,
     request: &Request,
-    limits: Limits,
     task: Made,
     tasks: &TaskTracker,
 ) -> Result<Reply, Fault> {
@@ -93,8 +92,8 @@ pub(super) async fn await_task(
         Made::Old(id) | Made::Modern(id) => id.clone(),
     };
     let mut abandoned = Abandoned { endpoint, id: Some(id.clone()), tasks };
-    let awaited = Awaited { endpoint, request, limits, id };
-    let limit = limits.left(Instant::now()).map_or(LONGEST, |left| left.min(LONGEST));
+    let awaited = Awaited { endpoint, request, id };
+    let limit = request.limits.left(Instant::now()).map_or(LONGEST, |left| left.min(LONGEST));
     let waiting = async {
         match task {
             Made::Old(_) => awaited.old().await,
@@ -114,7 +113,6 @@ pub(super) async fn await_task(
 struct Awaited<'a> {
     endpoint: &'a Arc<Endpoint>,
     request: &'a Request,
-    limits: Limits,
     id: String,
 }
 
@@ -168,12 +166,13 @@ impl Awaited<'_> {
 
     fn about(&self, verb: TaskVerb) -> Request {
         let request = Request::new(verb.method()).with_text("taskId", &self.id);
-        Request { tasks: Tasks::Awaited, meta: self.request.meta.clone(), ..request }
+        let Request { meta, limits, .. } = self.request;
+        Request { tasks: Tasks::Awaited, meta: meta.clone(), limits: *limits, ..request }
     }
 
     async fn send(&self, request: &Request, timeout: Duration) -> Result<Reply, Fault> {
         // Once a task is made, whatever is asked of it can be asked again.
-        let terms = Terms { effect: Effect::Idempotent, timeout, limits: self.limits };
+        let terms = Terms { effect: Effect::Idempotent, timeout, limits: self.request.limits };
         self.endpoint.request(request, terms).await.map_err(Fault::sent)
     }
 }

@@ -12,7 +12,10 @@ use crate::downstream::listing::Listing;
 use crate::downstream::pool::Pool;
 use crate::gateway::refresh::Versions;
 use crate::model::call::{Call, Reply, Target};
-use crate::model::fault::Fault;
+use crate::model::chain::MAX_HOPS;
+use crate::model::code;
+use crate::model::fault::{Fault, Kind};
+use crate::model::limits::Limits;
 use crate::model::port::{BoxFuture, Invoke};
 use crate::registry::server::Registry;
 use crate::workflow::set::WorkflowSet;
@@ -90,6 +93,15 @@ impl Gateway {
         &self.workflows
     }
 
+    /// The limits of a call for the servers behind us: it has come through us.
+    pub(super) fn onward(&self, limits: Limits) -> Result<Limits, Fault> {
+        let hops = limits.hops.with(self.pool.us());
+        hops.map(|hops| Limits { hops, ..limits }).ok_or_else(|| {
+            let message = format!("the call has come through {MAX_HOPS} orchestrators already");
+            Fault::new(Kind::Invalid, code::LOOP, message).hint("let hosts use the last of them directly")
+        })
+    }
+
     /// Waits, once, until every server has been listed or has failed to be, but no longer than the registry's `settle`.
     pub async fn settle(&self) {
         self.settled.get_or_init(|| self.pool.settle(self.registry.orchestrator.settle)).await;
@@ -108,6 +120,11 @@ impl Gateway {
 impl Invoke for Gateway {
     fn invoke(self: Arc<Self>, call: Call) -> BoxFuture<Result<Reply, Fault>> {
         Box::pin(async move {
+            if call.limits.hops.contains(self.pool.us()) {
+                let message = "the call has come back to an orchestrator that it has come through already";
+                return Err(Fault::new(Kind::Invalid, code::LOOP, message)
+                    .hint("remove one of the orchestrators from the registry of another"));
+            }
             match call.target.clone() {
                 Target::Exposed(name) => self.call_exposed(&name, call).await,
                 Target::Tool(tool) => self.call_tool(&tool, call).await,

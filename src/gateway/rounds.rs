@@ -1,6 +1,5 @@
 //! A modern server's questions, put to a host that does not take them as a result.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -52,22 +51,23 @@ impl Gateway {
     pub(super) async fn converse(
         &self,
         endpoint: &Arc<Endpoint>,
-        request: &Request,
+        request: Request,
         terms: Terms,
     ) -> Result<Reply, Fault> {
-        let result = rounds(endpoint, request, terms).await;
+        let mut request = Request { limits: self.onward(terms.limits)?, ..request };
+        let result = rounds(endpoint, &request, terms).await;
         let is_helpless = request.ask.as_ref().is_none_or(|ask| !ask.takes_questions_as_result());
-        let (reply, request) = match result {
+        let reply = match result {
             Err(fault) if is_helpless && request.tasks == Tasks::None && is_demanded(&fault) => {
-                let request = Request { tasks: Tasks::Awaited, ..request.clone() };
-                (rounds(endpoint, &request, terms).await?, Cow::Owned(request))
+                request.tasks = Tasks::Awaited;
+                rounds(endpoint, &request, terms).await?
             }
-            result => (result?, Cow::Borrowed(request)),
+            result => result?,
         };
         match made(&reply) {
             None => Ok(reply),
             Some(_) if request.tasks == Tasks::Relayed => Ok(named(reply, endpoint)),
-            Some(task) => await_task(endpoint, &request, terms.limits, task, &self.tasks).await,
+            Some(task) => await_task(endpoint, &request, task, &self.tasks).await,
         }
     }
 }

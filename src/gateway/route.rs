@@ -69,7 +69,7 @@ impl Gateway {
         let endpoint = self.pool.get(&entry.server).ok_or_else(|| self.no_such_server(&entry.server))?;
         let request = tool_request(entry, &call);
         let terms = terms(endpoint, entry, &call);
-        let mut fault = match self.converse(endpoint, &request, terms).await {
+        let mut fault = match self.converse(endpoint, request, terms).await {
             Ok(reply) => return Ok(reply),
             Err(fault) => fault,
         };
@@ -95,7 +95,7 @@ impl Gateway {
                 continue;
             };
             tracing::info!(to = %other, %fault, "falling back");
-            match self.converse(next, &tool_request(&entry, call), terms(next, &entry, call)).await {
+            match self.converse(next, tool_request(&entry, call), terms(next, &entry, call)).await {
                 Ok(reply) => return Ok(served_by(reply, other)),
                 Err(next_fault) => {
                     let is_safe = next_fault.is_retryable() && (entry.effect.may_repeat() || !next_fault.was_sent);
@@ -178,7 +178,7 @@ impl Gateway {
             ask: call.ask.clone(),
             ..with_extra(request, call)
         };
-        let result = self.converse(endpoint, &request, terms(endpoint, entry, call)).await;
+        let result = self.converse(endpoint, request, terms(endpoint, entry, call)).await;
         result.map_err(|fault| fault.target(&entry.id))
     }
 

@@ -29,7 +29,13 @@ impl Gateway {
             .fold(Request::new(verb.method()).with_text("taskId", &task.id), |request, (key, value)| {
                 request.with(key.to_owned(), value.to_owned())
             });
-        let request = Request { meta: call.meta.clone(), ask: call.ask.clone(), tasks: Tasks::Relayed, ..request };
+        let request = Request {
+            meta: call.meta.clone(),
+            ask: call.ask.clone(),
+            tasks: Tasks::Relayed,
+            limits: self.onward(call.limits)?,
+            ..request
+        };
         let server = &endpoint.server;
         let (effect, timeout) = match verb {
             TaskVerb::Get => (Effect::Read, server.timeout),

@@ -50,6 +50,8 @@ codes! {
     IGNORED_KEY = "MO1009";
     /// A limit on size, depth or number is exceeded.
     TOO_LARGE = "MO1010";
+    /// An orchestrator starts itself, as a server of its own.
+    STARTS_ITSELF = "MO1011";
 
     /// A step names a server that the registry does not have.
     UNKNOWN_SERVER = "MO2001";
@@ -148,6 +150,8 @@ codes! {
     BAD_REQUEST = "MO5206";
     /// There is no such task.
     NO_SUCH_TASK = "MO5207";
+    /// A call comes back to where it has come from, through other orchestrators.
+    LOOP = "MO5208";
     /// The program is shutting down.
     SHUTTING_DOWN = "MO5301";
     /// A mistake of ours.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::model::chain::Hops;
 use crate::model::effect::Effect;
 
 /// What kind of thing an [`Entry`] is.
@@ -66,6 +67,8 @@ pub struct Entry {
     pub definition: Map<String, Value>,
     /// What calling it may do; [`Effect::Read`] for everything but tools.
     pub effect: Effect,
+    /// The orchestrators that it has come through.
+    pub path: Hops,
 }
 
 impl Entry {

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::model::chain::Hops;
+
 /// Workflows may call workflows; beyond this many levels a call is refused as endless recursion.
 pub const MAX_DEPTH: u8 = 16;
 
@@ -12,6 +14,8 @@ pub struct Limits {
     pub deadline: Option<Instant>,
     /// How many workflows this call is nested in.
     pub depth: u8,
+    /// Which orchestrators the call has come through.
+    pub hops: Hops,
 }
 
 impl Limits {

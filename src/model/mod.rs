@@ -4,6 +4,7 @@
 
 pub mod ask;
 pub mod call;
+pub mod chain;
 pub mod code;
 pub mod effect;
 pub mod entry;

@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
-use crate::catalog::snapshot::Catalog;
 use crate::downstream::protocol::Era;
 use crate::gateway::reply;
 use crate::model::call::Reply;
@@ -137,9 +136,9 @@ fn modern(mut result: Object<'_>) -> Object<'_> {
 }
 
 /// A whole list, in one page: some hosts never ask for a second one.
-pub fn list(id: &RawValue, catalog: &Catalog, kind: Kind, era: Era) -> String {
+pub fn list<'a>(id: &RawValue, definitions: impl Iterator<Item = &'a RawValue>, kind: Kind, era: Era) -> String {
     let mut body = format!(r#"{{"{}":["#, kind.list_key());
-    for (position, definition) in catalog.definitions(kind).enumerate() {
+    for (position, definition) in definitions.enumerate() {
         if position > 0 {
             body.push(',');
         }

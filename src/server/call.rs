@@ -2,6 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -11,6 +12,8 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::downstream::protocol::{Era, HOP_KEYS, LOG_LEVEL_KEY};
 use crate::model::ask::Ask;
 use crate::model::call::{Call, Progress, Target};
+use crate::model::chain::{CHAIN_KEY, hear};
+use crate::model::limits::Limits;
 use crate::model::port::Invoke as _;
 use crate::server::answer;
 use crate::server::ask::{AsResult, Directly};
@@ -78,6 +81,7 @@ impl Connection {
             let others = params.filter(|_| !is_whole);
             let mut call = Call::new(target, arguments.map(ToOwned::to_owned), request.sender.principal.clone());
             call.meta = self.passed_on(read.meta, request.sender.era);
+            call.limits = heard(read.meta);
             call.extra = others.map(extra).unwrap_or_default();
             self.begin(call, &request, token.as_deref())
         };
@@ -157,6 +161,13 @@ impl Connection {
             drop(place);
         });
     }
+}
+
+/// The limits that an orchestrator before us has set.
+pub(super) fn heard(meta: Option<&RawValue>) -> Limits {
+    let meta = meta.filter(|meta| meta.get().contains(CHAIN_KEY)).and_then(Object::parse);
+    let told = meta.as_ref().and_then(|meta| meta.get(CHAIN_KEY));
+    told.map_or_else(Limits::default, |told| hear(told.get(), Instant::now()))
 }
 
 /// The members of params that are passed on as they are.

@@ -140,7 +140,7 @@ impl Connection {
             "completion/complete" => self.call(request, &read, params, Some(Target::Completion)),
             _ if method.starts_with("tasks/") => self.task(request, &read, params),
             _ => match Kind::ALL.into_iter().find(|kind| kind.list_method() == method) {
-                Some(kind) => self.list(request, kind),
+                Some(kind) => self.list(request, kind, &read),
                 None => self.own(request, params),
             },
         }

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use crate::downstream::protocol::Era;
 use crate::model::entry::Kind;
 use crate::server::answer;
+use crate::server::call::{Params, heard};
 use crate::server::connection::{Connection, Request, post};
 use crate::server::host::Refusal;
 use crate::server::listen::{ended, listen};
@@ -14,11 +15,20 @@ use crate::server::requests;
 
 impl Connection {
     /// A list of what there is.
-    pub(super) fn list(&self, request: Request, kind: Kind) {
+    pub(super) fn list(&self, request: Request, kind: Kind, read: &Params<'_>) {
+        // Another orchestrator leaves out what has come through it.
+        let is_chained = !heard(read.meta).hops.is_empty();
         let gateway = Arc::clone(&self.gateway);
         self.tasks.spawn(async move {
             gateway.settle().await;
-            post(&request.outlet, answer::list(&request.id, &gateway.catalog(), kind, request.sender.era)).await;
+            let catalog = gateway.catalog();
+            let line = if is_chained {
+                let definitions = catalog.definitions_with_path(kind, gateway.pool().us());
+                answer::list(&request.id, definitions.iter().map(AsRef::as_ref), kind, request.sender.era)
+            } else {
+                answer::list(&request.id, catalog.definitions(kind), kind, request.sender.era)
+            };
+            post(&request.outlet, line).await;
         });
     }
 

@@ -2,6 +2,7 @@
 
 mod architecture;
 mod calls;
+mod chains;
 mod cli;
 mod docs;
 mod faults;

@@ -43,6 +43,9 @@ const INHERITED: [&str; 19] = [
     "TEMP",
 ];
 
+/// The variable that tells an orchestrator which registries have led to it.
+pub const LINEAGE: &str = "MCP_ORCHESTRATOR_LINEAGE";
+
 /// How long a child has to end by itself once its standard input is closed.
 const AFTER_EOF: Duration = Duration::from_millis(1500);
 
@@ -85,7 +88,7 @@ pub fn spawn(
     // The last character keeps the first child's marker from being the beginning of the tenth's.
     let marker = format!("{}/{}/", watchdog.instance(), COUNTER.fetch_add(1, Ordering::Relaxed));
     let program = expand(&command.command)?;
-    let mut process = prepare(command, &program, &marker)?;
+    let mut process = prepare(command, &program, &[(MARKER, &marker), (LINEAGE, watchdog.lineage())])?;
     let mut handle = process.spawn().map_err(|error| spawn_fault(&program, &error))?;
     let (Some(pid), Some(stdin), Some(stdout), Some(stderr)) =
         (handle.id(), handle.stdin.take(), handle.stdout.take(), handle.stderr.take())
@@ -118,7 +121,7 @@ pub fn spawn(
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the one place that starts servers")]
-fn prepare(command: &server::Command, program: &str, marker: &str) -> Result<Command, Fault> {
+fn prepare(command: &server::Command, program: &str, ours: &[(&str, &str)]) -> Result<Command, Fault> {
     let mut process = Command::new(program);
     process.env_clear().envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
     for (name, value) in &command.env {
@@ -137,7 +140,7 @@ fn prepare(command: &server::Command, program: &str, marker: &str) -> Result<Com
         }
         process.current_dir(directory);
     }
-    process.env(MARKER, marker);
+    process.envs(ours.iter().copied());
     process.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     #[cfg(unix)]
     process.process_group(0);

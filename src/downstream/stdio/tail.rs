@@ -56,7 +56,8 @@ impl Tail {
     /// The last line that speaks of an error, else the last that says something at all.
     pub fn last(&self) -> Option<String> {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        let error = lines.iter().rev().find(|line| line.to_lowercase().contains("error"));
+        // The word alone may be no more than a count: "1 error".
+        let error = lines.iter().rev().find(|line| line.contains(':') && line.to_lowercase().contains("error"));
         let any = || lines.iter().rev().find(|line| line.chars().any(char::is_alphanumeric));
         error.or_else(any).map(|line| bounded(line.trim(), 300))
     }
@@ -80,6 +81,13 @@ mod tests {
         tail.follow("weather", noise.as_bytes()).await;
         assert_eq!(tail.lines().len(), LINES);
         assert_eq!(tail.last().as_deref(), Some("\u{FFFD}[31mMissing API key\u{FFFD}"));
+    }
+
+    #[tokio::test]
+    async fn the_line_that_says_what_was_wrong_is_the_last_word() {
+        let tail = Tail::default();
+        tail.follow("own", &b"error[MO1002]: the file is not TOML\n  = help: correct it\n1 error\n"[..]).await;
+        assert_eq!(tail.last().as_deref(), Some("error[MO1002]: the file is not TOML"));
     }
 
     #[tokio::test]

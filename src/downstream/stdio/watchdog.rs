@@ -28,19 +28,26 @@ pub struct Watchdog {
     mode: &'static str,
     /// What every marker of our children starts with.
     instance: String,
+    /// What our children are told about who has started them.
+    lineage: String,
     /// Guards the process and its input; held for one short write.
     process: Mutex<Option<(Child, ChildStdin)>>,
 }
 
 impl Watchdog {
     /// A watchdog that runs `program mode`.
-    pub fn new(program: Option<PathBuf>, mode: &'static str, instance: String) -> Self {
-        Self { program, mode, instance, process: Mutex::new(None) }
+    pub fn new(program: Option<PathBuf>, mode: &'static str, instance: String, lineage: String) -> Self {
+        Self { program, mode, instance, lineage, process: Mutex::new(None) }
     }
 
     /// What every marker of our children starts with.
     pub fn instance(&self) -> &str {
         &self.instance
+    }
+
+    /// What our children are told about who has started them.
+    pub fn lineage(&self) -> &str {
+        &self.lineage
     }
 
     /// Watches the group of `leader`.

@@ -175,12 +175,13 @@ impl Host {
         self.names("tools/list", "tools")
     }
 
-    /// Waits until the tools of `servers` are all listed. Answers to a list never wait for a slow server.
+    /// Waits until the tools of `servers`, or single tools, are all listed. Answers to a list never wait for a slow server.
     pub(crate) fn ready(&mut self, servers: &[&str]) {
         let began = Instant::now();
         loop {
             let tools = self.tools();
-            let is_listed = |server: &&str| tools.iter().any(|tool| tool.starts_with(&format!("{server}__")));
+            let is_listed =
+                |name: &&str| tools.iter().any(|tool| tool == name || tool.starts_with(&format!("{name}__")));
             if servers.iter().all(is_listed) {
                 return;
             }

@@ -17,7 +17,7 @@ pub(crate) use scene::Test;
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// How many tools the healthy fixture has.
-pub(crate) const TOOLS: usize = 18;
+pub(crate) const TOOLS: usize = 20;
 
 /// Asks again and again until `holds`, or until the deadline; false if it never did.
 pub(crate) fn eventually(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {

@@ -104,7 +104,12 @@ impl Test {
 
     /// Serves, with a host connected to it that has said nothing yet.
     pub(crate) fn serve(self) -> Host {
-        let process = self.process(&["serve"]);
+        self.serve_with(&[])
+    }
+
+    /// The same, with these arguments of `serve`.
+    pub(crate) fn serve_with(self, arguments: &[&str]) -> Host {
+        let process = self.process(&[&["serve"], arguments].concat());
         Host::of(process, self.home)
     }
 
