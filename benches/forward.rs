@@ -94,7 +94,7 @@ fn forward(criterion: &mut Criterion) {
         let direct = connect(&["demo-server", "warehouse"]).await;
         let forwarded = connect(&["serve", "--quiet", "--registry", &path]).await;
         let files = Files { registries: vec![registry.path().to_path_buf()], workflows: Vec::new() };
-        let app = App::start(load(&files).expect("a registry"), None).without_host();
+        let app = App::start(load(&files).expect("a registry"), None, None).without_host();
         app.gateway().settle().await;
         (direct, forwarded, app)
     });

@@ -17,15 +17,23 @@ use crate::server::stdio;
 /// The running program.
 pub struct App {
     gateway: Arc<Gateway>,
+    /// Through which its hosts and operators see; everything if `None`.
+    profile: Option<Arc<str>>,
 }
 
 impl App {
-    /// Starts the servers and opens the door. `program` is our own binary, which also plays the watchdog.
-    pub fn start(loaded: Loaded, program: Option<PathBuf>) -> Self {
+    /// Starts the servers and opens the door. `program` is our own binary, which also plays the watchdog; hosts and operators
+    /// see through `profile`.
+    pub fn start(loaded: Loaded, program: Option<PathBuf>, profile: Option<&str>) -> Self {
         let problems = loaded.problems.iter().map(ToString::to_string).collect();
         let pool = Arc::new(Pool::start(&loaded.registry, program, loaded.lineage));
         let gateway = Gateway::open(Arc::new(loaded.registry), Arc::new(loaded.workflows), pool, problems);
-        Self { gateway }
+        Self { gateway, profile: profile.map(Arc::from) }
+    }
+
+    /// The profile through which hosts and operators see.
+    pub fn profile(&self) -> Option<&Arc<str>> {
+        self.profile.as_ref()
     }
 
     /// Lets the servers start without a host behind us: an operator answers no questions.
@@ -46,13 +54,13 @@ impl App {
         let end = stop.child_token();
         let over_stdio = async {
             if is_stdio {
-                stdio::serve(Arc::clone(&self.gateway), end.clone()).await;
+                stdio::serve(Arc::clone(&self.gateway), self.profile.clone(), end.clone()).await;
                 end.cancel();
             }
         };
         let over_http = async {
             if let Some(bound) = http {
-                bound.serve(Arc::clone(&self.gateway), end.clone()).await;
+                bound.serve(Arc::clone(&self.gateway), self.profile.clone(), end.clone()).await;
             }
         };
         let served = async { tokio::join!(over_stdio, over_http) };

@@ -92,6 +92,27 @@ impl Catalog {
         Self { own: own.into_iter().map(|Own { name, definition }| (name, raw(&definition))).collect(), ..self.clone() }
     }
 
+    /// The part of it of which `is_own_shown` by our own tools' names, `is_server_shown` by servers' names, and
+    /// `is_tool_shown` by the names that hosts see.
+    #[must_use]
+    pub fn subset(
+        &self,
+        is_own_shown: impl Fn(&str) -> bool,
+        is_server_shown: impl Fn(&str) -> bool,
+        is_tool_shown: impl Fn(&str) -> bool,
+    ) -> Self {
+        let mut part = self.clone();
+        part.own.retain(|name, _| is_own_shown(name));
+        part.tools.retain(|name, offer| is_server_shown(&offer.entry.server) && is_tool_shown(name));
+        for map in [&mut part.prompts, &mut part.resources, &mut part.templates] {
+            map.retain(|_, offer| is_server_shown(&offer.entry.server));
+        }
+        part.bare.retain(|_, name| name.as_ref().is_none_or(|name| part.tools.contains_key(name)));
+        let shown: BTreeSet<_> = part.tools.values().map(|offer| (&offer.entry.server, &offer.entry.id)).collect();
+        part.origins.retain(|_, entry| shown.contains(&(&entry.server, &entry.id)));
+        part
+    }
+
     fn add_tool(&mut self, server: &Server, entry: &Entry) {
         let origin = ToolRef { server: entry.server.to_string(), tool: entry.id.clone() };
         let rule = server.tools.get(&entry.id);
@@ -188,6 +209,11 @@ impl Catalog {
     /// The tool under an exposed name, or under a bare name that only one server has.
     pub fn tool(&self, name: &str) -> Option<&Offer> {
         self.tools.get(name).or_else(|| self.tools.get(self.bare.get(name)?.as_deref()?))
+    }
+
+    /// Whether our own tool `name` is offered.
+    pub fn has_own(&self, name: &str) -> bool {
+        self.own.contains_key(name)
     }
 
     /// The tool of a server under its own name.

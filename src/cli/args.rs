@@ -30,6 +30,9 @@ pub struct Common {
     /// A workflow file, a directory of them, or a glob; may be repeated. Added to those that the registry names.
     #[arg(long, global = true, value_name = "DIR|GLOB")]
     pub workflows: Vec<String>,
+    /// See only what this profile of the registry shows.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub profile: Option<String>,
     /// The form of what is written to standard output.
     #[arg(short, long, global = true, value_name = "FORM", default_value = "text")]
     pub output: Output,

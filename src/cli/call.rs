@@ -32,7 +32,8 @@ pub async fn call(app: &App, tool: &str, pairs: &[String], json: Option<&str>, t
             return Exit::Usage;
         }
     };
-    match gateway.clone().invoke(Call::new(target, arguments, Principal::new("cli"))).await {
+    let call = Call { profile: app.profile().cloned(), ..Call::new(target, arguments, Principal::new("cli")) };
+    match gateway.clone().invoke(call).await {
         Ok(reply) => show(&reply, terminal),
         Err(fault) => {
             terminal.error(&fault.to_string());
@@ -52,12 +53,13 @@ async fn schema(app: &App, target: &Target) -> Option<Value> {
     } else {
         gateway.settle().await;
     }
-    let catalog = gateway.catalog();
+    let profile = app.profile().map(AsRef::as_ref);
+    let catalog = gateway.seen(profile);
     let entry = match target {
         Target::Tool(tool) => catalog.origin(tool)?.clone(),
         Target::Exposed(name) => match catalog.tool(name) {
             Some(offer) => offer.entry.clone(),
-            None => return gateway.workflow(name).ok().map(|workflow| (*workflow.input_schema).clone()),
+            None => return gateway.workflow(name, profile).ok().map(|workflow| (*workflow.input_schema).clone()),
         },
         _ => return None,
     };

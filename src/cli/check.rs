@@ -49,7 +49,7 @@ pub async fn check(mut loaded: Loaded, is_online: bool, terminal: Terminal) -> E
 }
 
 async fn check_online(loaded: Loaded, notes: &mut Vec<String>) -> Vec<Problem> {
-    let app = App::start(loaded, std::env::current_exe().ok()).without_host();
+    let app = App::start(loaded, std::env::current_exe().ok(), None).without_host();
     let gateway = app.gateway();
     futures::future::join_all(gateway.pool().iter().map(|endpoint| {
         endpoint.want();

@@ -16,7 +16,7 @@ pub async fn tools(app: &App, server: Option<&str>, terminal: Terminal) -> Exit 
         return exit;
     }
     settle(app).await;
-    let catalog = app.gateway().catalog();
+    let catalog = app.gateway().seen(app.profile().map(AsRef::as_ref));
     let own = catalog.definitions(Kind::Tool).take(catalog.count(Kind::Tool) - catalog.offers(Kind::Tool).count());
     let own = own.filter(|_| server.is_none()).map(|raw| serde_json::from_str(raw.get()).unwrap_or_default());
     let theirs =
@@ -45,7 +45,10 @@ pub async fn status(app: &App, server: Option<&str>, terminal: Terminal) -> Exit
         return exit;
     }
     settle(app).await;
-    let status = app.gateway().status(server);
+    let profile = app.profile().map(AsRef::as_ref);
+    let is_wanted =
+        |name: &str| app.gateway().shows_server(profile, name) && server.is_none_or(|server| server == name);
+    let status = app.gateway().status(is_wanted);
     terminal.data(&if terminal.is_json { format!("{:#}", status.to_json()) } else { status.to_text() });
     if status.servers().iter().all(|server| server.error.is_none()) { Exit::Ok } else { Exit::Unreachable }
 }
@@ -71,7 +74,9 @@ fn unknown(app: &App, server: Option<&str>, terminal: Terminal) -> Option<Exit> 
 }
 
 fn report_down(app: &App, terminal: Terminal) {
-    for endpoint in app.gateway().pool().iter() {
+    let profile = app.profile().map(AsRef::as_ref);
+    let is_shown = |server: &str| app.gateway().shows_server(profile, server);
+    for endpoint in app.gateway().pool().iter().filter(|endpoint| is_shown(&endpoint.server.name)) {
         if let Some(fault) = endpoint.state().fault {
             let line = fault.server(endpoint.server.name.as_ref()).to_string();
             terminal.note(&format!("{} {line}", terminal.paint("missing:", Paint::Yellow)));

@@ -80,7 +80,7 @@ async fn dispatch(common: &Common, command: Command, terminal: Terminal) -> Exit
         }
         Command::Graph { workflow, format } => graph::show(&loaded, &workflow, format, terminal),
         other => match usable(loaded, terminal) {
-            Some(loaded) => Box::pin(with_servers(other, loaded, terminal)).await,
+            Some(loaded) => Box::pin(with_servers(other, loaded, common.profile.as_deref(), terminal)).await,
             None => Exit::Usage,
         },
     }
@@ -115,12 +115,16 @@ fn usable(loaded: Loaded, terminal: Terminal) -> Option<Loaded> {
     (!loaded.is_unusable).then_some(loaded)
 }
 
-async fn with_servers(command: Command, loaded: Loaded, terminal: Terminal) -> Exit {
+async fn with_servers(command: Command, loaded: Loaded, profile: Option<&str>, terminal: Terminal) -> Exit {
     if loaded.registry.servers.is_empty() && loaded.workflows.is_empty() {
         terminal.note("no servers and no workflows: the registry is empty");
     }
     let is_serving = matches!(command, Command::Serve(_));
-    let app = App::start(loaded, std::env::current_exe().ok());
+    if let Some(Err(why)) = profile.map(|profile| loaded.registry.profile(profile)) {
+        terminal.error(&why);
+        return Exit::Usage;
+    }
+    let app = App::start(loaded, std::env::current_exe().ok(), profile);
     let app = if is_serving { app } else { app.without_host() };
     let exit = match command {
         Command::Serve(how) => serve::serve(&app, how, terminal).await,

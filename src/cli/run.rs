@@ -34,7 +34,7 @@ pub struct Wanted {
 /// Runs a workflow to its end, or until a signal comes.
 pub async fn run(app: &App, wanted: Wanted, terminal: Terminal) -> Exit {
     let gateway = app.gateway();
-    let workflow = match gateway.workflow(&wanted.workflow) {
+    let workflow = match gateway.workflow(&wanted.workflow, app.profile().map(AsRef::as_ref)) {
         Ok(workflow) => workflow,
         Err(fault) => {
             terminal.error(&fault.to_string());
@@ -53,6 +53,7 @@ pub async fn run(app: &App, wanted: Wanted, terminal: Terminal) -> Exit {
         return dry(app, &workflow, input, terminal);
     }
     let watcher: Arc<dyn Watch> = Arc::new(Live { terminal, seen: Mutex::default() });
+    // What is registered may use more than its caller sees.
     let call = Call::new(Target::Workflow(wanted.workflow), None, Principal::new("cli"));
     let running = Arc::clone(gateway).run(workflow, input, call, Some(watcher));
     let result = tokio::select! {

@@ -48,7 +48,7 @@ pub async fn play(is_json: bool, say: &(dyn Fn(&str) + Sync)) -> Result<(), Stri
         }
     };
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    let app = App::start(load(&program)?, Some(program)).without_host();
+    let app = App::start(load(&program)?, Some(program), None).without_host();
     let gateway = Arc::clone(app.gateway());
     let result = perform(&gateway, &tell).await;
     if let (Ok(report), true) = (&result, is_json) {
@@ -86,10 +86,10 @@ async fn perform(gateway: &Arc<Gateway>, tell: &(dyn Fn(&str) + Sync)) -> Result
         SERVERS.len(),
         began.elapsed().as_millis()
     ));
-    for server in gateway.status(None).servers() {
+    for server in gateway.status(|_| true).servers() {
         tell(&format!("  ✓ {:10} {} tools  pid {}", server.name, server.tools, server.pid.unwrap_or_default()));
     }
-    let workflow = gateway.workflow("fulfil_order").map_err(|fault| fault.to_string())?;
+    let workflow = gateway.workflow("fulfil_order", None).map_err(|fault| fault.to_string())?;
     tell("\nthe workflow, and which of its steps wait for which:");
     for line in graph::text(&plan(&workflow, &gateway.known())).lines() {
         tell(&format!("  {line}"));

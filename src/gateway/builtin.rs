@@ -90,8 +90,12 @@ impl Gateway {
     async fn run_workflow(self: Arc<Self>, mut call: Call) -> Result<Reply, Fault> {
         let arguments: RunArguments = arguments(&call)?;
         let workflow = match (arguments.workflow, arguments.definition) {
-            (Some(name), None) => self.workflow(&name)?,
-            (None, Some(definition)) => Arc::new(self.inline(&definition).await?),
+            (Some(name), None) => {
+                let (workflow, registered) = self.registered(&name, call)?;
+                call = registered;
+                workflow
+            }
+            (None, Some(definition)) => Arc::new(self.inline(&definition, call.profile.as_ref()).await?),
             _ => return Err(invalid("give either `workflow`, the name of one, or `definition`, a whole one")),
         };
         let input = arguments.input.unwrap_or_else(|| json!({}));
@@ -105,7 +109,7 @@ impl Gateway {
     }
 
     /// Reads and checks a workflow that a caller has written, as an object or as YAML, JSON or TOML text.
-    async fn inline(&self, definition: &Value) -> Result<Workflow, Fault> {
+    async fn inline(&self, definition: &Value, profile: Option<&Arc<str>>) -> Result<Workflow, Fault> {
         let (text, format) = match definition {
             Value::String(text) => (text.clone(), guess(text)),
             other => (serde_json::to_string_pretty(other).unwrap_or_default(), Format::Json),
@@ -114,7 +118,7 @@ impl Gateway {
         let (workflow, mut problems) = draft(&source, format);
         if let Some(workflow) = &workflow {
             self.settle().await;
-            problems.extend(check(workflow, &self.known()));
+            problems.extend(check(workflow, &self.known_through(profile)));
             problems.sort_by_key(|problem| problem.span.start);
         }
         let errors: Vec<_> = problems.iter().filter(|problem| problem.is_error()).map(ToString::to_string).collect();
@@ -152,7 +156,8 @@ impl Gateway {
             let description = workflow.description.as_deref().unwrap_or_default();
             format!("{} {description}", workflow.name).to_lowercase().contains(&query)
         };
-        let all = self.workflows.names().filter_map(|name| self.workflows.get(name));
+        let is_shown = |name: &&str| self.shows_workflow(call.profile.as_deref(), name);
+        let all = self.workflows.names().filter(is_shown).filter_map(|name| self.workflows.get(name));
         let list: Vec<_> = all.filter(is_wanted).map(|workflow| self.entry(workflow)).collect();
         let lines: Vec<_> = list.iter().map(one_line).collect();
         let text = if lines.is_empty() { "no workflows".to_owned() } else { lines.join("\n") };
@@ -171,12 +176,14 @@ impl Gateway {
 
     fn orchestrator_status(&self, call: &Call) -> Result<Reply, Fault> {
         let StatusArguments { server } = arguments(call)?;
-        if let Some(server) = &server
-            && self.pool.get(server).is_none()
-        {
+        let is_shown = |name: &str| self.pool.get(name).is_some() && self.shows_server(call.profile.as_deref(), name);
+        if let Some(server) = server.as_deref().filter(|server| !is_shown(server)) {
             return Err(self.no_such_server(server));
         }
-        let status = self.status(server.as_deref());
+        let is_wanted = |name: &str| {
+            self.shows_server(call.profile.as_deref(), name) && server.as_deref().is_none_or(|server| server == name)
+        };
+        let status = self.status(is_wanted);
         Ok(reply::success(&status.to_json(), &status.to_text()))
     }
 }

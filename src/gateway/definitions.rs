@@ -32,10 +32,12 @@ impl Gateway {
         builtin.chain(workflows).collect()
     }
 
-    /// Advice to models: ours, then every server's.
-    pub fn instructions(&self) -> String {
-        let servers: Vec<_> = self.pool.iter().map(|endpoint| endpoint.server.name.as_ref()).collect();
-        let workflows: Vec<_> = self.workflows.names().map(AsRef::as_ref).collect();
+    /// Advice to models who see through `profile`: ours, then every server's.
+    pub fn instructions(&self, profile: Option<&str>) -> String {
+        let shown = || self.pool.iter().filter(|endpoint| self.shows_server(profile, &endpoint.server.name));
+        let servers: Vec<_> = shown().map(|endpoint| endpoint.server.name.as_ref()).collect();
+        let workflows = self.workflows.names().map(AsRef::as_ref);
+        let workflows: Vec<_> = workflows.filter(|name| self.shows_workflow(profile, name)).collect();
         let own = self.registry.orchestrator.instructions.clone().unwrap_or_default();
         let own = format!(
             "{own}{}This server combines {} MCP servers ({}) and {} workflows ({}) behind one endpoint. \
@@ -48,9 +50,7 @@ impl Gateway {
             workflows.len(),
             workflows.join(", "),
         );
-        let listings: Vec<_> = self
-            .pool
-            .iter()
+        let listings: Vec<_> = shown()
             .filter_map(|endpoint| Some((endpoint.server.name.to_string(), endpoint.listing()?.instructions.clone()?)))
             .collect();
         let advice: Vec<_> = listings.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();

@@ -7,10 +7,10 @@ use tokio::sync::{OnceCell, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::catalog::snapshot::Catalog;
 use crate::downstream::listing::Listing;
 use crate::downstream::pool::Pool;
 use crate::gateway::refresh::Versions;
+use crate::gateway::views::Views;
 use crate::model::call::{Call, Reply, Target};
 use crate::model::chain::MAX_HOPS;
 use crate::model::code;
@@ -25,7 +25,7 @@ pub struct Gateway {
     pub(super) registry: Arc<Registry>,
     pub(super) workflows: Arc<WorkflowSet>,
     pub(super) pool: Arc<Pool>,
-    pub(super) catalog: ArcSwap<Catalog>,
+    pub(super) views: ArcSwap<Views>,
     pub(super) versions: watch::Sender<Versions>,
     /// What the catalog was built from; also keeps refreshes in order.
     pub(super) refreshing: Mutex<Option<Vec<Arc<Listing>>>>,
@@ -53,7 +53,7 @@ impl Gateway {
             registry,
             workflows,
             pool,
-            catalog: ArcSwap::default(),
+            views: ArcSwap::default(),
             versions: watch::channel(Versions::default()).0,
             refreshing: Mutex::default(),
             problems,
@@ -66,11 +66,6 @@ impl Gateway {
         gateway.refresh();
         gateway.tasks.spawn(watching);
         gateway
-    }
-
-    /// The catalog as it is now.
-    pub fn catalog(&self) -> Arc<Catalog> {
-        self.catalog.load_full()
     }
 
     /// Whether names and questions say which server they are of.

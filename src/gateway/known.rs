@@ -18,6 +18,8 @@ use crate::workflow::surroundings::{Facts, Surroundings};
 /// A gateway's knowledge at one moment.
 pub struct Known<'a> {
     gateway: &'a Gateway,
+    /// Through which profile it is seen.
+    profile: Option<Arc<str>>,
     catalog: Arc<Catalog>,
     /// What workflows may do, as far as it has been found out. One that is being looked at counts as destructive, so that
     /// one that calls itself is not looked at for ever.
@@ -30,9 +32,15 @@ impl Gateway {
         self.known_over(self.catalog())
     }
 
+    /// What is known now to those who see through `profile`.
+    pub(super) fn known_through(&self, profile: Option<&Arc<str>>) -> Known<'_> {
+        let profile = profile.cloned();
+        Known { profile: profile.clone(), ..self.known_over(self.seen(profile.as_deref())) }
+    }
+
     /// What is known if `catalog` is what the servers offer.
     pub(super) fn known_over(&self, catalog: Arc<Catalog>) -> Known<'_> {
-        Known { gateway: self, catalog, effects: RefCell::default() }
+        Known { gateway: self, profile: None, catalog, effects: RefCell::default() }
     }
 }
 
@@ -51,13 +59,18 @@ impl Known<'_> {
 
 impl Surroundings for Known<'_> {
     fn servers(&self) -> Vec<String> {
-        self.gateway.registry.servers.keys().map(ToString::to_string).collect()
+        let is_shown = |server: &&Arc<str>| self.gateway.shows_server(self.profile.as_deref(), server);
+        self.gateway.registry.servers.keys().filter(is_shown).map(ToString::to_string).collect()
     }
 
     fn tools_of(&self, server: &str) -> Option<Vec<String>> {
         let listing = self.gateway.pool.get(server)?.listing()?;
-        let tools = listing.entries.iter().filter(|entry| entry.kind == Kind::Tool);
-        Some(tools.map(|entry| entry.id.clone()).collect())
+        let tools = listing.entries.iter().filter(|entry| entry.kind == Kind::Tool).map(|entry| entry.id.clone());
+        let is_shown = |tool: &String| {
+            self.profile.is_none()
+                || self.catalog.origin(&ToolRef { server: server.to_owned(), tool: tool.clone() }).is_some()
+        };
+        Some(tools.filter(is_shown).collect())
     }
 
     fn tool(&self, tool: &ToolRef) -> Option<Facts> {
@@ -65,11 +78,13 @@ impl Surroundings for Known<'_> {
     }
 
     fn workflows(&self) -> Vec<String> {
-        self.gateway.workflows.names().map(ToString::to_string).collect()
+        let is_shown = |name: &&str| self.gateway.shows_workflow(self.profile.as_deref(), name);
+        self.gateway.workflows.names().filter(is_shown).map(ToString::to_string).collect()
     }
 
     fn workflow(&self, name: &str) -> Option<Facts> {
-        let workflow = self.gateway.workflows.get(name)?;
+        let is_shown = self.gateway.shows_workflow(self.profile.as_deref(), name);
+        let workflow = self.gateway.workflows.get(name).filter(|_| is_shown)?;
         Some(Facts {
             effect: self.effect_of(workflow),
             input_schema: Some(Arc::clone(&workflow.input_schema)),

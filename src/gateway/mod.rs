@@ -12,4 +12,5 @@ pub mod route;
 pub mod status;
 pub mod subscriptions;
 pub mod tasks;
+pub mod views;
 pub mod workflows;

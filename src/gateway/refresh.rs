@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::catalog::snapshot::{Catalog, Contribution};
 use crate::downstream::listing::Listing;
 use crate::gateway::door::Gateway;
+use crate::gateway::views::Views;
 use crate::model::entry::Kind;
 
 /// Counts the changes of each list that hosts see.
@@ -45,13 +46,12 @@ impl Gateway {
             listings.iter().map(|(server, listing)| Contribution { server, entries: &listing.entries }).collect();
         let servers = Arc::new(Catalog::build(contributions, self.own_names(), self.registry.orchestrator.prefix));
         let next = servers.with_own(self.own_tools(Arc::clone(&servers)));
-        let old = self.catalog.load();
+        let old = self.catalog();
         let differs = |kind| !next.is_same(&old, kind);
         let tools = differs(Kind::Tool);
         let prompts = differs(Kind::Prompt);
         let resources = differs(Kind::Resource) || differs(Kind::Template);
-        drop(old);
-        self.catalog.store(Arc::new(next));
+        self.views.store(Arc::new(Views::of(next, &self.registry.profiles)));
         self.versions.send_if_modified(|versions| {
             versions.tools += u64::from(tools);
             versions.prompts += u64::from(prompts);

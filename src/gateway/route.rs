@@ -6,6 +6,7 @@ use std::time::Instant;
 use serde_json::value::RawValue;
 
 use crate::catalog::naming::SEPARATOR;
+use crate::catalog::snapshot::Catalog;
 use crate::downstream::endpoint::{Endpoint, Terms};
 use crate::downstream::request::Request;
 use crate::downstream::state::Phase;
@@ -27,33 +28,39 @@ const SERVED_BY_KEY: &str = "io.mcp-orchestrator/served-by";
 impl Gateway {
     /// A tool by the name that hosts see.
     pub(super) async fn call_exposed(self: Arc<Self>, name: &str, call: Call) -> Result<Reply, Fault> {
-        if let Some(builtin) = Builtin::find(name) {
-            return self.call_builtin(builtin, call).await;
+        let profile = call.profile.clone();
+        let seen = || self.seen(profile.as_deref());
+        if seen().has_own(name) {
+            return match Builtin::find(name) {
+                Some(builtin) => self.call_builtin(builtin, call).await,
+                None => self.run_as_tool(name, call).await,
+            };
         }
-        if self.workflows.get(name).is_some() {
-            return self.run_as_tool(name, call).await;
-        }
-        if self.catalog().tool(name).is_none()
+        if seen().tool(name).is_none()
             && let Err(fault) = self.await_owner(name, &call).await
         {
             let tool = name.split_once(SEPARATOR).map_or(name, |(_, tool)| tool);
             return self.call_elsewhere(tool, &call, fault).await;
         }
-        match self.catalog().tool(name) {
+        match seen().tool(name) {
             Some(offer) => self.call_entry(&offer.entry, call).await,
-            None => Err(self.no_such_tool(name)),
+            None => Err(no_such_tool(&seen(), name)),
         }
     }
 
     /// A tool by its server's name and its own.
     pub(super) async fn call_tool(self: Arc<Self>, tool: &ToolRef, call: Call) -> Result<Reply, Fault> {
-        let endpoint = self.pool.get(&tool.server).ok_or_else(|| self.no_such_server(&tool.server))?;
-        if self.catalog().origin(tool).is_none()
+        let profile = call.profile.clone();
+        let seen = || self.seen(profile.as_deref());
+        let is_shown = self.shows_server(profile.as_deref(), &tool.server);
+        let endpoint = self.pool.get(&tool.server).filter(|_| is_shown);
+        let endpoint = endpoint.ok_or_else(|| self.no_such_server(&tool.server))?;
+        if seen().origin(tool).is_none()
             && let Err(fault) = self.await_listing(endpoint, &call).await
         {
             return self.call_elsewhere(&tool.tool, &call, fault).await;
         }
-        if let Some(entry) = self.catalog().origin(tool) {
+        if let Some(entry) = seen().origin(tool) {
             self.call_entry(entry, call).await
         } else {
             let tools = endpoint.listing().map(|listing| listing.entries.clone()).unwrap_or_default();
@@ -111,10 +118,10 @@ impl Gateway {
 
     /// A prompt by the name that hosts see.
     pub(super) async fn get_prompt(&self, name: &str, call: Call) -> Result<Reply, Fault> {
-        if self.catalog().prompt(name).is_none() {
+        if self.seen(call.profile.as_deref()).prompt(name).is_none() {
             self.await_owner(name, &call).await?;
         }
-        let catalog = self.catalog();
+        let catalog = self.seen(call.profile.as_deref());
         let Some(offer) = catalog.prompt(name) else {
             let known = catalog.offers(EntryKind::Prompt).map(|(name, _)| name);
             let fault = Fault::new(Kind::NotFound, code::NO_SUCH_PROMPT, format!("there is no prompt `{name}`"));
@@ -130,10 +137,10 @@ impl Gateway {
 
     /// A resource by its URI.
     pub(super) async fn read_resource(&self, uri: &str, call: Call) -> Result<Reply, Fault> {
-        if self.catalog().resource(uri).is_none() {
+        if self.seen(call.profile.as_deref()).resource(uri).is_none() {
             self.settle().await;
         }
-        let Some(entry) = self.catalog().resource(uri).map(|offer| Arc::clone(&offer.entry)) else {
+        let Some(entry) = self.seen(call.profile.as_deref()).resource(uri).map(|offer| Arc::clone(&offer.entry)) else {
             let message = format!("no server has a resource {uri:?}");
             return Err(Fault::new(Kind::NotFound, code::NO_SUCH_RESOURCE, message)
                 .hint("list the resources to see which there are"));
@@ -148,7 +155,7 @@ impl Gateway {
         let params = call.arguments.as_deref().and_then(Object::parse).ok_or_else(wrong)?;
         let mut reference = params.get("ref").and_then(Object::parse).ok_or_else(wrong)?;
         let text = |key| reference.get(key).and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
-        let catalog = self.catalog();
+        let catalog = self.seen(call.profile.as_deref());
         let entry = match (text("name"), text("uri")) {
             (Some(name), _) => catalog.prompt(&name).map(|offer| Arc::clone(&offer.entry)),
             (None, Some(uri)) => catalog.resource(&uri).map(|offer| Arc::clone(&offer.entry)),
@@ -224,16 +231,15 @@ impl Gateway {
         Err(fault.server(endpoint.server.name.as_ref()))
     }
 
-    fn no_such_tool(&self, name: &str) -> Fault {
-        let catalog = self.catalog();
-        let near = catalog.near_tool(name).map(|near| format!("did you mean `{near}`?"));
-        hinted(Fault::new(Kind::NotFound, code::NO_SUCH_TOOL, format!("there is no tool `{name}`")), near)
-    }
-
     pub(super) fn no_such_server(&self, name: &str) -> Fault {
         let near = did_you_mean(name, self.registry.servers.keys().map(AsRef::as_ref));
         hinted(Fault::new(Kind::NotFound, code::NO_SUCH_SERVER, format!("there is no server `{name}`")), near)
     }
+}
+
+fn no_such_tool(seen: &Catalog, name: &str) -> Fault {
+    let near = seen.near_tool(name).map(|near| format!("did you mean `{near}`?"));
+    hinted(Fault::new(Kind::NotFound, code::NO_SUCH_TOOL, format!("there is no tool `{name}`")), near)
 }
 
 fn hinted(fault: Fault, hint: Option<String>) -> Fault {

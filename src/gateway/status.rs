@@ -50,14 +50,17 @@ pub struct ServerStatus {
 }
 
 impl Gateway {
-    /// How every server does, or only `server`.
-    pub fn status(&self, server: Option<&str>) -> Status {
-        let is_wanted =
-            |endpoint: &&std::sync::Arc<Endpoint>| server.is_none_or(|name| endpoint.server.name.as_ref() == name);
-        let disabled =
-            self.registry.servers.values().filter(|entry| entry.disabled).map(|entry| entry.name.to_string());
+    /// How every server does that `is_wanted` by its name.
+    pub fn status(&self, is_wanted: impl Fn(&str) -> bool) -> Status {
+        let disabled = self.registry.servers.values().filter(|entry| entry.disabled && is_wanted(&entry.name));
+        let disabled = disabled.map(|entry| entry.name.to_string());
         Status {
-            servers: self.pool.iter().filter(is_wanted).map(|endpoint| server_status(endpoint)).collect(),
+            servers: self
+                .pool
+                .iter()
+                .filter(|endpoint| is_wanted(&endpoint.server.name))
+                .map(|endpoint| server_status(endpoint))
+                .collect(),
             disabled: disabled.collect(),
             workflows: self.workflows.names().count(),
             problems: self.problems.clone(),

@@ -18,12 +18,12 @@ impl Drop for Subscribed {
 }
 
 impl Gateway {
-    /// Watches the resources `uris` at their servers. Those that no server has are left out.
-    pub async fn subscribe(&self, uris: &[String]) -> Subscribed {
-        if uris.iter().any(|uri| self.catalog().resource(uri).is_none()) {
+    /// Watches the resources `uris` at their servers. Those that are not seen through `profile` are left out.
+    pub async fn subscribe(&self, uris: &[String], profile: Option<&str>) -> Subscribed {
+        if uris.iter().any(|uri| self.seen(profile).resource(uri).is_none()) {
             self.settle().await;
         }
-        let catalog = self.catalog();
+        let catalog = self.seen(profile);
         let owned = |uri: &String| {
             let endpoint = Arc::clone(self.pool().get(&catalog.resource(uri)?.entry.server)?);
             endpoint.watch(uri);

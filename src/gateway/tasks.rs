@@ -22,7 +22,8 @@ impl Gateway {
     /// Asks the server of a task about it.
     pub(super) async fn call_task(&self, verb: TaskVerb, task: &TaskRef, call: Call) -> Result<Reply, Fault> {
         let no_such = || Fault::new(Kind::NotFound, code::NO_SUCH_TASK, format!("there is no task `{task}`"));
-        let endpoint = self.pool.get(&task.server).ok_or_else(no_such)?;
+        let is_shown = self.shows_server(call.profile.as_deref(), &task.server);
+        let endpoint = self.pool.get(&task.server).filter(|_| is_shown).ok_or_else(no_such)?;
         let params = call.arguments.as_deref().and_then(Object::parse).unwrap_or_default();
         let others = params.iter().filter(|(key, _)| !matches!(*key, "taskId" | "_meta"));
         let request = others

@@ -32,7 +32,7 @@ const LATER: Duration = Duration::from_millis(250);
 impl Gateway {
     /// A workflow as the tool that hosts see.
     pub(super) async fn run_as_tool(self: Arc<Self>, name: &str, call: Call) -> Result<Reply, Fault> {
-        let workflow = self.workflow(name)?;
+        let (workflow, call) = self.registered(name, call)?;
         let input = parse_input(call.arguments.as_deref())?;
         let report = self.run(workflow, input, call, None).await?;
         Ok(reply::output(&report))
@@ -40,7 +40,7 @@ impl Gateway {
 
     /// A workflow as a step of another.
     pub(super) async fn call_workflow(self: Arc<Self>, name: &str, call: Call) -> Result<Reply, Fault> {
-        let workflow = self.workflow(name)?;
+        let (workflow, call) = self.registered(name, call)?;
         let input = parse_input(call.arguments.as_deref())?;
         let report = self.run(workflow, input, call, None).await?;
         match report.failure() {
@@ -49,11 +49,18 @@ impl Gateway {
         }
     }
 
-    /// The workflow `name`, or a fault that names the nearest.
-    pub fn workflow(&self, name: &str) -> Result<Arc<Workflow>, Fault> {
-        self.workflows.get(name).cloned().ok_or_else(|| {
+    /// The workflow `name` and the call of it: what is registered may use more than its caller sees.
+    pub(super) fn registered(&self, name: &str, call: Call) -> Result<(Arc<Workflow>, Call), Fault> {
+        let workflow = self.workflow(name, call.profile.as_deref())?;
+        Ok((workflow, Call { profile: None, ..call }))
+    }
+
+    /// The workflow `name` as seen through `profile`, or a fault that names the nearest.
+    pub fn workflow(&self, name: &str, profile: Option<&str>) -> Result<Arc<Workflow>, Fault> {
+        let is_shown = |name: &str| self.shows_workflow(profile, name);
+        self.workflows.get(name).filter(|_| is_shown(name)).cloned().ok_or_else(|| {
             let fault = Fault::new(Kind::NotFound, code::NO_SUCH_WORKFLOW, format!("there is no workflow `{name}`"));
-            match did_you_mean(name, self.workflows.names().map(AsRef::as_ref)) {
+            match did_you_mean(name, self.workflows.names().map(AsRef::as_ref).filter(|name| is_shown(name))) {
                 Some(near) => fault.hint(near),
                 None => fault.hint("`list_workflows` shows which there are"),
             }
@@ -77,6 +84,7 @@ impl Gateway {
         let through = Through {
             via: Arc::clone(&self) as Arc<dyn Invoke>,
             principal: call.principal,
+            profile: call.profile,
             ask: call.ask.map(within),
             limits: Limits { deadline: limits.deadline.map(|deadline| deadline + LATER), ..limits },
             run: new_id(),

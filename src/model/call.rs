@@ -54,6 +54,8 @@ pub struct Call {
     pub meta: Option<Box<RawValue>>,
     /// On whose behalf.
     pub principal: Principal,
+    /// The profile through which the caller sees what there is; all of it if `None`.
+    pub profile: Option<Arc<str>>,
     /// How long and how deep.
     pub limits: Limits,
     /// Where progress is reported; `None` if the caller did not ask for it.
@@ -74,6 +76,7 @@ impl Call {
             arguments,
             meta: None,
             principal,
+            profile: None,
             limits: Limits::default(),
             progress: None,
             ask: None,

@@ -16,6 +16,7 @@ use crate::model::suggest;
 use crate::registry::authored;
 use crate::registry::cross;
 use crate::registry::dialect::Dialect;
+use crate::registry::profile;
 use crate::registry::server::{Orchestrator, Registry};
 use crate::registry::settings::{Settings, text, texts, whole};
 
@@ -33,9 +34,9 @@ pub fn load(files: &[Arc<Source>]) -> (Registry, Vec<Problem>) {
         }
     }
     let mut settings = Settings::default();
-    let mut orchestrator = Orchestrator::default();
+    let mut registry = Registry::default();
     for (reader, root) in &mut readable {
-        settings = common(reader, root, settings, &mut orchestrator);
+        settings = common(reader, root, settings, &mut registry);
     }
     let mut found = Vec::new();
     let mut broken = BTreeSet::new();
@@ -52,10 +53,10 @@ pub fn load(files: &[Arc<Source>]) -> (Registry, Vec<Problem>) {
         }
     }
     problems.extend(readable.into_iter().flat_map(|(reader, _)| reader.problems));
-    let servers = cross::resolve(found, &broken, &mut problems);
+    registry.servers = cross::resolve(found, &broken, &mut problems);
     let file = |problem: &Problem| files.iter().position(|file| Arc::ptr_eq(file, &problem.source));
     problems.sort_by_key(|problem| (file(problem), problem.span.start));
-    (Registry { orchestrator, servers }, problems)
+    (registry, problems)
 }
 
 /// The format that the name promises; without a promise, JSON begins with a brace or a comment.
@@ -73,17 +74,21 @@ fn dialect(root: &Node, source: &Source) -> Dialect {
 }
 
 /// Reads what stands beside the servers.
-fn common(reader: &mut Reader, root: &Node, settings: Settings, orchestrator: &mut Orchestrator) -> Settings {
+fn common(reader: &mut Reader, root: &Node, settings: Settings, registry: &mut Registry) -> Settings {
     let Some(mut table) = reader.table(root, "") else { return settings };
     let is_registry = ROOTS.map(|key| table.take(key).is_some()).contains(&true);
     let own = table.take("orchestrator").and_then(|node| reader.table(node, "orchestrator"));
     let defaults = table.take("defaults").and_then(|node| reader.table(node, "defaults"));
-    if !is_registry && own.is_none() && defaults.is_none() {
+    let profiles = table.take("profiles");
+    if let Some(node) = profiles {
+        profile::read(reader, node, &mut registry.profiles);
+    }
+    if !is_registry && own.is_none() && defaults.is_none() && profiles.is_none() {
         no_servers(reader, &mut table);
         return settings;
     }
     if let Some(own) = own {
-        orchestrate(reader, own, orchestrator);
+        orchestrate(reader, own, &mut registry.orchestrator);
     }
     let settings = match defaults {
         Some(mut table) => {

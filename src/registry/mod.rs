@@ -9,6 +9,8 @@ mod dialect;
 mod launch;
 pub mod load;
 mod naming;
+mod patterns;
+pub mod profile;
 pub mod server;
 mod settings;
 pub mod text;

@@ -5,9 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::suggest::did_you_mean;
 use crate::policy::breaker;
 use crate::policy::health;
 use crate::policy::retry::Retry;
+use crate::registry::profile::Profile;
 use crate::registry::text::Text;
 use crate::registry::tools::ToolRules;
 
@@ -18,6 +20,18 @@ pub struct Registry {
     pub orchestrator: Orchestrator,
     /// The servers by name, disabled ones included.
     pub servers: BTreeMap<Arc<str>, Arc<Server>>,
+    /// The named views by name.
+    pub profiles: BTreeMap<Arc<str>, Arc<Profile>>,
+}
+
+impl Registry {
+    /// The profile `name`; the error says which name is near.
+    pub fn profile(&self, name: &str) -> Result<&Arc<Profile>, String> {
+        self.profiles.get(name).ok_or_else(|| {
+            let near = did_you_mean(name, self.profiles.keys().map(AsRef::as_ref));
+            format!("there is no profile `{name}`{}", near.map_or_else(String::new, |near| format!("; {near}")))
+        })
+    }
 }
 
 /// Settings of the program itself.

@@ -5,9 +5,8 @@ pub(super) mod read;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-
 use crate::model::effect::Effect;
+use crate::registry::patterns::Patterns;
 
 /// The rules for the tools of one server.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -52,36 +51,6 @@ pub struct ToolOverride {
     pub timeout: Option<Duration>,
 }
 
-/// Names with `*`, `?` and `[…]`.
-#[derive(Debug, Clone, Default)]
-struct Patterns {
-    written: Vec<String>,
-    set: GlobSet,
-}
-
-impl PartialEq for Patterns {
-    fn eq(&self, other: &Self) -> bool {
-        self.written == other.written
-    }
-}
-
-impl Patterns {
-    /// Compiles patterns; on failure, the place of the wrong one and why it is wrong.
-    fn parse(written: Vec<String>) -> Result<Self, (usize, String)> {
-        let mut set = GlobSetBuilder::new();
-        for (place, pattern) in written.iter().enumerate() {
-            let glob = GlobBuilder::new(pattern).build().map_err(|error| (place, error.kind().to_string()))?;
-            set.add(glob);
-        }
-        let set = set.build().map_err(|error| (0, error.kind().to_string()))?;
-        Ok(Self { written, set })
-    }
-
-    fn matches(&self, name: &str) -> bool {
-        self.set.is_match(name)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,11 +70,5 @@ mod tests {
         assert!(!rules.admits("get_secret"), "denied");
         assert!(!rules.admits("delete"), "not allowed");
         assert!(ToolRules::default().admits("anything/at.all"));
-    }
-
-    #[test]
-    fn a_bad_pattern_is_named() {
-        let (place, why) = Patterns::parse(vec!["ok".to_owned(), "[a".to_owned()]).unwrap_err();
-        assert_eq!((place, why.as_str()), (1, "unclosed character class; missing ']'"));
     }
 }

@@ -26,6 +26,8 @@ pub struct Through {
     pub via: Arc<dyn Invoke>,
     /// On whose behalf.
     pub principal: Principal,
+    /// Through which profile its steps see what there is.
+    pub profile: Option<Arc<str>>,
     /// Who answers questions of servers.
     pub ask: Option<Arc<dyn Ask>>,
     /// The run's own bounds, one level deeper than its caller's.
@@ -78,6 +80,7 @@ impl Effects {
             Some(timeout) => self.through.limits.within(Instant::now(), timeout),
             None => self.through.limits,
         };
+        call.profile.clone_from(&self.through.profile);
         call.ask.clone_from(&self.through.ask);
         call.idempotency_key = Some(format!("{}/{}", self.through.run, step.at).into());
         call

@@ -64,7 +64,12 @@ impl Connection {
         // The params of some requests are their arguments, as a whole.
         let is_whole = matches!(target, Target::Completion | Target::Task(..));
         let arguments = if is_whole { params } else { read.arguments };
-        let owner = owner(&request.sender.principal.name, &request.method, &target.to_string(), arguments);
+        let owner = owner(
+            (&request.sender.principal.name, self.host.profile.as_deref()),
+            &request.method,
+            &target.to_string(),
+            arguments,
+        );
         let token = read.meta.and_then(Object::parse).and_then(|meta| meta.get("progressToken").map(ToOwned::to_owned));
         let state = text(read.state).filter(|state| state.starts_with(PREFIX));
         let conversation = if let Some(state) = state {
@@ -81,6 +86,7 @@ impl Connection {
             let others = params.filter(|_| !is_whole);
             let mut call = Call::new(target, arguments.map(ToOwned::to_owned), request.sender.principal.clone());
             call.meta = self.passed_on(read.meta, request.sender.era);
+            call.profile.clone_from(&self.host.profile);
             call.limits = heard(read.meta);
             call.extra = others.map(extra).unwrap_or_default();
             self.begin(call, &request, token.as_deref())

@@ -116,10 +116,15 @@ fn name_of(open: &Open) -> Option<String> {
     serde_json::from_str(meta.get(NAME_KEY)?.get()).ok()
 }
 
-/// Whose a conversation is: the same host must come back with the same request.
-pub fn owner(principal: &str, method: &str, target: &str, arguments: Option<&RawValue>) -> String {
+/// Whose a conversation is: the same host, at the same view, must come back with the same request.
+pub fn owner(
+    (principal, profile): (&str, Option<&str>),
+    method: &str,
+    target: &str,
+    arguments: Option<&RawValue>,
+) -> String {
     let mut hasher = DefaultHasher::new();
-    (method, target, arguments.map(RawValue::get)).hash(&mut hasher);
+    (profile, method, target, arguments.map(RawValue::get)).hash(&mut hasher);
     format!("{principal}/{:016x}", hasher.finish())
 }
 

@@ -24,6 +24,8 @@ const DEFAULT_LEVEL: u8 = 1;
 pub struct Host {
     /// Tells this host from others.
     pub id: u64,
+    /// The profile through which it sees what there is; all of it if `None`.
+    pub profile: Option<Arc<str>>,
     /// What it said at `initialize`; guarded for one assignment.
     initialized: Mutex<Option<(Principal, Arc<Value>)>>,
     level: AtomicU8,
@@ -60,13 +62,18 @@ impl Refusal {
 
 impl Default for Host {
     fn default() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self { id, initialized: Mutex::default(), level: AtomicU8::new(DEFAULT_LEVEL) }
+        Self::seeing(None)
     }
 }
 
 impl Host {
+    /// A host that has said nothing yet and sees through `profile`.
+    pub fn seeing(profile: Option<Arc<str>>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self { id, profile, initialized: Mutex::default(), level: AtomicU8::new(DEFAULT_LEVEL) }
+    }
+
     /// Takes note of the parameters of `initialize`; gives back the revision to be spoken.
     pub fn initialize(&self, params: Option<&RawValue>) -> &'static str {
         #[derive(Default, Deserialize)]

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::gateway::door::Gateway;
+use crate::server::host::Host;
 use crate::wire::outbox::{Message, Outbox};
 
 /// The `_meta` key that says which subscription a notification belongs to.
@@ -24,7 +25,13 @@ struct Filter {
 }
 
 /// Tells the host what it subscribed to until the future is dropped or the host is gone.
-pub async fn listen(gateway: Arc<Gateway>, id: Box<RawValue>, params: Option<Box<RawValue>>, outlet: Outbox) {
+pub async fn listen(
+    gateway: Arc<Gateway>,
+    host: Arc<Host>,
+    id: Box<RawValue>,
+    params: Option<Box<RawValue>>,
+    outlet: Outbox,
+) {
     #[derive(Deserialize, Default)]
     struct Params {
         #[serde(default)]
@@ -32,7 +39,7 @@ pub async fn listen(gateway: Arc<Gateway>, id: Box<RawValue>, params: Option<Box
     }
     let params = params.and_then(|params| serde_json::from_str::<Params>(params.get()).ok()).unwrap_or_default();
     let filter = params.notifications;
-    let _subscribed = gateway.subscribe(&filter.resource_subscriptions).await;
+    let _subscribed = gateway.subscribe(&filter.resource_subscriptions, host.profile.as_deref()).await;
     let told = Told { id, outlet };
     let mut versions = gateway.versions();
     let mut notices = gateway.pool().notices();
@@ -58,7 +65,10 @@ pub async fn listen(gateway: Arc<Gateway>, id: Box<RawValue>, params: Option<Box
                 is_there
             },
             notice = notices.recv() => match notice {
-                Ok(notice) if notice.method.as_ref() == "notifications/resources/updated" => {
+                Ok(notice)
+                    if notice.method.as_ref() == "notifications/resources/updated"
+                        && gateway.shows_server(host.profile.as_deref(), &notice.server) =>
+                {
                     let params = notice.params.as_deref().and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok());
                     match params.filter(|params| params.is_object() && filter.names(params)) {
                         Some(params) => told.tell(&notice.method, params).await,

@@ -35,6 +35,7 @@ pub async fn announce(gateway: Arc<Gateway>, host: Arc<Host>, outbox: Outbox, st
                 }
             }
             notice = notices.recv() => match notice {
+                Ok(notice) if !gateway.shows_server(host.profile.as_deref(), &notice.server) => {}
                 Ok(notice) => {
                     if let Some(line) = line(&notice, &host).filter(|_| host.is_initialized()) {
                         // A host that does not keep up loses log messages rather than answers.

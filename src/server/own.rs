@@ -18,10 +18,10 @@ impl Connection {
     pub(super) fn list(&self, request: Request, kind: Kind, read: &Params<'_>) {
         // Another orchestrator leaves out what has come through it.
         let is_chained = !heard(read.meta).hops.is_empty();
-        let gateway = Arc::clone(&self.gateway);
+        let (gateway, host) = (Arc::clone(&self.gateway), Arc::clone(&self.host));
         self.tasks.spawn(async move {
             gateway.settle().await;
-            let catalog = gateway.catalog();
+            let catalog = gateway.seen(host.profile.as_deref());
             let line = if is_chained {
                 let definitions = catalog.definitions_with_path(kind, gateway.pool().us());
                 answer::list(&request.id, definitions.iter().map(AsRef::as_ref), kind, request.sender.era)
@@ -37,7 +37,7 @@ impl Connection {
         let (gateway, host) = (Arc::clone(&self.gateway), Arc::clone(&self.host));
         match (request.method.as_str(), request.sender.era) {
             ("server/discover", Era::Modern) => {
-                self.reply(&request.id, &requests::discover(&gateway), Era::Modern, &request.outlet);
+                self.reply(&request.id, &requests::discover(&gateway, &host), Era::Modern, &request.outlet);
             }
             ("ping", Era::Legacy) => self.reply(&request.id, &serde_json::json!({}), Era::Legacy, &request.outlet),
             ("logging/setLevel", Era::Legacy) => match requests::set_level(&gateway, &host, params) {
@@ -49,7 +49,7 @@ impl Connection {
                 let Request { id, outlet, .. } = request;
                 let (params, answered) = (params.map(ToOwned::to_owned), id.clone());
                 self.spawn(&id, async move {
-                    listen(gateway, answered.clone(), params, outlet.clone()).await;
+                    listen(gateway, host, answered.clone(), params, outlet.clone()).await;
                     post(&outlet, ended(&answered)).await;
                 });
             }
@@ -67,9 +67,10 @@ impl Connection {
             return self.refusal(&id, &Refusal::new(-32602, "which resource? `uri` is missing"), &outlet);
         };
         let (gateway, subscribed) = (Arc::clone(&self.gateway), Arc::clone(&self.subscribed));
+        let profile = self.host.profile.clone();
         self.tasks.spawn(async move {
             let new = match method.as_str() {
-                "resources/subscribe" => Some(gateway.subscribe(std::slice::from_ref(&uri)).await),
+                "resources/subscribe" => Some(gateway.subscribe(std::slice::from_ref(&uri), profile.as_deref()).await),
                 _ => None,
             };
             {

@@ -20,16 +20,16 @@ pub fn initialize(gateway: &Gateway, host: &Host, params: Option<&RawValue>) -> 
         "protocolVersion": revision,
         "capabilities": capabilities(Era::Legacy),
         "serverInfo": identity(),
-        "instructions": gateway.instructions(),
+        "instructions": gateway.instructions(host.profile.as_deref()),
     })
 }
 
 /// The answer to `server/discover`.
-pub fn discover(gateway: &Gateway) -> Value {
+pub fn discover(gateway: &Gateway, host: &Host) -> Value {
     json!({
         "supportedVersions": [MODERN],
         "capabilities": capabilities(Era::Modern),
-        "instructions": gateway.instructions(),
+        "instructions": gateway.instructions(host.profile.as_deref()),
         "ttlMs": 0,
         "cacheScope": "private",
     })

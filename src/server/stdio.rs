@@ -23,13 +23,13 @@ const WRITE_STALL: Duration = Duration::from_hours(24);
 /// How long what is still in the queue to the host may take to be written at the end.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// Serves the host until its input ends, its output is closed, or `stop`.
-pub async fn serve(gateway: Arc<Gateway>, stop: CancellationToken) {
+/// Serves the host, which sees through `profile`, until its input ends, its output is closed, or `stop`.
+pub async fn serve(gateway: Arc<Gateway>, profile: Option<Arc<str>>, stop: CancellationToken) {
     let (reader, writer) = stdio_pipes();
     let (outbox, queue) = mpsc::channel(CAPACITY);
     let tasks = TaskTracker::new();
     let ended = stop.child_token();
-    let host = Arc::new(Host::default());
+    let host = Arc::new(Host::seeing(profile));
     let writing = tasks.spawn({
         let ended = ended.clone();
         async move {

@@ -13,6 +13,7 @@ use crate::support::{DEADLINE, Test, fixture};
 struct Face {
     process: Child,
     address: String,
+    path: &'static str,
     token: Option<String>,
     _test: Test,
 }
@@ -26,7 +27,10 @@ struct Response {
 
 impl Face {
     fn start(flags: &[&str]) -> Self {
-        let test = Test::new().server("shop", fixture(["healthy"]));
+        Self::of(Test::new().server("shop", fixture(["healthy"])), flags)
+    }
+
+    fn of(test: Test, flags: &[&str]) -> Self {
         let mut process: Command = test.command(&[&["serve", "--http", "127.0.0.1:0"], flags].concat());
         let mut process =
             process.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary can be started");
@@ -43,7 +47,7 @@ impl Face {
             }
         }
         std::thread::spawn(move || std::io::copy(&mut errors, &mut std::io::sink()));
-        Self { process, address, token, _test: test }
+        Self { process, address, path: "/mcp", token, _test: test }
     }
 
     fn send(&self, verb: &str, headers: &[(&str, &str)], body: &str) -> TcpStream {
@@ -56,8 +60,9 @@ impl Face {
         };
         let extra = headers.iter().map(|(name, value)| [name, ": ", value, "\r\n"].concat()).collect::<String>();
         let head = format!(
-            "{verb} /mcp HTTP/1.1\r\n{host}Connection: close\r\nContent-Type: application/json\r\n\
+            "{verb} {} HTTP/1.1\r\n{host}Connection: close\r\nContent-Type: application/json\r\n\
              Accept: application/json, text/event-stream\r\nContent-Length: {}\r\n{extra}\r\n",
+            self.path,
             body.len()
         );
         stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes())).expect("it reads");
@@ -242,4 +247,35 @@ fn an_open_address_without_a_token_is_refused() {
     let done = Test::new().server("shop", fixture(["healthy"])).run(&["serve", "--http", "0.0.0.0:0", "--no-auth"]);
     assert_eq!(done.code, 2);
     assert!(done.stderr.contains("refusing to serve 0.0.0.0:0 without a token"), "{}", done.stderr);
+}
+
+#[test]
+fn each_profile_has_an_endpoint_of_its_own() {
+    let profile = "[profiles.small]\ntools = { allow = [\"shop__echo\"] }\n";
+    let test = Test::new().registry(profile).server("shop", fixture(["healthy"]));
+    let mut face = Face::of(test, &["--no-auth"]);
+    let session = face.initialize();
+    face.path = "/mcp/p/small";
+    let small = face.initialize();
+    let list = request("tools/list", json!({}));
+    let tools = face.post(&[("Mcp-Session-Id", &small)], &list).json()["result"]["tools"].clone();
+    assert_eq!(tools.as_array().map(Vec::len), Some(1), "{tools}");
+    let call = modern("tools/call", json!({ "name": "shop__env", "arguments": {} }));
+    let headers = [MODERN, ("Mcp-Method", "tools/call"), ("Mcp-Name", "shop__env")];
+    assert_eq!(face.post(&headers, &call).json()["error"]["code"], -32602);
+    assert_eq!(face.post(&[("Mcp-Session-Id", &session)], &list).status, 404, "that session sees more");
+    face.path = "/mcp/p/other";
+    assert_eq!(face.post(&[], &initialize()).status, 404);
+}
+
+#[test]
+fn who_serves_one_profile_serves_no_other() {
+    let profiles = "[profiles.small]\ntools = { allow = [\"shop__echo\"] }\n[profiles.all]\n";
+    let test = Test::new().registry(profiles).server("shop", fixture(["healthy"]));
+    let mut face = Face::of(test, &["--no-auth", "--profile", "small"]);
+    let session = face.initialize();
+    let tools = face.post(&[("Mcp-Session-Id", &session)], &request("tools/list", json!({})));
+    assert_eq!(tools.json()["result"]["tools"].as_array().map(Vec::len), Some(1));
+    face.path = "/mcp/p/all";
+    assert_eq!(face.post(&[], &initialize()).status, 404);
 }

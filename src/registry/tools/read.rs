@@ -12,8 +12,9 @@ use crate::model::name::is_server_name;
 use crate::model::problem::{Problem, Span};
 use crate::registry::dialect::Dialect;
 use crate::registry::naming::legal_name;
+use crate::registry::patterns::{compiled, patterns};
 use crate::registry::settings::{duration, text, word};
-use crate::registry::tools::{Patterns, ToolOverride, ToolRules};
+use crate::registry::tools::{ToolOverride, ToolRules};
 
 /// The rules in `table`, the entry of one server.
 pub(in crate::registry) fn rules(reader: &mut Reader, table: &mut Table<'_>, dialect: Dialect) -> ToolRules {
@@ -79,25 +80,4 @@ fn rename(reader: &mut Reader, node: &Node, what: &str) -> Option<String> {
     reader.error(code::WRONG_VALUE, node.span.clone(), message).help =
         Some(format!("use 1 to 64 of `A-Z a-z 0-9 _ -`, for instance `{}`", legal_name(&name)));
     None
-}
-
-fn patterns(reader: &mut Reader, table: &mut Table<'_>, key: &'static str) -> Option<Patterns> {
-    let node = table.take(key)?;
-    let what = table.path(key);
-    let written = reader.texts(node, &what)?;
-    compiled(reader, node, &what, written)
-}
-
-fn compiled(reader: &mut Reader, node: &Node, what: &str, written: Vec<String>) -> Option<Patterns> {
-    match Patterns::parse(written) {
-        Ok(patterns) => Some(patterns),
-        Err((place, why)) => {
-            let span = match &node.value {
-                Value::List(items) => items.get(place).unwrap_or(node).span.clone(),
-                _ => node.span.clone(),
-            };
-            reader.error(code::WRONG_VALUE, span, format!("`{what}[{place}]` is no pattern: {why}"));
-            None
-        }
-    }
 }

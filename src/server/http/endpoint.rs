@@ -1,9 +1,9 @@
-//! The one endpoint, `/mcp`: what each HTTP method means to hosts of either era.
+//! The endpoints, `/mcp` and `/mcp/p/PROFILE`: what each HTTP method means to hosts of either era.
 
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::response::Response;
 use http::header::{ALLOW, WWW_AUTHENTICATE};
 use http::request::Parts;
@@ -39,6 +39,8 @@ const SESSION: &str = "mcp-session-id";
 pub struct Shared {
     /// The one door.
     pub gateway: Arc<Gateway>,
+    /// The profile of the main endpoint.
+    pub profile: Option<Arc<str>>,
     /// Who may come in.
     pub policy: Policy,
     /// The sessions of old hosts.
@@ -49,8 +51,22 @@ pub struct Shared {
     pub tasks: TaskTracker,
 }
 
-/// Answers one HTTP request.
-pub async fn answer(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
+/// Answers a request at the main endpoint.
+pub async fn answer_main(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
+    let profile = shared.profile.clone();
+    answer(&shared, profile, request).await
+}
+
+/// Answers a request at the endpoint of a profile.
+pub async fn answer_profile(
+    State(shared): State<Arc<Shared>>,
+    Path(profile): Path<String>,
+    request: Request<Body>,
+) -> Response {
+    answer(&shared, Some(profile.into()), request).await
+}
+
+async fn answer(shared: &Arc<Shared>, profile: Option<Arc<str>>, request: Request<Body>) -> Response {
     let (parts, body) = request.into_parts();
     if let Err(denied) = shared.policy.judge(&parts.headers) {
         let mut response = plain(denied.status(), denied.reason());
@@ -59,14 +75,18 @@ pub async fn answer(State(shared): State<Arc<Shared>>, request: Request<Body>) -
         }
         return response;
     }
+    // Who may not come in is not told which profiles there are.
+    if let Some(Err(why)) = profile.as_deref().map(|profile| shared.gateway.registry().profile(profile)) {
+        return plain(StatusCode::NOT_FOUND, &why);
+    }
     match parts.method {
         Method::POST => match to_bytes(body, MAX_BODY).await {
-            Ok(body) => post(&shared, &parts, body).await,
+            Ok(body) => post(shared, profile, &parts, body).await,
             Err(_) => plain(StatusCode::PAYLOAD_TOO_LARGE, &format!("a request may have {MAX_BODY} bytes")),
         },
-        Method::GET => listen(&shared, &parts.headers),
+        Method::GET => listen(shared, profile.as_deref(), &parts.headers),
         Method::DELETE => match session_id(&parts.headers) {
-            Some(id) if shared.sessions.close(id) => plain(StatusCode::OK, ""),
+            Some(id) if shared.sessions.close(id, profile.as_deref()) => plain(StatusCode::OK, ""),
             Some(_) => plain(StatusCode::NOT_FOUND, "there is no such session"),
             None => not_allowed(),
         },
@@ -84,17 +104,18 @@ fn session_id(headers: &HeaderMap) -> Option<&str> {
     headers.get(SESSION)?.to_str().ok()
 }
 
-async fn post(shared: &Arc<Shared>, parts: &Parts, body: Bytes) -> Response {
+async fn post(shared: &Arc<Shared>, profile: Option<Arc<str>>, parts: &Parts, body: Bytes) -> Response {
     let mut body = Vec::from(body);
     flatten(&mut body);
     let Some(envelope) = Envelope::parse(body.trim_ascii()) else {
         return refused(StatusCode::BAD_REQUEST, None, &Refusal::new(-32700, "the body is not a JSON-RPC message"));
     };
     if modern::is_modern(&parts.headers, envelope.params) {
-        return post_modern(shared, &parts.headers, &envelope, &body).await;
+        return post_modern(shared, Host::seeing(profile), &parts.headers, &envelope, &body).await;
     }
     if envelope.method.as_deref() == Some("initialize") {
-        let (id, session) = shared.sessions.open(&shared.gateway, &shared.parking, &shared.tasks);
+        let (id, session) =
+            shared.sessions.open(Host::seeing(profile), &shared.gateway, &shared.parking, &shared.tasks);
         let (outbox, queue) = mpsc::channel(QUEUE);
         session.connection.take(&body, &outbox);
         drop(outbox);
@@ -117,7 +138,7 @@ async fn post(shared: &Arc<Shared>, parts: &Parts, body: Bytes) -> Response {
             &Refusal::new(-32600, "MCP-Protocol-Version is not supported"),
         );
     }
-    let Some(session) = shared.sessions.get(id) else {
+    let Some(session) = shared.sessions.get(id, profile.as_deref()) else {
         return refused(StatusCode::NOT_FOUND, envelope.id, &Refusal::new(-32600, "there is no such session"));
     };
     let is_request = envelope.method.is_some() && envelope.id.is_some();
@@ -127,15 +148,22 @@ async fn post(shared: &Arc<Shared>, parts: &Parts, body: Bytes) -> Response {
     if is_request { respond(queue, session).await } else { plain(StatusCode::ACCEPTED, "") }
 }
 
-async fn post_modern(shared: &Arc<Shared>, headers: &HeaderMap, envelope: &Envelope<'_>, body: &[u8]) -> Response {
+async fn post_modern(
+    shared: &Arc<Shared>,
+    host: Host,
+    headers: &HeaderMap,
+    envelope: &Envelope<'_>,
+    body: &[u8],
+) -> Response {
     let (Some(method), Some(id)) = (&envelope.method, envelope.id) else {
         // There are no notifications to a server in this revision; nothing is answered to one.
         return plain(StatusCode::ACCEPTED, "");
     };
-    let host = Arc::new(Host::default());
+    let host = Arc::new(host);
     let meta = envelope.params.and_then(Object::parse).and_then(|params| params.get("_meta").map(ToOwned::to_owned));
     let sender = || host.sender(meta.as_deref().and_then(Object::parse).as_ref()).map(drop);
-    let checked = modern::check(headers, method, envelope.params, &shared.gateway.catalog()).and_then(|()| sender());
+    let checked = modern::check(headers, method, envelope.params, &shared.gateway.seen(host.profile.as_deref()))
+        .and_then(|()| sender());
     if let Err(refusal) = checked {
         return refused(StatusCode::BAD_REQUEST, Some(id), &refusal);
     }
@@ -152,9 +180,9 @@ async fn post_modern(shared: &Arc<Shared>, headers: &HeaderMap, envelope: &Envel
     respond(queue, Box::new(connection)).await
 }
 
-fn listen(shared: &Shared, headers: &HeaderMap) -> Response {
+fn listen(shared: &Shared, profile: Option<&str>, headers: &HeaderMap) -> Response {
     let Some(id) = session_id(headers) else { return not_allowed() };
-    let Some(session) = shared.sessions.get(id) else {
+    let Some(session) = shared.sessions.get(id, profile) else {
         return plain(StatusCode::NOT_FOUND, "there is no such session");
     };
     match session.listen() {

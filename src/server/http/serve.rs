@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::gateway::door::Gateway;
-use crate::server::http::endpoint::{Shared, answer};
+use crate::server::http::endpoint::{Shared, answer_main, answer_profile};
 use crate::server::http::guard::Policy;
 use crate::server::http::sessions::Sessions;
 use crate::server::parking::Parking;
@@ -52,20 +52,25 @@ impl Bound {
         self.listener.local_addr()
     }
 
-    /// Serves hosts until `stop`.
-    pub async fn serve(self, gateway: Arc<Gateway>, stop: CancellationToken) {
+    /// Serves hosts until `stop`. With a `profile` they see through it, and there are no endpoints of others.
+    pub async fn serve(self, gateway: Arc<Gateway>, profile: Option<Arc<str>>, stop: CancellationToken) {
         // Which hosts will come is not known, so servers are told everything that can be passed on.
         let all = json!({ "elicitation": { "form": {}, "url": {} }, "sampling": { "tools": {} }, "roots": {} });
         gateway.pool().introduce(&all);
         let tasks = TaskTracker::new();
         let shared = Arc::new(Shared {
             gateway,
+            profile,
             policy: self.policy,
             sessions: Sessions::default(),
             parking: Arc::new(Parking::default()),
             tasks: tasks.clone(),
         });
-        let router = Router::new().route("/mcp", any(answer)).with_state(Arc::clone(&shared));
+        let mut router = Router::new().route("/mcp", any(answer_main));
+        if shared.profile.is_none() {
+            router = router.route("/mcp/p/{profile}", any(answer_profile));
+        }
+        let router = router.with_state(Arc::clone(&shared));
         let graceful = GracefulShutdown::new();
         let places = Arc::new(Semaphore::new(CONNECTIONS));
         while let Some(Some(stream)) = stop.run_until_cancelled(accept(&self.listener)).await {

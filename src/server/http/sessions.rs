@@ -40,9 +40,15 @@ pub struct Session {
 pub struct Sessions(Mutex<HashMap<String, Arc<Session>>>);
 
 impl Sessions {
-    /// Opens a session; gives back its id.
-    pub fn open(&self, gateway: &Arc<Gateway>, parking: &Arc<Parking>, tasks: &TaskTracker) -> (String, Arc<Session>) {
-        let host = Arc::new(Host::default());
+    /// Opens a session of a host; gives back its id.
+    pub fn open(
+        &self,
+        host: Host,
+        gateway: &Arc<Gateway>,
+        parking: &Arc<Parking>,
+        tasks: &TaskTracker,
+    ) -> (String, Arc<Session>) {
+        let host = Arc::new(host);
         let (outbox, queue) = mpsc::channel(UNASKED);
         let end = CancellationToken::new();
         tasks.spawn(announce(Arc::clone(gateway), Arc::clone(&host), outbox, end.clone()));
@@ -64,16 +70,17 @@ impl Sessions {
         (id, session)
     }
 
-    /// The session under `id`.
-    pub fn get(&self, id: &str) -> Option<Arc<Session>> {
+    /// The session under `id`, if its host sees through `profile`.
+    pub fn get(&self, id: &str, profile: Option<&str>) -> Option<Arc<Session>> {
         let session = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()?;
+        let session = Some(session).filter(|session| session.connection.host().profile.as_deref() == profile)?;
         *session.last_used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         Some(session)
     }
 
-    /// Ends a session; false if there is none.
-    pub fn close(&self, id: &str) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id).is_some()
+    /// Ends a session whose host sees through `profile`; false if there is none.
+    pub fn close(&self, id: &str, profile: Option<&str>) -> bool {
+        self.get(id, profile).is_some() && self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id).is_some()
     }
 
     /// Ends every session.
