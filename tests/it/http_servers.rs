@@ -42,6 +42,26 @@ fn progress_on_an_event_stream_reaches_the_host() {
 }
 
 #[test]
+fn an_event_stream_that_ends_early_is_resumed_no_sooner_than_the_server_says() {
+    let web = Web::start(Manner::Resumed);
+    let mut host = beside_a_good_one(&web);
+    let began = Instant::now();
+    assert_eq!(echo(&mut host)["structuredContent"], json!({ "given": "the rest" }));
+    assert!(began.elapsed() >= Duration::from_millis(300), "{:?}", began.elapsed());
+    let arrived = web.arrived();
+    let rest = arrived.iter().find(|request| request.headers.contains("last-event-id: here")).expect("it came back");
+    assert!(rest.headers.contains("mcp-session-id: session-1"), "{}", rest.headers);
+}
+
+#[test]
+fn a_stream_that_never_goes_on_is_an_error_and_the_call_is_not_repeated() {
+    let web = Web::start(Manner::Unresumed);
+    let failure = beside_a_good_one(&web).failure("web__echo", json!({}));
+    assert!(failure.contains("broke off"), "{failure}");
+    assert_eq!(web.arrived().iter().filter(|request| request.body["method"] == "tools/call").count(), 1);
+}
+
+#[test]
 fn configured_headers_arrive_and_the_session_is_kept() {
     let web = Web::start(Manner::Legacy);
     let entry = format!("{}headers = {{ Authorization = \"Bearer ${{TOKEN}}\" }}\n", web.entry("web"));

@@ -8,22 +8,18 @@ use bytes::BytesMut;
 use futures::StreamExt as _;
 use http::StatusCode;
 use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
-use serde::Deserialize;
 use serde_json::value::RawValue;
-use sse_stream::SseStream;
 use tokio_util::sync::CancellationToken;
 
+use crate::downstream::http::events::Awaited;
 use crate::downstream::http::link::{Link, causes, without_urls};
 use crate::downstream::protocol::Era;
-use crate::downstream::question::answer;
-use crate::downstream::request::{Request, notification_line, request_line, response_line};
+use crate::downstream::request::{Request, notification_line, request_line};
 use crate::downstream::stdio::lane::rpc_fault;
-use crate::model::ask::Question;
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
 use crate::wire::envelope::{Envelope, RpcError, bounded};
-use crate::wire::lines::MAX_LINE;
-use crate::wire::lines::flatten;
+use crate::wire::lines::{MAX_LINE, flatten};
 
 /// The longest body that is read to explain an error, in bytes.
 const MAX_ERROR_BODY: usize = 64 * 1024;
@@ -47,7 +43,7 @@ impl Link {
             }
         }
         let answer = match post.send().await {
-            Ok(response) => self.answer(response, id, request, &over).await,
+            Ok(response) => self.answer(response, &Awaited { id, request, over: &over }).await,
             Err(error) => Err(transport_fault(error)),
         };
         cancel.link = None;
@@ -70,23 +66,28 @@ impl Link {
     }
 
     fn post(&self, body: String) -> reqwest::RequestBuilder {
-        let mut post = self
+        let post = self
             .client
             .post(self.destination.url.clone())
             .header(CONTENT_TYPE, "application/json")
-            .header(ACCEPT, "application/json, text/event-stream")
-            .header("MCP-Protocol-Version", self.about.revision.as_str());
+            .header(ACCEPT, "application/json, text/event-stream");
+        self.dressed(post).body(body)
+    }
+
+    /// The request with what every request within the session carries.
+    pub(super) fn dressed(&self, mut request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        request = request.header("MCP-Protocol-Version", self.about.revision.as_str());
         for (name, value) in &self.destination.headers {
-            post = post.header(name, value);
+            request = request.header(name, value);
         }
-        if let Some(session) = self.observed.session() {
-            post = post.header("Mcp-Session-Id", session.as_ref());
+        match self.observed.session() {
+            Some(session) => request.header("Mcp-Session-Id", session.as_ref()),
+            None => request,
         }
-        post.body(body)
     }
 
     /// Sends a message that is not answered, in the background.
-    fn post_aside(self: &Arc<Self>, line: String) {
+    pub(super) fn post_aside(self: &Arc<Self>, line: String) {
         let own = Arc::clone(self);
         self.tasks.spawn(async move {
             if let Err(error) = own.post(line).timeout(SIDE_POST).send().await {
@@ -98,16 +99,14 @@ impl Link {
     async fn answer(
         self: &Arc<Self>,
         response: reqwest::Response,
-        id: u64,
-        request: &Request,
-        over: &CancellationToken,
+        awaited: &Awaited<'_>,
     ) -> Result<Box<RawValue>, Fault> {
         if !response.status().is_success() {
             return Err(self.status_fault(response).await);
         }
         let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         if kind.starts_with("text/event-stream") {
-            return self.stream(response, id, request, over).await;
+            return self.events(response, awaited).await;
         }
         if !kind.starts_with("application/json") {
             return Err(bad_answer(format!("the server answered with content of type {kind:?}, not JSON")).sent());
@@ -119,52 +118,7 @@ impl Link {
         result_of(&envelope)
     }
 
-    async fn stream(
-        self: &Arc<Self>,
-        response: reqwest::Response,
-        id: u64,
-        request: &Request,
-        over: &CancellationToken,
-    ) -> Result<Box<RawValue>, Fault> {
-        let mut events = std::pin::pin!(SseStream::from_bytes_stream(response.bytes_stream()));
-        while let Some(event) = events.next().await {
-            let event = event.map_err(|error| lost(format!("the answer broke off: {error}")))?;
-            let Some(data) = event.data.filter(|data| !data.is_empty()) else { continue };
-            if data.len() > MAX_LINE {
-                return Err(bad_answer(format!("the server's answer is longer than {MAX_LINE} bytes")).sent());
-            }
-            let Some(envelope) = Envelope::parse(data.as_bytes()) else { continue };
-            match (&envelope.method, envelope.id) {
-                (None, _) if envelope.number() == Some(id) => return result_of(&envelope),
-                (Some(method), Some(theirs)) => self.question((request, over), method, theirs, envelope.params),
-                (Some(method), None) if method == "notifications/progress" => progress(request, envelope.params),
-                (Some(method), None) => self.inbox.hear(method, envelope.params),
-                (None, _) => {}
-            }
-        }
-        Err(lost("the answer broke off before it was complete".to_owned()))
-    }
-
-    /// Puts a question of the server, which belongs to `request`, and posts the answer.
-    fn question(
-        self: &Arc<Self>,
-        (request, over): (&Request, &CancellationToken),
-        method: &str,
-        id: &RawValue,
-        params: Option<&RawValue>,
-    ) {
-        let asker = request.ask.clone().map(|ask| (ask, vec![Arc::clone(&request.asking)]));
-        let over = over.clone();
-        let (server, method) = (self.inbox.server(), method.to_owned());
-        let question = Question { server, method, params: params.map(ToOwned::to_owned) };
-        let (link, id) = (Arc::clone(self), id.to_owned());
-        self.tasks.spawn(async move {
-            let answer = answer(asker, question, over.cancelled()).await;
-            link.post_aside(response_line(&id, &answer));
-        });
-    }
-
-    async fn status_fault(&self, response: reqwest::Response) -> Fault {
+    pub(super) async fn status_fault(&self, response: reqwest::Response) -> Fault {
         let status = response.status();
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         let body = read(response, MAX_ERROR_BODY).await.unwrap_or_default();
@@ -222,25 +176,11 @@ impl Drop for Cancel<'_> {
     }
 }
 
-fn result_of(envelope: &Envelope<'_>) -> Result<Box<RawValue>, Fault> {
+pub(super) fn result_of(envelope: &Envelope<'_>) -> Result<Box<RawValue>, Fault> {
     match (envelope.error, envelope.result) {
         (Some(error), _) => Err(rpc_fault(RpcError::parse(error)).sent()),
         (None, Some(result)) if result.get().starts_with('{') => Ok(result.to_owned()),
         _ => Err(bad_answer("the server answered with neither a result nor an error").sent()),
-    }
-}
-
-fn progress(request: &Request, params: Option<&RawValue>) {
-    #[derive(Deserialize)]
-    struct Params {
-        progress: f64,
-        total: Option<f64>,
-        message: Option<String>,
-    }
-    if let (Some(listener), Some(params)) = (&request.progress, params)
-        && let Ok(params) = serde_json::from_str::<Params>(params.get())
-    {
-        listener.report(params.progress, params.total, params.message.as_deref());
     }
 }
 
@@ -263,11 +203,11 @@ fn transport_fault(error: reqwest::Error) -> Fault {
     if is_connect { fault } else { fault.sent() }
 }
 
-fn bad_answer(message: impl Into<String>) -> Fault {
+pub(super) fn bad_answer(message: impl Into<String>) -> Fault {
     Fault::new(Kind::Internal, code::BAD_ANSWER, message)
 }
 
-fn lost(message: String) -> Fault {
+pub(super) fn lost(message: String) -> Fault {
     Fault::new(Kind::Unavailable, code::SERVER_DOWN, message).sent()
 }
 

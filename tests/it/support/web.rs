@@ -17,6 +17,10 @@ pub(crate) enum Manner {
     Streaming,
     /// 2026-07-28 only, strict about its headers.
     Modern,
+    /// Ends the event stream of a call at once, and gives the answer to who comes back for the rest.
+    Resumed,
+    /// The same, but never has more.
+    Unresumed,
     /// This status to everything.
     Status(u16),
     /// 503 to the first two requests.
@@ -126,16 +130,36 @@ impl Shared {
             }
             _ => {}
         }
+        if verb == "GET" && headers.contains("last-event-id: here") {
+            return self.rest(stream);
+        }
         if verb != "POST" {
             return respond(stream, 405, "", "text/plain", "");
         }
         if body.get("id").is_none() {
             return respond(stream, 202, "", "text/plain", "");
         }
-        if self.manner == Manner::Modern {
-            return modern(stream, &headers, &method, &body);
+        match self.manner {
+            Manner::Modern => modern(stream, &headers, &method, &body, &list(&method)),
+            _ => self.legacy(stream, &headers, &method, &body),
         }
-        self.legacy(stream, &headers, &method, &body)
+    }
+
+    /// The rest of an event stream that was ended.
+    fn rest(&self, stream: &TcpStream) -> Option<()> {
+        if self.manner == Manner::Unresumed {
+            return respond(stream, 200, "", "text/event-stream", "");
+        }
+        let id = self
+            .arrived
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .rev()
+            .find_map(|request| (request.body["method"] == "tools/call").then(|| request.body["id"].clone()));
+        let result = json!({ "content": [], "structuredContent": { "given": "the rest" } });
+        let event = format!("id: later\ndata: {}\n\n", answer(&id?, &result));
+        respond(stream, 200, "", "text/event-stream", &event)
     }
 
     fn legacy(&self, stream: &TcpStream, headers: &str, method: &str, body: &Value) -> Option<()> {
@@ -173,6 +197,9 @@ impl Shared {
                 let _ = stream.write_all(head.as_bytes());
                 None
             }
+            Manner::Resumed | Manner::Unresumed => {
+                respond(stream, 200, "", "text/event-stream", "id: here\nretry: 300\ndata: \n\n")
+            }
             Manner::Streaming => {
                 let progress = json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": {
                     "progressToken": body["params"]["_meta"]["progressToken"], "progress": 1, "total": 2 } });
@@ -184,7 +211,8 @@ impl Shared {
     }
 }
 
-fn modern(stream: &TcpStream, headers: &str, method: &str, body: &Value) -> Option<()> {
+/// A modern server; `otherwise` is its answer to what has none of its own.
+fn modern(stream: &TcpStream, headers: &str, method: &str, body: &Value, otherwise: &Value) -> Option<()> {
     let id = &body["id"];
     let refuse = |message: &str| {
         let error = json!({ "jsonrpc": "2.0", "id": id, "error": { "code": -32020, "message": message } });
@@ -206,7 +234,7 @@ fn modern(stream: &TcpStream, headers: &str, method: &str, body: &Value) -> Opti
             json!({ "content": [], "structuredContent": { "given": body["params"]["arguments"] }, "resultType": "complete" })
         }
         "subscriptions/listen" => return refuse("no subscriptions"),
-        _ => list(method),
+        _ => otherwise.clone(),
     };
     respond(stream, 200, "", "application/json", &answer(id, &result))
 }
