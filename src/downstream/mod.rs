@@ -10,6 +10,7 @@ pub mod notice;
 pub mod pool;
 pub mod protocol;
 pub mod question;
+pub mod relist;
 pub mod request;
 pub mod session;
 pub mod state;

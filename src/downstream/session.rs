@@ -103,6 +103,14 @@ impl Session {
         }
     }
 
+    /// Where headers repeat what the body says (2026-07-28, over HTTP): the connection, to be told which arguments.
+    pub fn mirrors(&self) -> Option<&Link> {
+        match &self.wire {
+            Wire::Http(link) if self.about.era == Era::Modern => Some(link),
+            _ => None,
+        }
+    }
+
     /// Asks whether the server still answers.
     pub async fn probe(&self) -> Result<(), Fault> {
         let method = match self.about.era {

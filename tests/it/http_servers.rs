@@ -42,6 +42,27 @@ fn progress_on_an_event_stream_reaches_the_host() {
 }
 
 #[test]
+fn an_argument_that_a_tool_wants_in_a_header_is_there_after_a_second_look_at_its_schema() {
+    let web = Web::start(Manner::Annotated);
+    let mut host = beside_a_good_one(&web);
+    for _ in 0..2 {
+        let result = host.call("web__echo", json!({ "region": "größe" }));
+        assert_eq!(result["structuredContent"], json!({ "given": { "region": "größe" } }), "{result}");
+    }
+    let calls = web.arrived().iter().filter(|request| request.body["method"] == "tools/call").count();
+    assert_eq!(calls, 3, "only the first is refused, and made again");
+}
+
+#[test]
+fn a_tool_that_wants_impossible_headers_is_left_out_and_the_others_stay() {
+    let web = Web::start(Manner::Annotated);
+    let mut host = beside_a_good_one(&web);
+    let tools = host.request("tools/list", json!({}))["result"]["tools"].to_string();
+    assert!(tools.contains("web__echo") && !tools.contains("web__broken"), "{tools}");
+    assert!(host.stderr().contains("left out: tool `broken`"), "{}", host.stderr());
+}
+
+#[test]
 fn an_event_stream_that_ends_early_is_resumed_no_sooner_than_the_server_says() {
     let web = Web::start(Manner::Resumed);
     let mut host = beside_a_good_one(&web);

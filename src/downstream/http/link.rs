@@ -1,9 +1,11 @@
 //! A session with an HTTP server: opened and kept by rmcp, used by `post`.
 #![expect(deprecated, reason = "servers of the initialize era still log; SEP-2577 deprecates the types")]
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use arc_swap::ArcSwap;
 use rmcp::ClientHandler;
 use rmcp::model::{
     ClientCapabilities, ClientConfig, Implementation, LoggingMessageNotificationParam, ProtocolVersion,
@@ -28,6 +30,7 @@ use crate::model::code;
 use crate::model::fault::{Fault, Kind};
 use crate::registry::server;
 use crate::wire::envelope::bounded;
+use crate::wire::mirror::Mirrored;
 
 /// A session with one server.
 pub struct Link {
@@ -38,6 +41,8 @@ pub struct Link {
     pub(super) tasks: TaskTracker,
     pub(super) next_id: AtomicU64,
     pub(super) about: About,
+    /// The arguments that headers repeat, by the tool.
+    pub(super) mirrored: ArcSwap<HashMap<String, Vec<Mirrored>>>,
     ending: Ending,
     end: CancellationToken,
 }
@@ -86,6 +91,7 @@ pub async fn connect(
         tasks: tasks.clone(),
         next_id: AtomicU64::new(1_000_000),
         about,
+        mirrored: ArcSwap::default(),
         ending,
         end,
     })
@@ -95,6 +101,11 @@ impl Link {
     /// What the server said about itself.
     pub fn about(&self) -> &About {
         &self.about
+    }
+
+    /// Learns which arguments of which tools headers are to repeat, in place of what was known.
+    pub fn mirror(&self, mirrored: HashMap<String, Vec<Mirrored>>) {
+        self.mirrored.store(Arc::new(mirrored));
     }
 
     /// Waits until the session is lost; says why.

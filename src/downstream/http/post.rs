@@ -8,6 +8,7 @@ use bytes::BytesMut;
 use futures::StreamExt as _;
 use http::StatusCode;
 use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +20,9 @@ use crate::downstream::stdio::lane::rpc_fault;
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
 use crate::wire::envelope::{Envelope, RpcError, bounded};
+use crate::wire::header::encoded;
 use crate::wire::lines::{MAX_LINE, flatten};
+use crate::wire::mirror::name_key;
 
 /// The longest body that is read to explain an error, in bytes.
 const MAX_ERROR_BODY: usize = 64 * 1024;
@@ -34,14 +37,8 @@ impl Link {
         let line = request_line(id, &request.method, &request.params(Some(self.about.era), id));
         let mut cancel = Cancel { link: Some(self), id, over: CancellationToken::new() };
         let over = cancel.over.clone();
-        let mut post = self.post(line);
-        if self.about.era == Era::Modern {
-            post = post.header("Mcp-Method", request.method.as_ref());
-            let name = if request.method == "resources/read" { "uri" } else { "name" };
-            if let Some(name) = request.text(name) {
-                post = post.header("Mcp-Name", header_text(&name));
-            }
-        }
+        let post = self.post(line);
+        let post = if self.about.era == Era::Modern { self.with_mirrored(post, request) } else { post };
         let answer = match post.send().await {
             Ok(response) => self.answer(response, &Awaited { id, request, over: &over }).await,
             Err(error) => Err(transport_fault(error)),
@@ -84,6 +81,22 @@ impl Link {
             Some(session) => request.header("Mcp-Session-Id", session.as_ref()),
             None => request,
         }
+    }
+
+    /// The post with the headers that repeat what its body says.
+    fn with_mirrored(&self, post: reqwest::RequestBuilder, request: &Request) -> reqwest::RequestBuilder {
+        let mut post = post.header("Mcp-Method", request.method.as_ref());
+        let Some(name) = name_key(&request.method).and_then(|key| request.text(key)) else { return post };
+        post = post.header("Mcp-Name", encoded(&name));
+        let mirrored = self.mirrored.load();
+        let Some(wanted) = mirrored.get(&name).filter(|_| request.method == "tools/call") else { return post };
+        let arguments: Value = request.member("arguments").unwrap_or_default();
+        for argument in wanted {
+            if let Some(text) = argument.text(&arguments) {
+                post = post.header(&argument.header, encoded(&text));
+            }
+        }
+        post
     }
 
     /// Sends a message that is not answered, in the background.
@@ -209,13 +222,4 @@ pub(super) fn bad_answer(message: impl Into<String>) -> Fault {
 
 pub(super) fn lost(message: String) -> Fault {
     Fault::new(Kind::Unavailable, code::SERVER_DOWN, message).sent()
-}
-
-/// A header's text: names outside of visible ASCII travel as base64 (2026-07-28, basic/transports).
-fn header_text(name: &str) -> String {
-    use base64::Engine as _;
-    if name.bytes().all(|byte| (0x20..0x7f).contains(&byte)) && name.trim() == name {
-        return name.to_owned();
-    }
-    format!("=?base64?{}?=", base64::engine::general_purpose::STANDARD.encode(name))
 }

@@ -17,6 +17,8 @@ pub(crate) enum Manner {
     Streaming,
     /// 2026-07-28 only, strict about its headers.
     Modern,
+    /// The same; a tool of it wants an argument in a header, which only its second list says.
+    Annotated,
     /// Ends the event stream of a call at once, and gives the answer to who comes back for the rest.
     Resumed,
     /// The same, but never has more.
@@ -141,8 +143,36 @@ impl Shared {
         }
         match self.manner {
             Manner::Modern => modern(stream, &headers, &method, &body, &list(&method)),
+            Manner::Annotated => self.annotated(stream, &headers, &method, &body),
             _ => self.legacy(stream, &headers, &method, &body),
         }
+    }
+
+    /// A modern server whose tools want headers.
+    fn annotated(&self, stream: &TcpStream, headers: &str, method: &str, body: &Value) -> Option<()> {
+        let number = if method == "tools/list" {
+            self.calls.fetch_add(1, Ordering::SeqCst)
+        } else {
+            self.calls.load(Ordering::SeqCst)
+        };
+        let argument = |annotation: Value| {
+            let mut schema = json!({ "type": "string" });
+            if !annotation.is_null() {
+                schema["x-mcp-header"] = annotation;
+            }
+            json!({ "type": "object", "properties": { "region": schema } })
+        };
+        let region = if number == 0 { Value::Null } else { json!("Region") };
+        let tools = json!({ "tools": [
+            { "name": "echo", "inputSchema": argument(region) },
+            { "name": "broken", "inputSchema": argument(json!("not a name")) },
+        ] });
+        if method == "tools/call" && !headers.contains("mcp-param-region: =?base64?Z3LDtsOfZQ==?=") {
+            let error = json!({ "code": -32020, "message": "Header mismatch: Mcp-Param-Region is missing" });
+            let error = json!({ "jsonrpc": "2.0", "id": body["id"], "error": error });
+            return respond(stream, 400, "", "application/json", &error.to_string());
+        }
+        modern(stream, headers, method, body, &tools)
     }
 
     /// The rest of an event stream that was ended.
