@@ -2,6 +2,7 @@
 //!
 //! `pool` holds one `endpoint` for each server; an endpoint's `supervisor` keeps a `session` connected, over `stdio` or `http`.
 
+pub mod candidates;
 pub mod ending;
 pub mod endpoint;
 pub mod http;

@@ -65,9 +65,9 @@ impl Session {
                 (Wire::Stdio(stdio), about)
             }
             Launch::Http(entry) => {
-                let link = http::link::connect(entry, known, capabilities, inbox, &tasks).await?;
+                let link = Box::pin(http::link::connect(entry, known, capabilities, inbox, &tasks)).await?;
                 let about = link.about().clone();
-                (Wire::Http(Arc::new(link)), about)
+                (Wire::Http(link), about)
             }
         };
         let inbox = Arc::clone(inbox);

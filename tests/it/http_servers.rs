@@ -83,6 +83,30 @@ fn a_stream_that_never_goes_on_is_an_error_and_the_call_is_not_repeated() {
 }
 
 #[test]
+fn an_old_server_that_answers_anything_with_something_is_taken_for_an_old_one() {
+    let web = Web::start(Manner::Vague);
+    assert_eq!(echo(&mut beside_a_good_one(&web))["structuredContent"]["given"]["text"], "hello");
+}
+
+#[test]
+fn a_question_on_the_stream_of_no_request_reaches_the_host_whose_call_waits() {
+    let web = Web::start(Manner::Asks);
+    let mut host = Test::new().registry(&web.entry("web")).serve();
+    let params = json!({
+        "protocolVersion": "2025-11-25", "capabilities": { "elicitation": {} }, "clientInfo": { "name": "test", "version": "1" },
+    });
+    host.request("initialize", params);
+    host.notify("notifications/initialized", json!({}));
+    host.ready(&["web"]);
+    let call = host.send_call("web__echo", json!({}));
+    let question = host.wait_for("a question", |message| message["method"] == "elicitation/create");
+    assert_eq!((&question["params"]["message"], &question["params"]["odd"]), (&json!("[web] Your name?"), &json!(1.0)));
+    host.respond(&question["id"], json!({ "action": "accept", "content": {} }));
+    let told = json!({ "told": { "action": "accept", "content": {} } });
+    assert_eq!(host.answer(call)["result"]["structuredContent"], told);
+}
+
+#[test]
 fn configured_headers_arrive_and_the_session_is_kept() {
     let web = Web::start(Manner::Legacy);
     let entry = format!("{}headers = {{ Authorization = \"Bearer ${{TOKEN}}\" }}\n", web.entry("web"));

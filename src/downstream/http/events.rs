@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use http::header::{ACCEPT, CONTENT_TYPE};
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use sse_stream::SseStream;
 use tokio::time::sleep;
@@ -17,10 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::downstream::http::link::Link;
 use crate::downstream::http::post::{bad_answer, lost, result_of};
+use crate::downstream::http::unasked::report;
 use crate::downstream::protocol::Era;
-use crate::downstream::question::answer;
-use crate::downstream::request::{Request, response_line};
-use crate::model::ask::Question;
+use crate::downstream::request::Request;
 use crate::model::fault::Fault;
 use crate::wire::envelope::Envelope;
 use crate::wire::lines::MAX_LINE;
@@ -125,37 +123,21 @@ impl Link {
         match (&envelope.method, envelope.id) {
             (None, _) if envelope.number() == Some(awaited.id) => return Some(result_of(&envelope)),
             (Some(method), Some(theirs)) => self.question(awaited, method, theirs, envelope.params),
-            (Some(method), None) if method == "notifications/progress" => progress(awaited.request, envelope.params),
+            (Some(method), None) if method == "notifications/progress" => {
+                if let Some(listener) = awaited.request.progress.as_deref() {
+                    report(listener, envelope.params);
+                }
+            }
             (Some(method), None) => self.inbox.hear(method, envelope.params),
             (None, _) => {}
         }
         None
     }
 
-    /// Puts a question of the server, which belongs to the request, and posts the answer.
+    /// Puts a question of the server, which belongs to the request.
     fn question(self: &Arc<Self>, awaited: &Awaited<'_>, method: &str, id: &RawValue, params: Option<&RawValue>) {
         let asker = awaited.request.ask.clone().map(|ask| (ask, vec![Arc::clone(&awaited.request.asking)]));
         let over = awaited.over.clone();
-        let (server, method) = (self.inbox.server(), method.to_owned());
-        let question = Question { server, method, params: params.map(ToOwned::to_owned) };
-        let (link, id) = (Arc::clone(self), id.to_owned());
-        self.tasks.spawn(async move {
-            let answer = answer(asker, question, over.cancelled()).await;
-            link.post_aside(response_line(&id, &answer));
-        });
-    }
-}
-
-fn progress(request: &Request, params: Option<&RawValue>) {
-    #[derive(Deserialize)]
-    struct Params {
-        progress: f64,
-        total: Option<f64>,
-        message: Option<String>,
-    }
-    if let (Some(listener), Some(params)) = (&request.progress, params)
-        && let Ok(params) = serde_json::from_str::<Params>(params.get())
-    {
-        listener.report(params.progress, params.total, params.message.as_deref());
+        self.put(asker, async move { over.cancelled().await }, (method, id, params));
     }
 }

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::downstream::http::events::Awaited;
 use crate::downstream::http::link::{Link, causes, without_urls};
+use crate::downstream::http::unasked::InFlight;
 use crate::downstream::protocol::Era;
 use crate::downstream::request::{Request, notification_line, request_line};
 use crate::downstream::stdio::lane::rpc_fault;
@@ -35,15 +36,16 @@ impl Link {
     pub async fn request(self: &Arc<Self>, request: &Request) -> Result<Box<RawValue>, Fault> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let line = request_line(id, &request.method, &request.params(Some(self.about.era), id));
-        let mut cancel = Cancel { link: Some(self), id, over: CancellationToken::new() };
-        let over = cancel.over.clone();
+        let over = CancellationToken::new();
+        self.in_flight().insert(id, InFlight::new(request, over.clone()));
+        let mut guard = Guard { link: self, id, over: over.clone(), is_answered: false };
         let post = self.post(line);
         let post = if self.about.era == Era::Modern { self.with_mirrored(post, request) } else { post };
         let answer = match post.send().await {
             Ok(response) => self.answer(response, &Awaited { id, request, over: &over }).await,
             Err(error) => Err(transport_fault(error)),
         };
-        cancel.link = None;
+        guard.is_answered = true;
         answer
     }
 
@@ -171,20 +173,23 @@ impl Link {
     }
 }
 
-/// Tells the server that nobody waits any more.
-struct Cancel<'a> {
-    link: Option<&'a Arc<Link>>,
+/// Takes a request that is over from those in flight. If nobody waits for its answer any more, the server is told.
+struct Guard<'a> {
+    link: &'a Arc<Link>,
     id: u64,
     /// Ends the questions that belong to the request.
     over: CancellationToken,
+    is_answered: bool,
 }
 
-impl Drop for Cancel<'_> {
+impl Drop for Guard<'_> {
     fn drop(&mut self) {
         self.over.cancel();
+        self.link.in_flight().remove(&self.id);
         // For a modern server the closed response stream is the cancellation.
-        if let Some(link) = self.link.filter(|link| link.about.era == Era::Legacy) {
-            link.post_aside(notification_line("notifications/cancelled", &format!(r#"{{"requestId":{}}}"#, self.id)));
+        if !self.is_answered && self.link.about.era == Era::Legacy {
+            let params = format!(r#"{{"requestId":{}}}"#, self.id);
+            self.link.post_aside(notification_line("notifications/cancelled", &params));
         }
     }
 }

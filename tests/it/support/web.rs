@@ -31,6 +31,10 @@ pub(crate) enum Manner {
     Busy(u32),
     /// 500 to calls.
     FailsCalls,
+    /// Answers what it does not know with an empty result.
+    Vague,
+    /// Asks, on the stream of no request, while a call waits.
+    Asks,
     /// Forgets its session once, after the first call.
     Forgetful,
     /// Never answers anything.
@@ -135,10 +139,13 @@ impl Shared {
         if verb == "GET" && headers.contains("last-event-id: here") {
             return self.rest(stream);
         }
+        if verb == "GET" && self.manner == Manner::Asks {
+            return self.ask(stream);
+        }
         if verb != "POST" {
             return respond(stream, 405, "", "text/plain", "");
         }
-        if body.get("id").is_none() {
+        if body.get("method").is_none() || body.get("id").is_none() {
             return respond(stream, 202, "", "text/plain", "");
         }
         match self.manner {
@@ -175,6 +182,30 @@ impl Shared {
         modern(stream, headers, method, body, &tools)
     }
 
+    /// A stream that belongs to no request: asks once, when a call has come.
+    fn ask(&self, mut stream: &TcpStream) -> Option<()> {
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+        stream.write_all(head.as_bytes()).ok()?;
+        self.until(|web| (web.calls.load(Ordering::SeqCst) > 0).then_some(()))?;
+        let params =
+            json!({ "message": "Your name?", "requestedSchema": { "type": "object", "properties": {} }, "odd": 1.0 });
+        let question = json!({ "jsonrpc": "2.0", "id": "ask", "method": "elicitation/create", "params": params });
+        stream.write_all(format!("data: {question}\n\n").as_bytes()).ok()?;
+        std::thread::park_timeout(Duration::from_mins(1));
+        None
+    }
+
+    /// Waits for something, but not for ever.
+    fn until<T>(&self, mut look: impl FnMut(&Self) -> Option<T>) -> Option<T> {
+        (0..200).find_map(|_| {
+            let found = look(self);
+            if found.is_none() {
+                std::thread::park_timeout(Duration::from_millis(10));
+            }
+            found
+        })
+    }
+
     /// The rest of an event stream that was ended.
     fn rest(&self, stream: &TcpStream) -> Option<()> {
         if self.manner == Manner::Unresumed {
@@ -194,6 +225,9 @@ impl Shared {
 
     fn legacy(&self, stream: &TcpStream, headers: &str, method: &str, body: &Value) -> Option<()> {
         let id = &body["id"];
+        if method == "server/discover" && self.manner == Manner::Vague {
+            return respond(stream, 200, "", "application/json", &answer(id, &json!({})));
+        }
         if method == "server/discover" {
             let error = json!({ "jsonrpc": "2.0", "id": id, "error": { "code": -32601, "message": "unknown" } });
             return respond(stream, 400, "", "application/json", &error.to_string());
@@ -226,6 +260,17 @@ impl Shared {
                     "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{\"jsonrpc\"";
                 let _ = stream.write_all(head.as_bytes());
                 None
+            }
+            Manner::Asks => {
+                self.calls.fetch_add(1, Ordering::SeqCst);
+                let told = self.until(|web| {
+                    let arrived = web.arrived.lock().unwrap_or_else(PoisonError::into_inner);
+                    arrived
+                        .iter()
+                        .find_map(|request| (request.body["id"] == "ask").then(|| request.body["result"].clone()))
+                });
+                let result = json!({ "content": [], "structuredContent": { "told": told } });
+                respond(stream, 200, "", "application/json", &answer(id, &result))
             }
             Manner::Resumed | Manner::Unresumed => {
                 respond(stream, 200, "", "text/event-stream", "id: here\nretry: 300\ndata: \n\n")
