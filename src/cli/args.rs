@@ -128,6 +128,12 @@ pub enum Command {
         /// Which.
         name: String,
     },
+    /// Uses everything that a server offers, for the official conformance suite.
+    #[command(hide = true)]
+    ConformanceClient {
+        /// The server's endpoint.
+        url: String,
+    },
     /// Ends our servers if we are killed.
     #[command(hide = true, name = "__watchdog")]
     Watchdog {

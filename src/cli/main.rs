@@ -8,7 +8,7 @@ use crate::app::run::App;
 use crate::cli::args::{Cli, Command, Common, Output};
 use crate::cli::exit::Exit;
 use crate::cli::terminal::Terminal;
-use crate::cli::{call, check, complete, graph, list, log, render, run, serve};
+use crate::cli::{call, check, complete, conformance, graph, list, log, render, run, serve};
 use crate::demo;
 use crate::document::format::Format;
 use crate::downstream::stdio::watchdog;
@@ -58,6 +58,9 @@ async fn dispatch(common: &Common, command: Command, terminal: Terminal) -> Exit
             },
             |()| Exit::Ok,
         );
+    }
+    if let Command::ConformanceClient { url } = command {
+        return conformance::use_all(&url, terminal).await;
     }
     let mut files = Files { registries: common.registry.clone(), workflows: common.workflows.clone() };
     let file = named_file(&command).map(ToOwned::to_owned);

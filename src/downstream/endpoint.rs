@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde_json::value::RawValue;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::sleep;
 
@@ -21,6 +22,7 @@ use crate::model::fault::{Fault, Kind};
 use crate::model::limits::Limits;
 use crate::policy::breaker::{Breaker, Outcome, Permit, State as BreakerState, outcome_of};
 use crate::registry::server::Server;
+use crate::wire::mirror::MISMATCH;
 
 /// A lost server that is about to be tried again is waited for at most this long; beyond it, the caller is told.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -211,7 +213,7 @@ impl Endpoint {
             let _place = self.place().await?;
             let session = self.session().await?;
             was_sent.store(true, Ordering::Relaxed);
-            session.request(request).await.map(Reply::new)
+            self.send(&session, request).await.map(Reply::new)
         };
         // The limit stands still while somebody is asked.
         let result = tokio::select! {
@@ -229,6 +231,18 @@ impl Endpoint {
         let is_timeout = result.as_ref().is_err_and(|fault| fault.kind == Kind::Timeout);
         admitted.record(if is_impatient && is_timeout { Outcome::Neutral } else { outcome_of(&result) });
         result
+    }
+
+    /// Sends `request`. A modern server over HTTP whose tool wants other headers than we know has not looked at it yet: it is
+    /// listed anew, and the request is sent once more (2026-07-28, basic/transports).
+    async fn send(&self, session: &Session, request: &Request) -> Result<Box<RawValue>, Fault> {
+        let is_stale = |fault: &Fault| fault.rpc.as_ref().is_some_and(|rpc| rpc.code == MISMATCH);
+        match session.request(request).await {
+            Err(fault) if is_stale(&fault) && session.mirrors().is_some() && request.method == "tools/call" => {
+                if self.relist(session).await { session.request(request).await } else { Err(fault) }
+            }
+            result => result,
+        }
     }
 
     fn timed_out(&self, limit: Duration, was_sent: bool, is_impatient: bool) -> Fault {

@@ -1,6 +1,6 @@
 //! What a server offers: its lists drained page by page, each definition judged by itself.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -16,6 +16,7 @@ use crate::model::entry::{Entry, Kind};
 use crate::model::fault::Fault;
 use crate::model::limits::Limits;
 use crate::registry::server::Server;
+use crate::wire::mirror::{Mirrored, mirrored};
 
 /// How many pages of one list are read.
 const MAX_PAGES: usize = 200;
@@ -57,10 +58,34 @@ pub async fn list(session: &Session, server: &Server, us: Hop) -> Result<Listing
             result => result?,
         }
     }
+    if let Some(link) = session.mirrors() {
+        link.mirror(headers(&mut listing));
+    }
     for rejected in &listing.rejected {
         tracing::warn!(server = %server.name, "left out: {rejected}");
     }
     Ok(listing)
+}
+
+/// Which arguments of which tools headers are to repeat. Tools that want it in a way that cannot be followed are left out, as
+/// a client over HTTP must (2026-07-28, basic/transports).
+fn headers(listing: &mut Listing) -> HashMap<String, Vec<Mirrored>> {
+    let mut wanted = HashMap::new();
+    let (entries, rejected) = (&mut listing.entries, &mut listing.rejected);
+    entries.retain(|entry| match mirrored(entry.definition.get("inputSchema").unwrap_or_default()) {
+        _ if entry.kind != Kind::Tool => true,
+        Ok(arguments) => {
+            if !arguments.is_empty() {
+                wanted.insert(entry.id.clone(), arguments);
+            }
+            true
+        }
+        Err(why) => {
+            rejected.push(format!("tool `{}`: {why}", entry.id));
+            false
+        }
+    });
+    wanted
 }
 
 async fn drain(

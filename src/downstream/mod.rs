@@ -2,6 +2,7 @@
 //!
 //! `pool` holds one `endpoint` for each server; an endpoint's `supervisor` keeps a `session` connected, over `stdio` or `http`.
 
+pub mod candidates;
 pub mod ending;
 pub mod endpoint;
 pub mod http;
@@ -10,6 +11,7 @@ pub mod notice;
 pub mod pool;
 pub mod protocol;
 pub mod question;
+pub mod relist;
 pub mod request;
 pub mod session;
 pub mod state;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::downstream::protocol::{
@@ -63,6 +64,11 @@ impl Request {
 
     /// The text member `key`, for headers that repeat it.
     pub fn text(&self, key: &str) -> Option<String> {
+        self.member(key)
+    }
+
+    /// The member `key`, read; `None` if it is not there or of another type.
+    pub fn member<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
         let (_, raw) = self.members.iter().find(|(name, _)| name == key)?;
         serde_json::from_str(raw.get()).ok()
     }

@@ -65,9 +65,9 @@ impl Session {
                 (Wire::Stdio(stdio), about)
             }
             Launch::Http(entry) => {
-                let link = http::link::connect(entry, known, capabilities, inbox, &tasks).await?;
+                let link = Box::pin(http::link::connect(entry, known, capabilities, inbox, &tasks)).await?;
                 let about = link.about().clone();
-                (Wire::Http(Arc::new(link)), about)
+                (Wire::Http(link), about)
             }
         };
         let inbox = Arc::clone(inbox);
@@ -100,6 +100,14 @@ impl Session {
                 result => result,
             },
             Wire::Http(link) => link.request(request).await,
+        }
+    }
+
+    /// Where headers repeat what the body says (2026-07-28, over HTTP): the connection, to be told which arguments.
+    pub fn mirrors(&self) -> Option<&Link> {
+        match &self.wire {
+            Wire::Http(link) if self.about.era == Era::Modern => Some(link),
+            _ => None,
         }
     }
 

@@ -12,7 +12,6 @@ use tokio::time::{sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::downstream::endpoint::{Endpoint, fraction};
-use crate::downstream::listing::list;
 use crate::downstream::protocol::Era;
 use crate::downstream::request::Request;
 use crate::downstream::session::{Session, connect_timeout};
@@ -138,7 +137,7 @@ async fn tend(
         Fault::new(Kind::Unavailable, code::SERVER_DOWN, why)
     };
     let care = async {
-        let mut is_listed = relist(endpoint, session).await;
+        let mut is_listed = endpoint.relist(session).await;
         let mut watched = endpoint.watched.subscribe();
         watch_resources(&mut watched, session).await;
         let mut level = surroundings.level.clone();
@@ -155,7 +154,7 @@ async fn tend(
                 }
                 () = endpoint.inbox.list_changed() => {
                     sleep(DEBOUNCE).await;
-                    is_listed = relist(endpoint, session).await;
+                    is_listed = endpoint.relist(session).await;
                     ControlFlow::Continue(())
                 }
                 () = endpoint.suspicion.notified() => examine(endpoint, session, &mut health, true).await,
@@ -167,7 +166,7 @@ async fn tend(
                 return fault;
             }
             if !is_listed {
-                is_listed = relist(endpoint, session).await;
+                is_listed = endpoint.relist(session).await;
             }
         }
     };
@@ -195,30 +194,6 @@ async fn watch_resources(watched: &mut watch::Receiver<BTreeMap<String, usize>>,
     if timeout(INTRODUCTION, session.watch(&uris)).await.is_err() {
         tracing::debug!("a server does not answer to subscriptions");
     }
-}
-
-/// Lists the server anew; false if that failed, so that it is to be tried again.
-async fn relist(endpoint: &Endpoint, session: &Session) -> bool {
-    let limit = endpoint.server.connect_timeout;
-    match timeout(limit, list(session, &endpoint.server, endpoint.us)).await {
-        Ok(Ok(listing)) => {
-            endpoint.listing.send_if_modified(|current| {
-                let is_new = current.as_deref() != Some(&listing);
-                if is_new {
-                    *current = Some(Arc::new(listing));
-                }
-                is_new
-            });
-            endpoint.listed(None);
-            return true;
-        }
-        Ok(Err(fault)) => endpoint.listed(Some(fault)),
-        Err(_) => {
-            let message = format!("did not list what it offers within {} s", limit.as_secs_f32());
-            endpoint.listed(Some(Fault::new(Kind::Timeout, code::CALL_TIMEOUT, message)));
-        }
-    }
-    false
 }
 
 /// Asks whether the server lives. After a request that ran into its limit, one more silence is enough to give it up.
@@ -288,12 +263,5 @@ impl Endpoint {
             state.fault = None;
         });
         tracing::info!(server = %self.server.name, era = session.about().era.as_str(), "connected");
-    }
-
-    fn listed(&self, fault: Option<Fault>) {
-        if let Some(fault) = &fault {
-            tracing::warn!(server = %self.server.name, %fault, "cannot be listed");
-        }
-        self.state.send_modify(|state| state.fault = fault.map(|fault| Fault { was_sent: false, ..fault }));
     }
 }

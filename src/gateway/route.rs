@@ -141,8 +141,8 @@ impl Gateway {
             self.settle().await;
         }
         let Some(entry) = self.seen(call.profile.as_deref()).resource(uri).map(|offer| Arc::clone(&offer.entry)) else {
-            let message = format!("no server has a resource {uri:?}");
-            return Err(Fault::new(Kind::NotFound, code::NO_SUCH_RESOURCE, message)
+            return Err(Fault::new(Kind::NotFound, code::NO_SUCH_RESOURCE, "no server has this resource")
+                .target(uri)
                 .hint("list the resources to see which there are"));
         };
         self.ask(&entry, Request::new("resources/read").with_text("uri", uri), &call).await

@@ -70,7 +70,7 @@ fn message(fault: &Fault) -> String {
 
 /// The JSON-RPC error of a fault; `None` if it is better told as a tool result, which is what models get to see.
 fn rpc_error(method: &str, fault: &Fault, era: Era) -> Option<(i64, Value)> {
-    let data = json!({
+    let mut data = json!({
         "code": fault.code.as_str(),
         "kind": fault.kind.as_str(),
         "server": fault.server,
@@ -82,6 +82,9 @@ fn rpc_error(method: &str, fault: &Fault, era: Era) -> Option<(i64, Value)> {
         // The newer era does without the old code for a resource that is not there.
         let code = if rpc.code == -32002 && era == Era::Modern { -32602 } else { rpc.code };
         return Some((code, data.unwrap_or(Value::Null)));
+    }
+    if fault.code == code::NO_SUCH_RESOURCE {
+        data["uri"] = json!(fault.target);
     }
     let is_tool = method == "tools/call";
     match fault.kind {
@@ -174,6 +177,19 @@ mod tests {
         );
         let modern = raw(r#"{"resultType":"complete","content":[],"ttlMs":0,"cacheScope":"private"}"#);
         assert_eq!(fitted(&modern, Era::Legacy).get(), r#"{"content":[]}"#);
+    }
+
+    #[test]
+    fn an_unknown_resource_is_named() {
+        let unknown = Fault::new(fault::Kind::NotFound, code::NO_SUCH_RESOURCE, "no server has it").target("file:///x");
+        for (era, code) in [(Era::Legacy, -32002), (Era::Modern, -32602)] {
+            let line = outcome(&raw("7"), "resources/read", Err(unknown.clone()), era);
+            let answer: Value = serde_json::from_str(&line).expect("JSON");
+            assert_eq!(
+                (&answer["error"]["code"], &answer["error"]["data"]["uri"]),
+                (&json!(code), &json!("file:///x"))
+            );
+        }
     }
 
     #[test]

@@ -1,8 +1,10 @@
-//! JSON-RPC as lines of text: framing, batched writing, and reading messages no deeper than needed.
+//! JSON-RPC as lines of text: framing, batched writing, reading messages no deeper than needed, and what headers repeat.
 //!
 //! Both faces speak the same lines, so this stands below both. Payloads stay raw.
 
 pub mod envelope;
+pub mod header;
 pub mod lines;
+pub mod mirror;
 pub mod object;
 pub mod outbox;

@@ -20,6 +20,7 @@ const met = new Set();
 
 const counts = { required: { SUCCESS: 0, FAILURE: 0 }, other: { SUCCESS: 0, FAILURE: 0 }, warnings: 0 };
 const seen = new Set();
+const checked = new Set();
 let unexpected = 0;
 for (const file of existsSync(out) ? globSync("**/checks.json", { cwd: out }) : []) {
   const folder = file.replace(/[/\\]checks\.json$/, "").replace(/-\d{4}-\d{2}-\d{2}T[\d-]+Z$/, "");
@@ -27,6 +28,7 @@ for (const file of existsSync(out) ? globSync("**/checks.json", { cwd: out }) : 
   const kind = required.has(scenario) ? "required" : "other";
   seen.add(scenario);
   for (const check of JSON.parse(readFileSync(join(out, file), "utf8"))) {
+    if (check.status !== "INFO") checked.add(scenario);
     if (check.status in counts[kind]) counts[kind][check.status] += 1;
     if (check.status === "WARNING") counts.warnings += 1;
     if (check.status !== "FAILURE" && check.status !== "WARNING") continue;
@@ -42,8 +44,14 @@ for (const file of existsSync(out) ? globSync("**/checks.json", { cwd: out }) : 
 for (const scenario of [...required, ...only].filter((name) => !seen.has(name))) {
   counts.required.FAILURE += 1;
   unexpected += 1;
+  checked.add(scenario);
   seen.add(scenario);
   console.error(`  FAILED: ${scenario} has not run`);
+}
+for (const scenario of [...required].filter((name) => seen.has(name) && !checked.has(name))) {
+  counts.required.FAILURE += 1;
+  unexpected += 1;
+  console.error(`  FAILED: ${scenario} has checked nothing`);
 }
 for (const name of [...expected].filter((name) => !met.has(name))) {
   unexpected += 1;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::support::scene::Done;
+use crate::support::web::{Manner, Web};
 use crate::support::{Test, fixture};
 
 const GREET: &str = r"
@@ -233,4 +234,15 @@ fn an_empty_registry_serves_nothing_and_says_so() {
     let mut host = Test::new().registry("# nothing yet").start();
     assert_eq!(host.tools(), ["list_workflows", "orchestrator_status", "run_workflow"]);
     assert!(host.says("the registry is empty"), "{}", host.stderr());
+}
+
+#[test]
+fn the_client_of_the_conformance_suite_uses_what_a_server_offers() {
+    let web = Web::start(Manner::Annotated);
+    let url = format!("http://127.0.0.1:{}/mcp", web.port);
+    let context = json!({ "toolCalls": [{ "name": "echo", "arguments": { "region": "größe" } }] });
+    let done = Test::new().env("MCP_CONFORMANCE_CONTEXT", &context.to_string()).run(&["conformance-client", &url]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert!(done.stdout.contains("suite.echo: {") && done.stdout.contains("größe"), "{}", done.stdout);
+    assert!(!Test::new().run(&["--help"]).stdout.contains("conformance"), "operators need not know");
 }

@@ -42,6 +42,71 @@ fn progress_on_an_event_stream_reaches_the_host() {
 }
 
 #[test]
+fn an_argument_that_a_tool_wants_in_a_header_is_there_after_a_second_look_at_its_schema() {
+    let web = Web::start(Manner::Annotated);
+    let mut host = beside_a_good_one(&web);
+    for _ in 0..2 {
+        let result = host.call("web__echo", json!({ "region": "größe" }));
+        assert_eq!(result["structuredContent"], json!({ "given": { "region": "größe" } }), "{result}");
+    }
+    let calls = web.arrived().iter().filter(|request| request.body["method"] == "tools/call").count();
+    assert_eq!(calls, 3, "only the first is refused, and made again");
+}
+
+#[test]
+fn a_tool_that_wants_impossible_headers_is_left_out_and_the_others_stay() {
+    let web = Web::start(Manner::Annotated);
+    let mut host = beside_a_good_one(&web);
+    let tools = host.request("tools/list", json!({}))["result"]["tools"].to_string();
+    assert!(tools.contains("web__echo") && !tools.contains("web__broken"), "{tools}");
+    assert!(host.stderr().contains("left out: tool `broken`"), "{}", host.stderr());
+}
+
+#[test]
+fn an_event_stream_that_ends_early_is_resumed_no_sooner_than_the_server_says() {
+    let web = Web::start(Manner::Resumed);
+    let mut host = beside_a_good_one(&web);
+    let began = Instant::now();
+    assert_eq!(echo(&mut host)["structuredContent"], json!({ "given": "the rest" }));
+    assert!(began.elapsed() >= Duration::from_millis(300), "{:?}", began.elapsed());
+    let arrived = web.arrived();
+    let rest = arrived.iter().find(|request| request.headers.contains("last-event-id: here")).expect("it came back");
+    assert!(rest.headers.contains("mcp-session-id: session-1"), "{}", rest.headers);
+}
+
+#[test]
+fn a_stream_that_never_goes_on_is_an_error_and_the_call_is_not_repeated() {
+    let web = Web::start(Manner::Unresumed);
+    let failure = beside_a_good_one(&web).failure("web__echo", json!({}));
+    assert!(failure.contains("broke off"), "{failure}");
+    assert_eq!(web.arrived().iter().filter(|request| request.body["method"] == "tools/call").count(), 1);
+}
+
+#[test]
+fn an_old_server_that_answers_anything_with_something_is_taken_for_an_old_one() {
+    let web = Web::start(Manner::Vague);
+    assert_eq!(echo(&mut beside_a_good_one(&web))["structuredContent"]["given"]["text"], "hello");
+}
+
+#[test]
+fn a_question_on_the_stream_of_no_request_reaches_the_host_whose_call_waits() {
+    let web = Web::start(Manner::Asks);
+    let mut host = Test::new().registry(&web.entry("web")).serve();
+    let params = json!({
+        "protocolVersion": "2025-11-25", "capabilities": { "elicitation": {} }, "clientInfo": { "name": "test", "version": "1" },
+    });
+    host.request("initialize", params);
+    host.notify("notifications/initialized", json!({}));
+    host.ready(&["web"]);
+    let call = host.send_call("web__echo", json!({}));
+    let question = host.wait_for("a question", |message| message["method"] == "elicitation/create");
+    assert_eq!((&question["params"]["message"], &question["params"]["odd"]), (&json!("[web] Your name?"), &json!(1.0)));
+    host.respond(&question["id"], json!({ "action": "accept", "content": {} }));
+    let told = json!({ "told": { "action": "accept", "content": {} } });
+    assert_eq!(host.answer(call)["result"]["structuredContent"], told);
+}
+
+#[test]
 fn configured_headers_arrive_and_the_session_is_kept() {
     let web = Web::start(Manner::Legacy);
     let entry = format!("{}headers = {{ Authorization = \"Bearer ${{TOKEN}}\" }}\n", web.entry("web"));

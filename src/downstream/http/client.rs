@@ -1,10 +1,11 @@
 //! The HTTP client of one server.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures::stream::BoxStream;
+use futures::{StreamExt as _, TryStreamExt as _};
 use http::{HeaderName, HeaderValue};
 use reqwest::Url;
 use rmcp::model::ClientJsonRpcMessage;
@@ -67,17 +68,26 @@ pub fn build(url: &Url) -> Result<reqwest::Client, Fault> {
     builder.build().map_err(|error| Fault::new(Kind::Internal, code::INTERNAL, error.without_url().to_string()))
 }
 
-/// rmcp's client, which also remembers the session that rmcp was given.
+/// Takes one message of the server; false leaves it to rmcp.
+pub type Tap = Box<dyn Fn(&str) -> bool + Send + Sync>;
+
+/// rmcp's client, which also remembers the session that rmcp was given, and what comes unasked can be tapped from it.
 #[derive(Clone)]
 pub struct Observed {
     inner: reqwest::Client,
     session: Arc<Mutex<Option<Arc<str>>>>,
+    tap: Arc<OnceLock<Tap>>,
 }
 
 impl Observed {
     /// Observes `inner`.
     pub fn new(inner: reqwest::Client) -> Self {
-        Self { inner, session: Arc::default() }
+        Self { inner, session: Arc::default(), tap: Arc::default() }
+    }
+
+    /// From now on, shows every message that comes unasked to `tap` first. The first tap stays.
+    pub fn tap(&self, tap: Tap) {
+        let _ = self.tap.set(tap);
     }
 
     /// The session id in use; a server without sessions has none.
@@ -121,6 +131,13 @@ impl StreamableHttpClient for Observed {
         auth_header: Option<String>,
         custom_headers: HashMap<HeaderName, HeaderValue>,
     ) -> Result<BoxStream<'static, Result<Sse, SseError>>, Error> {
-        self.inner.get_stream(uri, session_id, last_event_id, auth_header, custom_headers).await
+        let events = self.inner.get_stream(uri, session_id, last_event_id, auth_header, custom_headers).await?;
+        let tap = Arc::clone(&self.tap);
+        let untapped = move |mut event: Sse| {
+            // What is left of it says only how far the stream has been read.
+            event.data = event.data.filter(|data| !tap.get().is_some_and(|tap| tap(data)));
+            event
+        };
+        Ok(events.map_ok(untapped).boxed())
     }
 }

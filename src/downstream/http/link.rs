@@ -1,33 +1,31 @@
 //! A session with an HTTP server: opened and kept by rmcp, used by `post`.
-#![expect(deprecated, reason = "servers of the initialize era still log; SEP-2577 deprecates the types")]
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 
+use arc_swap::ArcSwap;
 use rmcp::ClientHandler;
-use rmcp::model::{
-    ClientCapabilities, ClientConfig, Implementation, LoggingMessageNotificationParam, ProtocolVersion,
-    ResourceUpdatedNotificationParam,
-};
+use rmcp::model::{ClientCapabilities, ClientConfig, Implementation, ProtocolVersion};
 use rmcp::service::{
-    ClientInitializeError, ClientLifecycleMode, ClientServiceExt as _, NotificationContext, Peer, RoleClient,
+    ClientInitializeError, ClientLifecycleMode, ClientServiceExt as _, Peer, RoleClient, RunningService,
 };
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
-use serde::Serialize;
 use serde_json::Value;
-use serde_json::value::to_raw_value;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::downstream::ending::Ending;
 use crate::downstream::http::client::{Destination, Observed, build};
+use crate::downstream::http::unasked::InFlight;
 use crate::downstream::notice::Inbox;
 use crate::downstream::protocol::{About, Era, LEGACY, MODERN};
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
 use crate::registry::server;
 use crate::wire::envelope::bounded;
+use crate::wire::mirror::Mirrored;
 
 /// A session with one server.
 pub struct Link {
@@ -38,6 +36,10 @@ pub struct Link {
     pub(super) tasks: TaskTracker,
     pub(super) next_id: AtomicU64,
     pub(super) about: About,
+    /// The arguments that headers repeat, by the tool.
+    pub(super) mirrored: ArcSwap<HashMap<String, Vec<Mirrored>>>,
+    /// The requests that wait for an answer; guarded for one look-up.
+    pub(super) in_flight: Mutex<HashMap<u64, InFlight>>,
     ending: Ending,
     end: CancellationToken,
 }
@@ -49,18 +51,26 @@ pub async fn connect(
     capabilities: &Value,
     inbox: &Arc<Inbox>,
     tasks: &TaskTracker,
-) -> Result<Link, Fault> {
+) -> Result<Arc<Link>, Fault> {
     let destination = Destination::expand(entry)?;
     let client = build(&destination.url)?;
     let observed = Observed::new(client.clone());
-    let mut config = StreamableHttpClientTransportConfig::with_uri(destination.url.as_str());
-    config.custom_headers.clone_from(&destination.headers);
-    config.max_concurrent_requests = 64;
-    let transport = StreamableHttpClientTransport::with_client(observed.clone(), config);
-    let capabilities = serde_json::from_value(capabilities.clone()).unwrap_or_default();
-    let handler = Handler { inbox: Arc::clone(inbox), capabilities };
-    let service =
-        handler.serve_with_lifecycle(transport, lifecycle(known)).await.map_err(|error| connect_fault(&error))?;
+    let capabilities: ClientCapabilities = serde_json::from_value(capabilities.clone()).unwrap_or_default();
+    let open = |mode| {
+        let mut config = StreamableHttpClientTransportConfig::with_uri(destination.url.as_str());
+        config.custom_headers.clone_from(&destination.headers);
+        config.max_concurrent_requests = 64;
+        let transport = StreamableHttpClientTransport::with_client(observed.clone(), config);
+        Handler { capabilities: capabilities.clone() }.serve_with_lifecycle(transport, mode)
+    };
+    let service = match open(lifecycle(known)).await {
+        // Some old servers answer what they do not know with something.
+        Err(ClientInitializeError::ExpectedInitResult(_)) if known.is_none() => {
+            open(lifecycle(Some(Era::Legacy))).await
+        }
+        result => result,
+    };
+    let service: RunningService<RoleClient, Handler> = service.map_err(|error| connect_fault(&error))?;
     let about = about(service.peer())?;
     let ending = Ending::default();
     let end = CancellationToken::new();
@@ -78,7 +88,7 @@ pub async fn connect(
         }
         announce.announce("the connection was closed");
     });
-    Ok(Link {
+    let link = Arc::new(Link {
         destination,
         client,
         observed,
@@ -86,15 +96,25 @@ pub async fn connect(
         tasks: tasks.clone(),
         next_id: AtomicU64::new(1_000_000),
         about,
+        mirrored: ArcSwap::default(),
+        in_flight: Mutex::default(),
         ending,
         end,
-    })
+    });
+    let weak = Arc::downgrade(&link);
+    link.observed.tap(Box::new(move |data| weak.upgrade().is_some_and(|link| link.overhear(data))));
+    Ok(link)
 }
 
 impl Link {
     /// What the server said about itself.
     pub fn about(&self) -> &About {
         &self.about
+    }
+
+    /// Learns which arguments of which tools headers are to repeat, in place of what was known.
+    pub fn mirror(&self, mirrored: HashMap<String, Vec<Mirrored>>) {
+        self.mirrored.store(Arc::new(mirrored));
     }
 
     /// Waits until the session is lost; says why.
@@ -180,16 +200,9 @@ pub(super) fn without_urls(text: &str) -> String {
     text.split(' ').map(cut).collect::<Vec<_>>().join(" ")
 }
 
-/// Receives what the server sends outside of our own requests.
+/// Who we are, towards rmcp. What the server sends outside of our own requests is tapped before rmcp would read it.
 struct Handler {
-    inbox: Arc<Inbox>,
     capabilities: ClientCapabilities,
-}
-
-impl Handler {
-    fn hear(&self, method: &str, params: &impl Serialize) {
-        self.inbox.hear(method, to_raw_value(params).ok().as_deref());
-    }
 }
 
 impl ClientHandler for Handler {
@@ -199,33 +212,5 @@ impl ClientHandler for Handler {
         config.protocol_version = ProtocolVersion::V_2025_11_25;
         debug_assert_eq!(config.protocol_version.as_str(), LEGACY);
         config
-    }
-
-    async fn on_tool_list_changed(&self, _context: NotificationContext<RoleClient>) {
-        self.inbox.hear("notifications/tools/list_changed", None);
-    }
-
-    async fn on_prompt_list_changed(&self, _context: NotificationContext<RoleClient>) {
-        self.inbox.hear("notifications/prompts/list_changed", None);
-    }
-
-    async fn on_resource_list_changed(&self, _context: NotificationContext<RoleClient>) {
-        self.inbox.hear("notifications/resources/list_changed", None);
-    }
-
-    async fn on_resource_updated(
-        &self,
-        params: ResourceUpdatedNotificationParam,
-        _context: NotificationContext<RoleClient>,
-    ) {
-        self.hear("notifications/resources/updated", &params);
-    }
-
-    async fn on_logging_message(
-        &self,
-        params: LoggingMessageNotificationParam,
-        _context: NotificationContext<RoleClient>,
-    ) {
-        self.hear("notifications/message", &params);
     }
 }

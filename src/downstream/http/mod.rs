@@ -1,8 +1,11 @@
 //! Servers reached over Streamable HTTP.
 //!
 //! rmcp opens and keeps the session (`link`); calls go over requests of our own (`post`), so that their payloads stay raw
-//! and one slow call does not hold up the others.
+//! and one slow call does not hold up the others. What comes back as a stream is read by `events`, what comes
+//! on no request's stream by `unasked`.
 
 pub mod client;
+pub mod events;
 pub mod link;
 pub mod post;
+pub mod unasked;

@@ -8,21 +8,21 @@ use bytes::BytesMut;
 use futures::StreamExt as _;
 use http::StatusCode;
 use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
-use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
-use sse_stream::SseStream;
 use tokio_util::sync::CancellationToken;
 
+use crate::downstream::http::events::Awaited;
 use crate::downstream::http::link::{Link, causes, without_urls};
+use crate::downstream::http::unasked::InFlight;
 use crate::downstream::protocol::Era;
-use crate::downstream::question::answer;
-use crate::downstream::request::{Request, notification_line, request_line, response_line};
-use crate::model::ask::Question;
+use crate::downstream::request::{Request, notification_line, request_line};
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
 use crate::wire::envelope::{Envelope, RpcError, bounded};
-use crate::wire::lines::MAX_LINE;
-use crate::wire::lines::flatten;
+use crate::wire::header::encoded;
+use crate::wire::lines::{MAX_LINE, flatten};
+use crate::wire::mirror::name_key;
 
 /// The longest body that is read to explain an error, in bytes.
 const MAX_ERROR_BODY: usize = 64 * 1024;
@@ -35,25 +35,16 @@ impl Link {
     pub async fn request(self: &Arc<Self>, request: &Request) -> Result<Box<RawValue>, Fault> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let line = request_line(id, &request.method, &request.params(Some(self.about.era), id));
-        let mut cancel = Cancel { link: Some(self), id, over: CancellationToken::new() };
-        let over = cancel.over.clone();
-        let mut post = self.post(line);
-        if self.about.era == Era::Modern {
-            post = post.header("Mcp-Method", request.method.as_ref());
-            let name = match request.method.as_ref() {
-                "resources/read" => "uri",
-                "tasks/get" | "tasks/update" | "tasks/cancel" => "taskId",
-                _ => "name",
-            };
-            if let Some(name) = request.text(name) {
-                post = post.header("Mcp-Name", header_text(&name));
-            }
-        }
+        let over = CancellationToken::new();
+        self.in_flight().insert(id, InFlight::new(request, over.clone()));
+        let mut guard = Guard { link: self, id, over: over.clone(), is_answered: false };
+        let post = self.post(line);
+        let post = if self.about.era == Era::Modern { self.with_mirrored(post, request) } else { post };
         let answer = match post.send().await {
-            Ok(response) => self.answer(response, id, request, &over).await,
+            Ok(response) => self.answer(response, &Awaited { id, request, over: &over }).await,
             Err(error) => Err(transport_fault(error)),
         };
-        cancel.link = None;
+        guard.is_answered = true;
         answer
     }
 
@@ -73,23 +64,44 @@ impl Link {
     }
 
     fn post(&self, body: String) -> reqwest::RequestBuilder {
-        let mut post = self
+        let post = self
             .client
             .post(self.destination.url.clone())
             .header(CONTENT_TYPE, "application/json")
-            .header(ACCEPT, "application/json, text/event-stream")
-            .header("MCP-Protocol-Version", self.about.revision.as_str());
+            .header(ACCEPT, "application/json, text/event-stream");
+        self.dressed(post).body(body)
+    }
+
+    /// The request with what every request within the session carries.
+    pub(super) fn dressed(&self, mut request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        request = request.header("MCP-Protocol-Version", self.about.revision.as_str());
         for (name, value) in &self.destination.headers {
-            post = post.header(name, value);
+            request = request.header(name, value);
         }
-        if let Some(session) = self.observed.session() {
-            post = post.header("Mcp-Session-Id", session.as_ref());
+        match self.observed.session() {
+            Some(session) => request.header("Mcp-Session-Id", session.as_ref()),
+            None => request,
         }
-        post.body(body)
+    }
+
+    /// The post with the headers that repeat what its body says.
+    fn with_mirrored(&self, post: reqwest::RequestBuilder, request: &Request) -> reqwest::RequestBuilder {
+        let mut post = post.header("Mcp-Method", request.method.as_ref());
+        let Some(name) = name_key(&request.method).and_then(|key| request.text(key)) else { return post };
+        post = post.header("Mcp-Name", encoded(&name));
+        let mirrored = self.mirrored.load();
+        let Some(wanted) = mirrored.get(&name).filter(|_| request.method == "tools/call") else { return post };
+        let arguments: Value = request.member("arguments").unwrap_or_default();
+        for argument in wanted {
+            if let Some(text) = argument.text(&arguments) {
+                post = post.header(&argument.header, encoded(&text));
+            }
+        }
+        post
     }
 
     /// Sends a message that is not answered, in the background.
-    fn post_aside(self: &Arc<Self>, line: String) {
+    pub(super) fn post_aside(self: &Arc<Self>, line: String) {
         let own = Arc::clone(self);
         self.tasks.spawn(async move {
             if let Err(error) = own.post(line).timeout(SIDE_POST).send().await {
@@ -101,16 +113,14 @@ impl Link {
     async fn answer(
         self: &Arc<Self>,
         response: reqwest::Response,
-        id: u64,
-        request: &Request,
-        over: &CancellationToken,
+        awaited: &Awaited<'_>,
     ) -> Result<Box<RawValue>, Fault> {
         if !response.status().is_success() {
             return Err(self.status_fault(response).await);
         }
         let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         if kind.starts_with("text/event-stream") {
-            return self.stream(response, id, request, over).await;
+            return self.events(response, awaited).await;
         }
         if !kind.starts_with("application/json") {
             return Err(bad_answer(format!("the server answered with content of type {kind:?}, not JSON")).sent());
@@ -122,52 +132,7 @@ impl Link {
         result_of(&envelope)
     }
 
-    async fn stream(
-        self: &Arc<Self>,
-        response: reqwest::Response,
-        id: u64,
-        request: &Request,
-        over: &CancellationToken,
-    ) -> Result<Box<RawValue>, Fault> {
-        let mut events = std::pin::pin!(SseStream::from_bytes_stream(response.bytes_stream()));
-        while let Some(event) = events.next().await {
-            let event = event.map_err(|error| lost(format!("the answer broke off: {error}")))?;
-            let Some(data) = event.data.filter(|data| !data.is_empty()) else { continue };
-            if data.len() > MAX_LINE {
-                return Err(bad_answer(format!("the server's answer is longer than {MAX_LINE} bytes")).sent());
-            }
-            let Some(envelope) = Envelope::parse(data.as_bytes()) else { continue };
-            match (&envelope.method, envelope.id) {
-                (None, _) if envelope.number() == Some(id) => return result_of(&envelope),
-                (Some(method), Some(theirs)) => self.question((request, over), method, theirs, envelope.params),
-                (Some(method), None) if method == "notifications/progress" => progress(request, envelope.params),
-                (Some(method), None) => self.inbox.hear(method, envelope.params),
-                (None, _) => {}
-            }
-        }
-        Err(lost("the answer broke off before it was complete".to_owned()))
-    }
-
-    /// Puts a question of the server, which belongs to `request`, and posts the answer.
-    fn question(
-        self: &Arc<Self>,
-        (request, over): (&Request, &CancellationToken),
-        method: &str,
-        id: &RawValue,
-        params: Option<&RawValue>,
-    ) {
-        let asker = request.ask.clone().map(|ask| (ask, vec![Arc::clone(&request.asking)]));
-        let over = over.clone();
-        let (server, method) = (self.inbox.server(), method.to_owned());
-        let question = Question { server, method, params: params.map(ToOwned::to_owned) };
-        let (link, id) = (Arc::clone(self), id.to_owned());
-        self.tasks.spawn(async move {
-            let answer = answer(asker, question, over.cancelled()).await;
-            link.post_aside(response_line(&id, &answer));
-        });
-    }
-
-    async fn status_fault(&self, response: reqwest::Response) -> Fault {
+    pub(super) async fn status_fault(&self, response: reqwest::Response) -> Fault {
         let status = response.status();
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         let body = read(response, MAX_ERROR_BODY).await.unwrap_or_default();
@@ -207,43 +172,32 @@ impl Link {
     }
 }
 
-/// Tells the server that nobody waits any more.
-struct Cancel<'a> {
-    link: Option<&'a Arc<Link>>,
+/// Takes a request that is over from those in flight. If nobody waits for its answer any more, the server is told.
+struct Guard<'a> {
+    link: &'a Arc<Link>,
     id: u64,
     /// Ends the questions that belong to the request.
     over: CancellationToken,
+    is_answered: bool,
 }
 
-impl Drop for Cancel<'_> {
+impl Drop for Guard<'_> {
     fn drop(&mut self) {
         self.over.cancel();
+        self.link.in_flight().remove(&self.id);
         // For a modern server the closed response stream is the cancellation.
-        if let Some(link) = self.link.filter(|link| link.about.era == Era::Legacy) {
-            link.post_aside(notification_line("notifications/cancelled", &format!(r#"{{"requestId":{}}}"#, self.id)));
+        if !self.is_answered && self.link.about.era == Era::Legacy {
+            let params = format!(r#"{{"requestId":{}}}"#, self.id);
+            self.link.post_aside(notification_line("notifications/cancelled", &params));
         }
     }
 }
 
-fn result_of(envelope: &Envelope<'_>) -> Result<Box<RawValue>, Fault> {
+pub(super) fn result_of(envelope: &Envelope<'_>) -> Result<Box<RawValue>, Fault> {
     match (envelope.error, envelope.result) {
         (Some(error), _) => Err(RpcError::parse(error).fault().sent()),
         (None, Some(result)) if result.get().starts_with('{') => Ok(result.to_owned()),
         _ => Err(bad_answer("the server answered with neither a result nor an error").sent()),
-    }
-}
-
-fn progress(request: &Request, params: Option<&RawValue>) {
-    #[derive(Deserialize)]
-    struct Params {
-        progress: f64,
-        total: Option<f64>,
-        message: Option<String>,
-    }
-    if let (Some(listener), Some(params)) = (&request.progress, params)
-        && let Ok(params) = serde_json::from_str::<Params>(params.get())
-    {
-        listener.report(params.progress, params.total, params.message.as_deref());
     }
 }
 
@@ -266,19 +220,10 @@ fn transport_fault(error: reqwest::Error) -> Fault {
     if is_connect { fault } else { fault.sent() }
 }
 
-fn bad_answer(message: impl Into<String>) -> Fault {
+pub(super) fn bad_answer(message: impl Into<String>) -> Fault {
     Fault::new(Kind::Internal, code::BAD_ANSWER, message)
 }
 
-fn lost(message: String) -> Fault {
+pub(super) fn lost(message: String) -> Fault {
     Fault::new(Kind::Unavailable, code::SERVER_DOWN, message).sent()
-}
-
-/// A header's text: names outside of visible ASCII travel as base64 (2026-07-28, basic/transports).
-fn header_text(name: &str) -> String {
-    use base64::Engine as _;
-    if name.bytes().all(|byte| (0x20..0x7f).contains(&byte)) && name.trim() == name {
-        return name.to_owned();
-    }
-    format!("=?base64?{}?=", base64::engine::general_purpose::STANDARD.encode(name))
 }

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::future::join_all;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -16,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::downstream::candidates::{Candidate, choose};
 use crate::downstream::ending::Ending;
 use crate::downstream::notice::Inbox;
 use crate::downstream::protocol::Era;
@@ -32,9 +32,6 @@ use crate::wire::outbox::{CAPACITY, Message, Outbox, Ticket, write_all};
 
 /// How long a server may take nothing from its input before the connection counts as dead.
 const WRITE_STALL: Duration = Duration::from_secs(20);
-
-/// Questions of one call that come within this time count as asked at once.
-const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// What became of a request: its raw result, or the reason why there is none.
 type Answer = Result<Box<RawValue>, Fault>;
@@ -261,43 +258,30 @@ impl Lane {
     }
 
     /// Puts a question of the server to the host whose call it belongs to, if there can be only one.
-    ///
-    /// The initialize era does not say which call a question belongs to, so with several hosts in flight it goes unanswered
-    /// rather than to the wrong one.
     fn question(self: &Arc<Self>, method: &str, id: &RawValue, params: Option<&RawValue>) {
-        let pending = self.pending();
-        let mut candidates: Vec<_> = pending.iter().filter(|(_, pending)| pending.ask.is_some()).collect();
-        // A call that waits for its answer hardly asks another question, unless it asks several at once.
-        let may_ask = |pending: &Pending| !pending.asking.is_open() || pending.asking.has_just_asked(AT_ONCE);
-        if candidates.iter().any(|(_, pending)| may_ask(pending)) {
-            candidates.retain(|(_, pending)| may_ask(pending));
-        }
-        let latest = candidates.iter().max_by_key(|(id, _)| **id).and_then(|(_, pending)| pending.ask.clone());
-        let is_one = |ask: &Arc<dyn Ask>| {
-            candidates.iter().all(|(_, one)| one.ask.as_ref().is_some_and(|other| other.id() == ask.id()))
+        let candidate = |(id, pending): (&u64, &Pending)| {
+            let (asking, over) = (Arc::clone(&pending.asking), pending.over.clone());
+            Some(Candidate { id: *id, ask: pending.ask.clone()?, asking, over })
         };
-        let Some(ask) = latest.filter(is_one) else {
-            drop(pending);
+        let candidates = self.pending().iter().filter_map(candidate).collect();
+        let Some(chosen) = choose(candidates) else {
             self.post(response_line(id, &unanswered(method)));
             return;
         };
-        // It may be of any of them, so that the clocks of all stand still, and it is moot only when all are over.
-        let clocks: Vec<_> = candidates.iter().map(|(_, pending)| Arc::clone(&pending.asking)).collect();
-        let over: Vec<_> = candidates.iter().map(|(_, pending)| pending.over.clone()).collect();
-        drop(pending);
         let server = Arc::clone(&self.server);
         let question = Question { server, method: method.to_owned(), params: params.map(ToOwned::to_owned) };
         let withdrawn = CancellationToken::new();
         self.questions().insert(id.get().to_owned(), withdrawn.clone());
         let (lane, id) = (Arc::clone(self), id.to_owned());
+        let over = chosen.moot();
         self.tasks.spawn(async move {
             let moot = async {
                 tokio::select! {
                     () = withdrawn.cancelled() => {}
-                    _ = join_all(over.iter().map(CancellationToken::cancelled)) => {}
+                    () = over => {}
                 }
             };
-            let answer = answer(Some((ask, clocks)), question, moot).await;
+            let answer = answer(Some(chosen.asker), question, moot).await;
             lane.questions().remove(id.get());
             lane.post(response_line(&id, &answer));
         });

@@ -1,6 +1,5 @@
 //! The header rules of 2026-07-28: headers repeat what stands in the body, so that gateways need not read it.
 
-use base64::Engine as _;
 use http::HeaderMap;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -9,10 +8,9 @@ use crate::catalog::snapshot::Catalog;
 use crate::downstream::protocol::{MODERN, PROTOCOL_VERSION_KEY};
 use crate::server::host::Refusal;
 use crate::server::requests::member;
+use crate::wire::header::decoded;
+use crate::wire::mirror::{MISMATCH, mirrored, name_key};
 use crate::wire::object::Object;
-
-/// The error code of a header that does not say what the body says.
-const MISMATCH: i64 = -32020;
 
 /// Whether a request is of the newer era: its `_meta` or its header says so.
 pub fn is_modern(headers: &HeaderMap, params: Option<&RawValue>) -> bool {
@@ -31,13 +29,7 @@ pub fn check(headers: &HeaderMap, method: &str, params: Option<&RawValue>, catal
         agree(headers, "MCP-Protocol-Version", &version)?;
     }
     agree(headers, "Mcp-Method", method)?;
-    let key = match method {
-        "tools/call" | "prompts/get" => Some("name"),
-        "resources/read" => Some("uri"),
-        "tasks/get" | "tasks/update" | "tasks/cancel" => Some("taskId"),
-        _ => None,
-    };
-    let name = key.and_then(|key| member(params, key));
+    let name = name_key(method).and_then(|key| member(params, key));
     if let Some(name) = &name {
         agree(headers, "Mcp-Name", name)?;
     }
@@ -48,61 +40,45 @@ pub fn check(headers: &HeaderMap, method: &str, params: Option<&RawValue>, catal
 }
 
 fn agree(headers: &HeaderMap, name: &str, expected: &str) -> Result<(), Refusal> {
+    agree_by(headers, name, |given| given == expected)
+}
+
+fn agree_by(headers: &HeaderMap, name: &str, says_it: impl FnOnce(&str) -> bool) -> Result<(), Refusal> {
     match headers.get(name).map(|value| decoded(value.as_bytes())) {
-        Some(Some(given)) if given == expected => Ok(()),
+        Some(Some(given)) if says_it(&given) => Ok(()),
         Some(_) => Err(Refusal::new(MISMATCH, format!("Header mismatch: {name} does not say what the body says"))),
         None => Err(Refusal::new(MISMATCH, format!("Header mismatch: {name} is missing"))),
     }
 }
 
-/// Arguments that a tool's schema wants repeated as `Mcp-Param-…`.
+/// Arguments that a tool's schema wants repeated. What it wants in a wrong way, no client can do.
 fn check_arguments(
     headers: &HeaderMap,
     tool: &str,
     params: Option<&RawValue>,
     catalog: &Catalog,
 ) -> Result<(), Refusal> {
-    let Some(properties) =
-        catalog.tool(tool).and_then(|offer| offer.entry.definition.get("inputSchema")?.get("properties")?.as_object())
-    else {
+    let schema = catalog.tool(tool).and_then(|offer| offer.entry.definition.get("inputSchema"));
+    let wanted = schema.and_then(|schema| mirrored(schema).ok()).unwrap_or_default();
+    if wanted.is_empty() {
         return Ok(());
-    };
-    let repeated = properties.iter().filter_map(|(key, schema)| Some((key, schema.get("x-mcp-header")?.as_str()?)));
+    }
     let arguments = params
         .and_then(Object::parse)
-        .and_then(|params| serde_json::from_str::<Value>(params.get("arguments")?.get()).ok());
-    for (key, header) in repeated {
-        let header = format!("Mcp-Param-{header}");
-        let expected = arguments.as_ref().and_then(|arguments| plain(arguments.get(key)?));
-        match expected {
-            Some(expected) => agree(headers, &header, &expected)?,
-            None if headers.contains_key(&header) => {
-                return Err(Refusal::new(
-                    MISMATCH,
-                    format!("Header mismatch: {header} repeats an argument that is not there"),
-                ));
+        .and_then(|params| serde_json::from_str::<Value>(params.get("arguments")?.get()).ok())
+        .unwrap_or_default();
+    for argument in wanted {
+        let header = &argument.header;
+        match argument.text(&arguments) {
+            Some(expected) => agree_by(headers, header, |given| argument.agrees(given, &expected))?,
+            None if headers.contains_key(header) => {
+                let message = format!("Header mismatch: {header} repeats an argument that is not there");
+                return Err(Refusal::new(MISMATCH, message));
             }
             None => {}
         }
     }
     Ok(())
-}
-
-fn plain(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
-        _ => None,
-    }
-}
-
-/// A header's text, which may be given as `=?base64?…?=`.
-fn decoded(value: &[u8]) -> Option<String> {
-    let text = std::str::from_utf8(value).ok()?;
-    match text.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?=")) {
-        Some(coded) => String::from_utf8(base64::engine::general_purpose::STANDARD.decode(coded).ok()?).ok(),
-        None => Some(text.to_owned()),
-    }
 }
 
 #[cfg(test)]

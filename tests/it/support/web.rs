@@ -17,6 +17,12 @@ pub(crate) enum Manner {
     Streaming,
     /// 2026-07-28 only, strict about its headers.
     Modern,
+    /// The same; a tool of it wants an argument in a header, which only its second list says.
+    Annotated,
+    /// Ends the event stream of a call at once, and gives the answer to who comes back for the rest.
+    Resumed,
+    /// The same, but never has more.
+    Unresumed,
     /// This status to everything.
     Status(u16),
     /// 503 to the first two requests.
@@ -25,6 +31,10 @@ pub(crate) enum Manner {
     Busy(u32),
     /// 500 to calls.
     FailsCalls,
+    /// Answers what it does not know with an empty result.
+    Vague,
+    /// Asks, on the stream of no request, while a call waits.
+    Asks,
     /// Forgets its session once, after the first call.
     Forgetful,
     /// Never answers anything.
@@ -126,20 +136,98 @@ impl Shared {
             }
             _ => {}
         }
+        if verb == "GET" && headers.contains("last-event-id: here") {
+            return self.rest(stream);
+        }
+        if verb == "GET" && self.manner == Manner::Asks {
+            return self.ask(stream);
+        }
         if verb != "POST" {
             return respond(stream, 405, "", "text/plain", "");
         }
-        if body.get("id").is_none() {
+        if body.get("method").is_none() || body.get("id").is_none() {
             return respond(stream, 202, "", "text/plain", "");
         }
-        if self.manner == Manner::Modern {
-            return modern(stream, &headers, &method, &body);
+        match self.manner {
+            Manner::Modern => modern(stream, &headers, &method, &body, &list(&method)),
+            Manner::Annotated => self.annotated(stream, &headers, &method, &body),
+            _ => self.legacy(stream, &headers, &method, &body),
         }
-        self.legacy(stream, &headers, &method, &body)
+    }
+
+    /// A modern server whose tools want headers.
+    fn annotated(&self, stream: &TcpStream, headers: &str, method: &str, body: &Value) -> Option<()> {
+        let number = if method == "tools/list" {
+            self.calls.fetch_add(1, Ordering::SeqCst)
+        } else {
+            self.calls.load(Ordering::SeqCst)
+        };
+        let argument = |annotation: Value| {
+            let mut schema = json!({ "type": "string" });
+            if !annotation.is_null() {
+                schema["x-mcp-header"] = annotation;
+            }
+            json!({ "type": "object", "properties": { "region": schema } })
+        };
+        let region = if number == 0 { Value::Null } else { json!("Region") };
+        let tools = json!({ "tools": [
+            { "name": "echo", "inputSchema": argument(region) },
+            { "name": "broken", "inputSchema": argument(json!("not a name")) },
+        ] });
+        if method == "tools/call" && !headers.contains("mcp-param-region: =?base64?Z3LDtsOfZQ==?=") {
+            let error = json!({ "code": -32020, "message": "Header mismatch: Mcp-Param-Region is missing" });
+            let error = json!({ "jsonrpc": "2.0", "id": body["id"], "error": error });
+            return respond(stream, 400, "", "application/json", &error.to_string());
+        }
+        modern(stream, headers, method, body, &tools)
+    }
+
+    /// A stream that belongs to no request: asks once, when a call has come.
+    fn ask(&self, mut stream: &TcpStream) -> Option<()> {
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+        stream.write_all(head.as_bytes()).ok()?;
+        self.until(|web| (web.calls.load(Ordering::SeqCst) > 0).then_some(()))?;
+        let params =
+            json!({ "message": "Your name?", "requestedSchema": { "type": "object", "properties": {} }, "odd": 1.0 });
+        let question = json!({ "jsonrpc": "2.0", "id": "ask", "method": "elicitation/create", "params": params });
+        stream.write_all(format!("data: {question}\n\n").as_bytes()).ok()?;
+        std::thread::park_timeout(Duration::from_mins(1));
+        None
+    }
+
+    /// Waits for something, but not for ever.
+    fn until<T>(&self, mut look: impl FnMut(&Self) -> Option<T>) -> Option<T> {
+        (0..200).find_map(|_| {
+            let found = look(self);
+            if found.is_none() {
+                std::thread::park_timeout(Duration::from_millis(10));
+            }
+            found
+        })
+    }
+
+    /// The rest of an event stream that was ended.
+    fn rest(&self, stream: &TcpStream) -> Option<()> {
+        if self.manner == Manner::Unresumed {
+            return respond(stream, 200, "", "text/event-stream", "");
+        }
+        let id = self
+            .arrived
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .rev()
+            .find_map(|request| (request.body["method"] == "tools/call").then(|| request.body["id"].clone()));
+        let result = json!({ "content": [], "structuredContent": { "given": "the rest" } });
+        let event = format!("id: later\ndata: {}\n\n", answer(&id?, &result));
+        respond(stream, 200, "", "text/event-stream", &event)
     }
 
     fn legacy(&self, stream: &TcpStream, headers: &str, method: &str, body: &Value) -> Option<()> {
         let id = &body["id"];
+        if method == "server/discover" && self.manner == Manner::Vague {
+            return respond(stream, 200, "", "application/json", &answer(id, &json!({})));
+        }
         if method == "server/discover" {
             let error = json!({ "jsonrpc": "2.0", "id": id, "error": { "code": -32601, "message": "unknown" } });
             return respond(stream, 400, "", "application/json", &error.to_string());
@@ -173,6 +261,20 @@ impl Shared {
                 let _ = stream.write_all(head.as_bytes());
                 None
             }
+            Manner::Asks => {
+                self.calls.fetch_add(1, Ordering::SeqCst);
+                let told = self.until(|web| {
+                    let arrived = web.arrived.lock().unwrap_or_else(PoisonError::into_inner);
+                    arrived
+                        .iter()
+                        .find_map(|request| (request.body["id"] == "ask").then(|| request.body["result"].clone()))
+                });
+                let result = json!({ "content": [], "structuredContent": { "told": told } });
+                respond(stream, 200, "", "application/json", &answer(id, &result))
+            }
+            Manner::Resumed | Manner::Unresumed => {
+                respond(stream, 200, "", "text/event-stream", "id: here\nretry: 300\ndata: \n\n")
+            }
             Manner::Streaming => {
                 let progress = json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": {
                     "progressToken": body["params"]["_meta"]["progressToken"], "progress": 1, "total": 2 } });
@@ -184,7 +286,8 @@ impl Shared {
     }
 }
 
-fn modern(stream: &TcpStream, headers: &str, method: &str, body: &Value) -> Option<()> {
+/// A modern server; `otherwise` is its answer to what has none of its own.
+fn modern(stream: &TcpStream, headers: &str, method: &str, body: &Value, otherwise: &Value) -> Option<()> {
     let id = &body["id"];
     let refuse = |message: &str| {
         let error = json!({ "jsonrpc": "2.0", "id": id, "error": { "code": -32020, "message": message } });
@@ -206,7 +309,7 @@ fn modern(stream: &TcpStream, headers: &str, method: &str, body: &Value) -> Opti
             json!({ "content": [], "structuredContent": { "given": body["params"]["arguments"] }, "resultType": "complete" })
         }
         "subscriptions/listen" => return refuse("no subscriptions"),
-        _ => list(method),
+        _ => otherwise.clone(),
     };
     respond(stream, 200, "", "application/json", &answer(id, &result))
 }

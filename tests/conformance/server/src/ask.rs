@@ -7,13 +7,16 @@ use std::collections::BTreeMap;
 
 use futures::future::try_join_all;
 use rmcp::model::{
-    ClientCapabilities, ErrorData, InputRequest, InputRequests, InputRequiredResult, InputResponses, RequestStateCodec,
-    SealOptions,
+    ClientCapabilities, ErrorData, GetMeta as _, InputRequest, InputRequests, InputRequiredResult, InputResponses,
+    ListRootsRequest, RequestStateCodec, SealOptions, ServerRequest,
 };
 use rmcp::service::{RequestContext, RoleServer, ServiceError};
 use serde_json::{Value, json};
 
 use crate::era::is_modern;
+
+/// The `_meta` key under which a legacy client is told the name that the question has for a modern one.
+const NAME_KEY: &str = "io.mcp-orchestrator/input-key";
 
 /// The answers by the names of the questions.
 pub(crate) type Answers = BTreeMap<String, Value>;
@@ -78,21 +81,22 @@ impl Round<'_> {
     /// Asks a legacy client. All in this task: rmcp finds by it which request, and so which stream, a question belongs to.
     async fn ask_now(&self, questions: InputRequests) -> Result<Answers, ErrorData> {
         let asked = questions.into_iter().map(async |(name, question)| {
-            let answer = self.ask_one(question).await;
+            let answer = self.ask_one(&name, question).await;
             let answer = answer.map_err(|error| ErrorData::internal_error(format!("asking failed: {error}"), None))?;
             Ok((name, answer))
         });
         Ok(try_join_all(asked).await?.into_iter().collect())
     }
 
-    async fn ask_one(&self, question: InputRequest) -> Result<Value, ServiceError> {
-        let peer = &self.context.peer;
-        let answer = match question {
-            InputRequest::CreateMessage(request) => serde_json::to_value(peer.create_message(request.params).await?),
-            InputRequest::Elicitation(request) => serde_json::to_value(peer.create_elicitation(request.params).await?),
-            _ => serde_json::to_value(peer.list_roots().await?),
+    async fn ask_one(&self, name: &str, question: InputRequest) -> Result<Value, ServiceError> {
+        let mut request = match question {
+            InputRequest::CreateMessage(request) => ServerRequest::CreateMessageRequest(request),
+            InputRequest::Elicitation(request) => ServerRequest::ElicitRequest(request),
+            _ => ServerRequest::ListRootsRequest(ListRootsRequest::default()),
         };
-        Ok(answer.expect("what was read from JSON can be written as JSON"))
+        request.get_meta_mut().insert(NAME_KEY.to_owned(), json!(name));
+        let answer = self.context.peer.send_request(request).await?;
+        Ok(serde_json::to_value(answer).expect("what was read from JSON can be written as JSON"))
     }
 }
 
