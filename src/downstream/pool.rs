@@ -85,6 +85,11 @@ impl Pool {
         self.us
     }
 
+    /// The level that [`Pool::set_log_level`] was last told.
+    pub fn log_level(&self) -> Option<String> {
+        self.level.borrow().clone()
+    }
+
     /// The endpoint of `server`.
     pub fn get(&self, server: &str) -> Option<&Arc<Endpoint>> {
         self.endpoints.get(server)

@@ -1,5 +1,6 @@
 //! Calls of a host: carried out through the door, answered in the form of the host's era, cancelled when it leaves.
 
+use std::future::pending;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,9 +21,10 @@ use crate::server::ask::{AsResult, Directly};
 use crate::server::connection::{Connection, Request, post, text};
 use crate::server::conversation::{Conversation, Next, owner};
 use crate::server::host::Refusal;
-use crate::server::parking::PREFIX;
+use crate::server::overheard::Overheard;
 use crate::server::progress::Reporter;
 use crate::wire::object::Object;
+use crate::wire::outbox::{Message, Outbox};
 
 /// How many questions of one call may wait to be put.
 const MAX_QUESTIONS: usize = 16;
@@ -71,7 +73,8 @@ impl Connection {
             arguments,
         );
         let token = read.meta.and_then(Object::parse).and_then(|meta| meta.get("progressToken").map(ToOwned::to_owned));
-        let state = text(read.state).filter(|state| state.starts_with(PREFIX));
+        let overheard = self.overheard(&request, read.meta, &target);
+        let state = text(read.state).filter(|state| self.parking.is_ours(state));
         let conversation = if let Some(state) = state {
             if let Some(mut conversation) = self.parking.resume(&state, &owner) {
                 conversation.progress().redirect(token.as_deref(), request.outlet.clone());
@@ -91,7 +94,7 @@ impl Connection {
             call.extra = others.map(extra).unwrap_or_default();
             self.begin(call, &request, token.as_deref())
         };
-        self.follow(request, conversation, owner);
+        self.follow(request, conversation, owner, overheard);
     }
 
     /// Starts a call; its questions are put in the way of the host's era.
@@ -135,17 +138,28 @@ impl Connection {
         (!meta.is_empty()).then(|| meta.to_raw())
     }
 
+    /// What servers log during a request that asks for it.
+    fn overheard(&self, request: &Request, meta: Option<&RawValue>, target: &Target) -> Option<Overheard> {
+        let meta = meta.filter(|_| request.sender.era == Era::Modern).and_then(Object::parse)?;
+        let level = text(meta.get(LOG_LEVEL_KEY))?;
+        Overheard::new(&self.gateway, self.host.profile.as_ref(), &level, target)
+    }
+
     /// Answers the request with what comes next of the conversation.
-    fn follow(&self, request: Request, conversation: Conversation, owner: String) {
+    fn follow(&self, request: Request, conversation: Conversation, owner: String, mut overheard: Option<Overheard>) {
         let (parking, tasks) = (Arc::clone(&self.parking), self.tasks.clone());
         let Request { id, method, sender, outlet } = request;
         let answered = id.clone();
         self.spawn(&id, async move {
             let next = tokio::select! {
                 next = conversation.next() => next,
+                () = tell(overheard.as_mut(), &outlet) => return,
                 // Whoever closes the stream of a modern request has cancelled it.
                 () = outlet.closed(), if sender.era == Era::Modern => return,
             };
+            for line in overheard.as_mut().map(Overheard::rest).into_iter().flatten() {
+                post(&outlet, line).await;
+            }
             let (line, place) = match next {
                 Next::Over(result, place) => (answer::outcome(&answered, &method, result, sender.era), place),
                 Next::Ask(conversation) => {
@@ -167,6 +181,12 @@ impl Connection {
             drop(place);
         });
     }
+}
+
+/// Tells the host what servers log, until it is gone; for ever if it does not want to know.
+async fn tell(overheard: Option<&mut Overheard>, outlet: &Outbox) {
+    let Some(overheard) = overheard else { return pending().await };
+    while outlet.send(Message::from(overheard.next().await)).await.is_ok() {}
 }
 
 /// The limits that an orchestrator before us has set.

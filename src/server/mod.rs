@@ -9,6 +9,7 @@ pub mod host;
 pub mod http;
 pub mod listen;
 pub mod notify;
+mod overheard;
 pub mod own;
 pub mod parking;
 pub mod progress;

@@ -37,7 +37,7 @@ pub async fn announce(gateway: Arc<Gateway>, host: Arc<Host>, outbox: Outbox, st
             notice = notices.recv() => match notice {
                 Ok(notice) if !gateway.shows_server(host.profile.as_deref(), &notice.server) => {}
                 Ok(notice) => {
-                    if let Some(line) = line(&notice, &host).filter(|_| host.is_initialized()) {
+                    if let Some(line) = line(&notice, |level| host.wants(level)).filter(|_| host.is_initialized()) {
                         // A host that does not keep up loses log messages rather than answers.
                         let _ = outbox.try_send(Message::from(line));
                     }
@@ -50,14 +50,14 @@ pub async fn announce(gateway: Arc<Gateway>, host: Arc<Host>, outbox: Outbox, st
 }
 
 /// The notification as the host gets it: log messages say which server they are of.
-fn line(notice: &Notice, host: &Host) -> Option<String> {
+pub(super) fn line(notice: &Notice, wants: impl Fn(&str) -> bool) -> Option<String> {
     let mut params: Value = match &notice.params {
         Some(params) => serde_json::from_str(params.get()).ok()?,
         None => json!({}),
     };
     if notice.method.as_ref() == "notifications/message" {
         let level = params.get("level")?.as_str()?;
-        if !host.wants(level) {
+        if !wants(level) {
             return None;
         }
         let logger = match params.get("logger").and_then(Value::as_str) {
@@ -83,8 +83,8 @@ mod tests {
             params: to_raw_value(&json!({ "level": level, "logger": "api", "data": 1 })).ok().map(Arc::from),
         };
         let host = Host::default();
-        let told = line(&notice("warning"), &host).expect("a warning is told");
+        let told = line(&notice("warning"), |level| host.wants(level)).expect("a warning is told");
         assert!(told.contains(r#""logger":"github/api""#), "{told}");
-        assert_eq!(line(&notice("debug"), &host), None);
+        assert_eq!(line(&notice("debug"), |level| host.wants(level)), None);
     }
 }

@@ -8,6 +8,7 @@ use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use crate::model::chain::Hop;
 use crate::server::conversation::Conversation;
 
 /// How long a call waits for its host to come back.
@@ -16,12 +17,12 @@ const PATIENCE: Duration = Duration::from_mins(10);
 /// How many calls may wait. Beyond it the next one is given up at once.
 const CAPACITY: usize = 80;
 
-/// What our `requestState` begins with; what does not is a server's own.
-pub const PREFIX: &str = "mo1.";
-
 /// The calls that wait, by their `requestState`: a random number of 122 bits that is good for one use.
-#[derive(Default)]
-pub struct Parking(Mutex<HashMap<String, Parked>>);
+pub struct Parking {
+    /// What our `requestState` begins with; what does not is a server's own, which may be an orchestrator as well.
+    prefix: String,
+    parked: Mutex<HashMap<String, Parked>>,
+}
 
 /// A call that waits, and whose it is.
 struct Parked {
@@ -30,6 +31,16 @@ struct Parked {
 }
 
 impl Parking {
+    /// Nothing waits yet at the orchestrator that is `us`.
+    pub fn new(us: Hop) -> Self {
+        Self { prefix: format!("mo1.{:016x}.", us.0), parked: Mutex::default() }
+    }
+
+    /// Whether `state` is one of ours, if perhaps an old one.
+    pub fn is_ours(&self, state: &str) -> bool {
+        state.starts_with(&self.prefix)
+    }
+
     /// Lets `conversation` wait for `owner`; gives back its `requestState`, or the conversation if there is no room.
     pub fn park(
         self: &Arc<Self>,
@@ -37,8 +48,8 @@ impl Parking {
         owner: &str,
         tasks: &TaskTracker,
     ) -> Result<String, Box<Conversation>> {
-        let state = format!("{PREFIX}{}", Uuid::new_v4().simple());
-        let mut parked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = format!("{}{}", self.prefix, Uuid::new_v4().simple());
+        let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
         if parked.len() >= CAPACITY {
             return Err(Box::new(conversation));
         }
@@ -49,7 +60,7 @@ impl Parking {
             sleep(PATIENCE).await;
             if let Some(parking) = parking.upgrade() {
                 // Dropping the conversation cancels its call.
-                parking.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&expired);
+                parking.parked.lock().unwrap_or_else(PoisonError::into_inner).remove(&expired);
             }
         });
         Ok(state)
@@ -57,7 +68,7 @@ impl Parking {
 
     /// The conversation under `state`, if it waits and is `owner`'s.
     pub fn resume(&self, state: &str, owner: &str) -> Option<Conversation> {
-        let mut parked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
         if parked.get(state)?.owner != owner {
             return None;
         }

@@ -40,7 +40,8 @@ pub async fn serve(gateway: Arc<Gateway>, profile: Option<Arc<str>>, stop: Cance
         }
     });
     tasks.spawn(announce(Arc::clone(&gateway), Arc::clone(&host), outbox.clone(), ended.clone()));
-    let connection = Connection::new(gateway, host, Arc::new(Parking::default()), tasks.clone());
+    let parking = Arc::new(Parking::new(gateway.pool().us()));
+    let connection = Connection::new(gateway, host, parking, tasks.clone());
     ended.run_until_cancelled(read(Lines::new(reader, MAX_LINE), &connection, &outbox)).await;
     connection.abandon();
     ended.cancel();

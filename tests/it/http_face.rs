@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use crate::support::{DEADLINE, Test, fixture};
 
 /// The program, serving HTTP.
-struct Face {
+pub(crate) struct Face {
     process: Child,
-    address: String,
+    pub(crate) address: String,
     path: &'static str,
     token: Option<String>,
-    _test: Test,
+    pub(crate) test: Test,
 }
 
 /// An HTTP response.
@@ -30,10 +30,14 @@ impl Face {
         Self::of(Test::new().server("shop", fixture(["healthy"])), flags)
     }
 
-    fn of(test: Test, flags: &[&str]) -> Self {
+    pub(crate) fn of(test: Test, flags: &[&str]) -> Self {
         let mut process: Command = test.command(&[&["serve", "--http", "127.0.0.1:0"], flags].concat());
-        let mut process =
-            process.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary can be started");
+        let mut process = process
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary can be started");
         let mut errors = BufReader::new(process.stderr.take().expect("it is a pipe"));
         let (mut address, mut token) = (String::new(), None);
         while address.is_empty() {
@@ -47,7 +51,7 @@ impl Face {
             }
         }
         std::thread::spawn(move || std::io::copy(&mut errors, &mut std::io::sink()));
-        Self { process, address, path: "/mcp", token, _test: test }
+        Self { process, address, path: "/mcp", token, test }
     }
 
     fn send(&self, verb: &str, headers: &[(&str, &str)], body: &str) -> TcpStream {

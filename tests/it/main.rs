@@ -11,6 +11,7 @@ mod http_face;
 mod http_servers;
 mod lifecycle;
 mod lists;
+mod matrix;
 mod profiles;
 mod questions;
 mod real_servers;

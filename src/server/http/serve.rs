@@ -59,11 +59,11 @@ impl Bound {
         gateway.pool().introduce(&all);
         let tasks = TaskTracker::new();
         let shared = Arc::new(Shared {
-            gateway,
             profile,
             policy: self.policy,
             sessions: Sessions::default(),
-            parking: Arc::new(Parking::default()),
+            parking: Arc::new(Parking::new(gateway.pool().us())),
+            gateway,
             tasks: tasks.clone(),
         });
         let mut router = Router::new().route("/mcp", any(answer_main));
