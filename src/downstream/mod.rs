@@ -4,6 +4,7 @@
 
 pub mod ending;
 pub mod endpoint;
+pub mod greet;
 pub mod http;
 pub mod listing;
 pub mod notice;

@@ -11,12 +11,13 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::downstream::greet::unusable;
 use crate::downstream::http;
 use crate::downstream::http::link::Link;
 use crate::downstream::notice::Inbox;
 use crate::downstream::protocol::{About, Era};
 use crate::downstream::request::Request;
-use crate::downstream::stdio::connect::{Stdio, connect, explained, how_it_ended, unusable};
+use crate::downstream::stdio::connect::{Stdio, connect, explained, how_it_ended};
 use crate::downstream::stdio::watchdog::Watchdog;
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
