@@ -10,6 +10,7 @@ mod http_face;
 mod http_servers;
 mod lifecycle;
 mod lists;
+mod other_transports;
 mod questions;
 mod real_servers;
 mod regressions;

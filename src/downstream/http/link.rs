@@ -13,7 +13,7 @@ use rmcp::service::{
     ClientInitializeError, ClientLifecycleMode, ClientServiceExt as _, NotificationContext, Peer, RoleClient,
 };
 use rmcp::transport::StreamableHttpClientTransport;
-use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use rmcp::transport::streamable_http_client::{StreamableHttpClientTransportConfig, StreamableHttpError};
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::to_raw_value;
@@ -21,18 +21,18 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::downstream::ending::Ending;
-use crate::downstream::http::client::{Destination, Observed, build};
+use crate::downstream::http::client::Observed;
+use crate::downstream::http::faults::{causes, without_urls};
+use crate::downstream::http::site::Site;
 use crate::downstream::notice::Inbox;
 use crate::downstream::protocol::{About, Era, LEGACY, MODERN};
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
-use crate::registry::server;
 use crate::wire::envelope::bounded;
 
 /// A session with one server.
 pub struct Link {
-    pub(super) destination: Destination,
-    pub(super) client: reqwest::Client,
+    pub(super) site: Site,
     pub(super) observed: Observed,
     pub(super) inbox: Arc<Inbox>,
     pub(super) tasks: TaskTracker,
@@ -42,25 +42,23 @@ pub struct Link {
     end: CancellationToken,
 }
 
-/// Opens a session with the server at `entry`.
+/// Opens a session with the server at `site`.
 pub async fn connect(
-    entry: &server::Http,
+    site: Site,
     known: Option<Era>,
     capabilities: &Value,
     inbox: &Arc<Inbox>,
     tasks: &TaskTracker,
 ) -> Result<Link, Fault> {
-    let destination = Destination::expand(entry)?;
-    let client = build(&destination.url)?;
-    let observed = Observed::new(client.clone());
-    let mut config = StreamableHttpClientTransportConfig::with_uri(destination.url.as_str());
-    config.custom_headers.clone_from(&destination.headers);
+    let observed = Observed::new(site.client.clone());
+    let mut config = StreamableHttpClientTransportConfig::with_uri(site.url.as_str());
+    config.custom_headers.clone_from(&site.headers);
     config.max_concurrent_requests = 64;
     let transport = StreamableHttpClientTransport::with_client(observed.clone(), config);
     let capabilities = serde_json::from_value(capabilities.clone()).unwrap_or_default();
     let handler = Handler { inbox: Arc::clone(inbox), capabilities };
-    let service =
-        handler.serve_with_lifecycle(transport, lifecycle(known)).await.map_err(|error| connect_fault(&error))?;
+    let service = handler.serve_with_lifecycle(transport, lifecycle(known)).await;
+    let service = service.map_err(|error| connect_fault(&error, &site))?;
     let about = about(service.peer())?;
     let ending = Ending::default();
     let end = CancellationToken::new();
@@ -79,8 +77,7 @@ pub async fn connect(
         announce.announce("the connection was closed");
     });
     Ok(Link {
-        destination,
-        client,
+        site,
         observed,
         inbox: Arc::clone(inbox),
         tasks: tasks.clone(),
@@ -95,6 +92,11 @@ impl Link {
     /// What the server said about itself.
     pub fn about(&self) -> &About {
         &self.about
+    }
+
+    /// The server.
+    pub fn site(&self) -> &Site {
+        &self.site
     }
 
     /// Waits until the session is lost; says why.
@@ -135,13 +137,17 @@ fn about(peer: &Peer<RoleClient>) -> Result<About, Fault> {
     })
 }
 
-fn connect_fault(error: &ClientInitializeError) -> Fault {
+fn connect_fault(error: &ClientInitializeError, site: &Site) -> Fault {
     let error = match error {
         ClientInitializeError::LegacyFallbackFailed { fallback, .. } => fallback,
         other => other,
     };
     let said = match error {
-        ClientInitializeError::TransportError { error, .. } => causes(error.error.as_ref()),
+        ClientInitializeError::TransportError { error, .. } => match error.error.downcast_ref() {
+            // It does not pass on what caused it.
+            Some(StreamableHttpError::<reqwest::Error>::Client(error)) => causes(error),
+            _ => causes(error.error.as_ref()),
+        },
         ClientInitializeError::JsonRpcError(error) => error.message.to_string(),
         other => other.to_string(),
     };
@@ -154,30 +160,10 @@ fn connect_fault(error: &ClientInitializeError) -> Fault {
         ClientInitializeError::JsonRpcError(_) => code::SERVER_ERROR,
         _ => code::SERVER_DOWN,
     };
-    Fault::new(Kind::Unavailable, code, format!("cannot connect: {said}"))
-}
-
-/// An error and what caused it, outermost first, without repetitions.
-pub(super) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut reasons = vec![error.to_string()];
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let reason = cause.to_string();
-        if !reasons.iter().any(|known| known.contains(&reason)) {
-            reasons.push(reason);
-        }
-        source = cause.source();
-    }
-    reasons.join(": ")
-}
-
-/// `text` with the query of every URL cut off, since that is where credentials are.
-pub(super) fn without_urls(text: &str) -> String {
-    let cut = |word: &str| match (word.contains("://"), word.find('?')) {
-        (true, Some(query)) => format!("{}?…", &word[..query]),
-        _ => word.to_owned(),
-    };
-    text.split(' ').map(cut).collect::<Vec<_>>().join(" ")
+    let fault = Fault::new(Kind::Unavailable, code, format!("cannot connect: {said}{}", site.via()));
+    // An older server has an event stream at its URL, and takes no POST there.
+    let is_perhaps_old = said.contains("HTTP 404") || said.contains("HTTP 405");
+    if is_perhaps_old { fault.hint("if its url is that of an HTTP+SSE server, say `type = \"sse\"`") } else { fault }
 }
 
 /// Receives what the server sends outside of our own requests.
