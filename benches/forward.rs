@@ -17,6 +17,7 @@ use mcp_orchestrator::app::run::App;
 use mcp_orchestrator::downstream::notice::Inbox;
 use mcp_orchestrator::downstream::request::Request;
 use mcp_orchestrator::downstream::stdio::lane::Lane;
+use mcp_orchestrator::downstream::stdio::pipes::{self, Ends};
 use mcp_orchestrator::model::call::{Call, Target};
 use mcp_orchestrator::model::port::Invoke as _;
 use mcp_orchestrator::model::principal::Principal;
@@ -53,7 +54,7 @@ async fn connect(arguments: &[&str]) -> Peer {
     let (stdin, stdout) = (child.stdin.take().expect("piped"), child.stdout.take().expect("piped"));
     let tasks = TaskTracker::new();
     let inbox = Arc::new(Inbox::new("bench".into(), tokio::sync::broadcast::channel(8).0));
-    let lane = Lane::open(stdout, stdin, inbox, &tasks);
+    let lane = pipes::open(stdout, stdin, Ends::Pipes, &inbox, &tasks);
     let initialize = Request::new("initialize")
         .with_text("protocolVersion", "2025-11-25")
         .with("capabilities", raw("{}"))

@@ -1,19 +1,23 @@
 //! The servers behind us: starting them, talking to them, keeping them alive.
 //!
-//! `pool` holds one `endpoint` for each server; an endpoint's `supervisor` keeps a `session` connected, over `stdio` or `http`.
+//! `pool` holds one `endpoint` for each server; an endpoint's `supervisor` keeps a `session` connected,
+//! over `stdio`, a `socket` or `http`.
 
 pub mod candidates;
 pub mod ending;
 pub mod endpoint;
+pub mod greet;
 pub mod http;
 pub mod listing;
 pub mod notice;
+pub mod place;
 pub mod pool;
 pub mod protocol;
 pub mod question;
 pub mod relist;
 pub mod request;
 pub mod session;
+pub mod socket;
 pub mod state;
 pub mod stdio;
 pub mod supervisor;

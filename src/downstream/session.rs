@@ -11,16 +11,21 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::downstream::http;
-use crate::downstream::http::link::Link;
+use crate::downstream::greet::unusable;
+use crate::downstream::http::link::{self, Link};
+use crate::downstream::http::site::Site;
+use crate::downstream::http::sse;
 use crate::downstream::notice::Inbox;
+use crate::downstream::place::Place;
 use crate::downstream::protocol::{About, Era};
 use crate::downstream::request::Request;
-use crate::downstream::stdio::connect::{Stdio, connect, explained, how_it_ended, unusable};
+use crate::downstream::socket;
+use crate::downstream::stdio::connect::{Stdio, connect, explained, how_it_ended};
+use crate::downstream::stdio::lane::Lane;
 use crate::downstream::stdio::watchdog::Watchdog;
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
-use crate::registry::server::{self, Launch, Server};
+use crate::registry::server::{self, Address, Launch, Server, Transport};
 
 /// How long after the end of a subscription the next one is asked for.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
@@ -43,6 +48,8 @@ pub struct Session {
 
 enum Wire {
     Stdio(Stdio),
+    /// Lines that no child of ours carries: over a socket, or as the events of an HTTP server.
+    Lane(Arc<Lane>, Option<Site>),
     Http(Arc<Link>),
 }
 
@@ -64,11 +71,8 @@ impl Session {
                     connect(&server.name, command, known, capabilities, inbox, watchdog, &tasks).await?;
                 (Wire::Stdio(stdio), about)
             }
-            Launch::Http(entry) => {
-                let link = Box::pin(http::link::connect(entry, known, capabilities, inbox, &tasks)).await?;
-                let about = link.about().clone();
-                (Wire::Http(link), about)
-            }
+            // Connecting over HTTP takes much room, which every task of a supervisor would have to have.
+            Launch::Url(address) => Box::pin(join(address, known, capabilities, inbox, &tasks)).await?,
         };
         let inbox = Arc::clone(inbox);
         let session = Self { about, wire, inbox, tasks, end, watched: Mutex::default(), listening: Mutex::default() };
@@ -88,7 +92,7 @@ impl Session {
     pub fn pid(&self) -> Option<u32> {
         match &self.wire {
             Wire::Stdio(stdio) => Some(stdio.child.pid()),
-            Wire::Http(_) => None,
+            Wire::Lane(..) | Wire::Http(_) => None,
         }
     }
 
@@ -99,6 +103,7 @@ impl Session {
                 Err(fault) => Err(explained(stdio, fault).await),
                 result => result,
             },
+            Wire::Lane(lane, _) => lane.request(request, Some(self.about.era)).await,
             Wire::Http(link) => link.request(request).await,
         }
     }
@@ -127,9 +132,10 @@ impl Session {
     /// Asks an HTTP server for `path`; any status below 400 is a sign of health.
     pub async fn probe_http(&self, path: &str) -> Result<(), Fault> {
         match &self.wire {
-            Wire::Http(link) => link.probe(path).await,
-            Wire::Stdio(_) => {
-                Err(Fault::new(Kind::Invalid, code::WRONG_VALUE, "a child process has no HTTP health path"))
+            Wire::Http(link) => link.site().probe(path).await,
+            Wire::Lane(_, Some(site)) => site.probe(path).await,
+            Wire::Stdio(_) | Wire::Lane(_, None) => {
+                Err(Fault::new(Kind::Invalid, code::WRONG_VALUE, "it is not reached over HTTP and has no health path"))
             }
         }
     }
@@ -141,6 +147,7 @@ impl Session {
                 let why = stdio.lane.closed().await;
                 how_it_ended(stdio).await.unwrap_or(why)
             }
+            Wire::Lane(lane, _) => lane.closed().await,
             Wire::Http(link) => link.closed().await,
         }
     }
@@ -150,6 +157,7 @@ impl Session {
         self.end.cancel();
         match &self.wire {
             Wire::Stdio(stdio) => stdio.close(why).await,
+            Wire::Lane(lane, _) => lane.close(why),
             Wire::Http(link) => link.close(why),
         }
         self.tasks.close();
@@ -222,11 +230,41 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         // Whoever closes it properly has ended the child before.
-        if let Wire::Stdio(stdio) = &self.wire {
-            stdio.lane.close("the connection was given up");
-            stdio.child.kill();
+        let why = "the connection was given up";
+        match &self.wire {
+            Wire::Stdio(stdio) => {
+                stdio.lane.close(why);
+                stdio.child.kill();
+            }
+            Wire::Lane(lane, _) => lane.close(why),
+            Wire::Http(link) => link.close(why),
         }
     }
+}
+
+/// Connects to a server that runs already.
+async fn join(
+    address: &Address,
+    known: Option<Era>,
+    capabilities: &Value,
+    inbox: &Arc<Inbox>,
+    tasks: &TaskTracker,
+) -> Result<(Wire, About), Fault> {
+    let (url, socket) = match Place::of(address)? {
+        Place::Web { url, socket } => (url, socket),
+        Place::Socket(path) => {
+            let (lane, about) = socket::connect(&path, known, capabilities, inbox, tasks).await?;
+            return Ok((Wire::Lane(lane, None), about));
+        }
+    };
+    let site = Site::new(url, socket, &address.headers)?;
+    if address.transport == Some(Transport::Sse) {
+        let (lane, about) = sse::connect(site.clone(), known, capabilities, inbox, tasks).await?;
+        return Ok((Wire::Lane(lane, Some(site)), about));
+    }
+    let link = link::connect(site, known, capabilities, inbox, tasks).await?;
+    let about = link.about().clone();
+    Ok((Wire::Http(link), about))
 }
 
 fn pinned(era: server::Era) -> Era {

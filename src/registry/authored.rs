@@ -53,10 +53,15 @@ fn server(
     }
     let launch = launch::launch(reader, &mut table, dialect);
     let mut settings = defaults.clone().refined(reader, &mut table);
-    if let (Some(Launch::Command(_)), Probe::Http(_)) = (&launch, &settings.health.probe) {
+    let speaks_http = match &launch {
+        Some(Launch::Command(_)) => false,
+        Some(Launch::Url(address)) => !address.is_bare_socket(),
+        None => true,
+    };
+    if !speaks_http && matches!(settings.health.probe, Probe::Http(_)) {
         match table.key_span("health") {
             Some(span) => {
-                let message = format!("`{}` is probed over http but has no `url`", table.what());
+                let message = format!("`{}` is probed over http but does not speak it", table.what());
                 reader.error(code::CONFLICT, span, message).help = Some("use `ping` or `tool:NAME`".to_owned());
             }
             // What the defaults say is meant for the servers that it fits.

@@ -7,37 +7,39 @@ use crate::document::reader::Reader;
 use crate::document::table::Table;
 use crate::model::code;
 use crate::registry::dialect::Dialect;
-use crate::registry::server::{Command, Http, Launch};
+use crate::registry::server::{Address, Command, Launch, Transport};
 use crate::registry::text::Text;
 
 /// What the URL is called: by us and most clients, by Windsurf, by Gemini CLI.
 const URL_KEYS: [&str; 3] = ["url", "serverUrl", "httpUrl"];
 
-/// The words for `type` in the clients' files.
-const TYPES: [(&str, Transport); 8] = [
-    ("stdio", Transport::Command),
-    ("local", Transport::Command),
-    ("http", Transport::Http),
-    ("streamable-http", Transport::Http),
-    ("streamableHttp", Transport::Http),
-    ("streamable_http", Transport::Http),
-    ("remote", Transport::Http),
-    ("sse", Transport::Sse),
+/// What the transport is called: by us and most clients, by the Python libraries, by Cline.
+const TYPE_KEYS: [&str; 3] = ["type", "transport", "transportType"];
+
+/// The words for `type` in the clients' files and in ours.
+const TYPES: [(&str, Type); 8] = [
+    ("stdio", Type::Command),
+    ("local", Type::Command),
+    ("http", Type::Url(Transport::Streamable)),
+    ("streamable-http", Type::Url(Transport::Streamable)),
+    ("streamableHttp", Type::Url(Transport::Streamable)),
+    ("streamable_http", Type::Url(Transport::Streamable)),
+    ("remote", Type::Url(Transport::Streamable)),
+    ("sse", Type::Url(Transport::Sse)),
 ];
 
+/// What a URL may begin with.
+const SCHEMES: [&str; 4] = ["http://", "https://", "http+unix://", "unix://"];
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Transport {
+enum Type {
     Command,
-    Http,
-    Sse,
+    Url(Transport),
 }
 
 /// Reads the keys that say how to reach the server that `table` describes.
 pub(super) fn launch(reader: &mut Reader, table: &mut Table<'_>, dialect: Dialect) -> Option<Launch> {
-    let transport = match dialect {
-        Dialect::Own => None,
-        Dialect::Foreign => transport(reader, table),
-    };
+    let given = kind(reader, table, dialect);
     let command = table.take("command");
     let url = url_node(reader, table, dialect);
     let env = texts_by_name(reader, table, "env");
@@ -47,16 +49,28 @@ pub(super) fn launch(reader: &mut Reader, table: &mut Table<'_>, dialect: Dialec
     let whose = table.what();
     match (command, url) {
         (Some(command), None) => {
-            contradiction(reader, table, transport, Transport::Http, "command");
+            if let Some((key, Type::Url(_))) = given {
+                contradiction(reader, table, key, "command");
+            }
             without_effect(reader, table, &["headers"], "url");
             let command = text(reader, command, &table.path("command"))?;
             Some(Launch::Command(Command { command, args, env, cwd }))
         }
         (None, Some((key, url))) => {
-            contradiction(reader, table, transport, Transport::Command, key);
             without_effect(reader, table, &["args", "env", "cwd"], "command");
-            let url = self::url(reader, url, &table.path(key))?;
-            Some(Launch::Http(Http { url, headers }))
+            let transport = match given {
+                Some((given, Type::Command)) => {
+                    contradiction(reader, table, given, key);
+                    None
+                }
+                Some((_, Type::Url(transport))) => Some(transport),
+                None => None,
+            };
+            let address = Address { url: self::url(reader, url, &table.path(key))?, headers, transport };
+            if address.is_bare_socket() {
+                without_effect(reader, table, &["headers"], "type = \"http\"");
+            }
+            Some(Launch::Url(address))
         }
         (Some(_), Some((key, _))) => {
             let span = table.key_span(key).unwrap_or_else(|| table.span());
@@ -67,28 +81,22 @@ pub(super) fn launch(reader: &mut Reader, table: &mut Table<'_>, dialect: Dialec
         (None, None) => {
             let span = reader.head(&table.span());
             reader.error(code::MISSING, span, format!("`{whose}` needs `command` or `url`")).help =
-                Some("`command` starts a process, `url` connects to a Streamable HTTP endpoint".to_owned());
+                Some("`command` starts a process, `url` connects to a server that runs already".to_owned());
             None
         }
     }
 }
 
-fn transport(reader: &mut Reader, table: &mut Table<'_>) -> Option<Transport> {
-    let node = table.take("type")?;
-    let transport = reader.word(node, &table.path("type"), &TYPES)?;
-    if transport == Transport::Sse {
-        let message = "HTTP+SSE servers are not supported yet";
-        reader.error(code::WRONG_VALUE, node.span.clone(), message).help =
-            Some("use the server's Streamable HTTP url, with `\"type\": \"http\"`".to_owned());
-    }
-    Some(transport)
+/// What kind of server it is said to be, and by which key.
+fn kind(reader: &mut Reader, table: &mut Table<'_>, dialect: Dialect) -> Option<(&'static str, Type)> {
+    let keys = if dialect == Dialect::Own { &TYPE_KEYS[..1] } else { &TYPE_KEYS };
+    let (key, node) = keys.iter().find_map(|key| Some((*key, table.take(key)?)))?;
+    Some((key, reader.word(node, &table.path(key), &TYPES)?))
 }
 
-fn contradiction(reader: &mut Reader, table: &Table<'_>, given: Option<Transport>, other: Transport, key: &str) {
-    if given == Some(other) {
-        let span = table.key_span("type").unwrap_or_else(|| table.span());
-        reader.error(code::CONFLICT, span, format!("`{}` does not go with `{key}`", table.path("type")));
-    }
+fn contradiction(reader: &mut Reader, table: &Table<'_>, given: &str, key: &str) {
+    let span = table.key_span(given).unwrap_or_else(|| table.span());
+    reader.error(code::CONFLICT, span, format!("`{}` does not go with `{key}`", table.path(given)));
 }
 
 fn url_node<'a>(reader: &mut Reader, table: &mut Table<'a>, dialect: Dialect) -> Option<(&'static str, &'a Node)> {
@@ -107,17 +115,25 @@ fn url_node<'a>(reader: &mut Reader, table: &mut Table<'a>, dialect: Dialect) ->
 fn url(reader: &mut Reader, node: &Node, what: &str) -> Option<Text> {
     let url = text(reader, node, what)?;
     let prefix = url.literal_prefix().to_ascii_lowercase();
-    let host = prefix.strip_prefix("http://").or_else(|| prefix.strip_prefix("https://"));
-    let fits = match host {
-        Some(host) => !host.starts_with(['/', '?', '#']) && (!host.is_empty() || !url.is_literal()),
-        None => prefix.is_empty() && !url.is_literal(),
+    let scheme = SCHEMES.iter().find_map(|scheme| Some((*scheme, prefix.strip_prefix(scheme)?)));
+    // What a placeholder stands for is seen when it is expanded.
+    let is_open = !url.is_literal();
+    let fits = match scheme {
+        Some((_, "")) | None => is_open && (scheme.is_some() || prefix.is_empty()),
+        Some(("unix://", path)) => path.starts_with('/') && (path.len() > 1 || is_open),
+        Some(("http+unix://", path)) => path.starts_with("%2f") && (path.len() > 3 || is_open),
+        Some((_, host)) => !host.starts_with(['/', '?', '#']),
     };
     if fits && !prefix.contains(char::is_whitespace) {
         return Some(url);
     }
-    let problem = reader.error(code::WRONG_VALUE, node.span.clone(), format!("`{what}` is no URL of http or https"));
-    problem.help =
-        Some("it has the form `https://HOST/PATH`, or begins with a placeholder such as `${URL}`".to_owned());
+    let message = format!("`{what}` is no URL of http, https or a socket");
+    let problem = reader.error(code::WRONG_VALUE, node.span.clone(), message);
+    problem.help = Some(
+        "it has the form `https://HOST/PATH`, `unix:///PATH/OF/SOCKET` or `http+unix://%2FPATH%2FOF%2FSOCKET/PATH`, or \
+         begins with a placeholder such as `${URL}`"
+            .to_owned(),
+    );
     None
 }
 

@@ -108,8 +108,8 @@ pub struct Server {
 pub enum Launch {
     /// A child process that speaks over its standard input and output.
     Command(Command),
-    /// A Streamable HTTP endpoint.
-    Http(Http),
+    /// Something that runs already.
+    Url(Address),
 }
 
 /// A program to start.
@@ -136,21 +136,46 @@ impl fmt::Debug for Command {
     }
 }
 
-/// An endpoint to connect to.
+/// Where a server that runs already is, and how it is talked to.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Http {
-    /// Where it is: `http`, `https`, or a placeholder.
+pub struct Address {
+    /// `http`, `https`, `unix` or `http+unix`, or a placeholder.
     pub url: Text,
     /// What is sent along with each request.
     pub headers: BTreeMap<String, Text>,
+    /// What its `type` says; without one, Streamable HTTP, or bare lines over a `unix` socket.
+    pub transport: Option<Transport>,
 }
 
-impl fmt::Debug for Http {
+/// How messages travel over HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// Each with its own answer: Streamable HTTP.
+    Streamable,
+    /// All answers in one event stream: HTTP+SSE, the transport of 2024-11-05.
+    Sse,
+}
+
+impl Address {
+    /// Whether it names a socket that carries bare lines, as far as that is known before placeholders are expanded.
+    ///
+    /// VS Code means HTTP by a `unix` URL, says so by `type`, and puts the path of the endpoint into the fragment.
+    pub fn is_bare_socket(&self) -> bool {
+        let is_unix = self.url.literal_prefix().get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("unix:"));
+        is_unix && self.transport.is_none() && !self.url.as_written().contains('#')
+    }
+}
+
+impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The URL's query and the headers may hold secrets that are written out in the file.
         let written = self.url.as_written();
         let url = written.split_once('?').map_or(written, |(url, _)| url);
-        f.debug_struct("Http").field("url", &url).field("headers", &self.headers.keys()).finish_non_exhaustive()
+        f.debug_struct("Address")
+            .field("url", &url)
+            .field("headers", &self.headers.keys())
+            .field("transport", &self.transport)
+            .finish()
     }
 }
 

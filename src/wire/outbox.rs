@@ -35,12 +35,18 @@ impl Ticket {
         self.0.compare_exchange(WAITING, WITHDRAWN, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
+    /// Takes [`Ticket::claim`] back: the message has certainly not reached anybody.
+    pub fn give_back(&self) {
+        self.0.store(WAITING, Ordering::Release);
+    }
+
     /// Whether the message has left us, or may have.
     pub fn was_written(&self) -> bool {
         self.0.load(Ordering::Acquire) == WRITTEN
     }
 
-    fn claim(&self) -> bool {
+    /// Marks the message as written; false if it has been withdrawn, so that it must not be.
+    pub fn claim(&self) -> bool {
         self.0.compare_exchange(WAITING, WRITTEN, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 }

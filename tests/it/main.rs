@@ -12,6 +12,7 @@ mod http_servers;
 mod lifecycle;
 mod lists;
 mod matrix;
+mod other_transports;
 mod profiles;
 mod questions;
 mod real_servers;

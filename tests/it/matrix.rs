@@ -61,6 +61,7 @@ impl Scene {
         };
         let mut host = Self::open(test, host == "modern");
         host.ready(&["echo"]);
+        Self { host, records, _between: between }
     }
 
     fn open(test: Test, is_modern: bool) -> Host {

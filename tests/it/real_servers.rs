@@ -4,6 +4,7 @@
 //! Node.js or Python is missing, the tests say so and pass; with `CI=true` they fail.
 
 mod calls;
+mod event_stream;
 mod found;
 mod ground;
 mod install;
@@ -118,6 +119,16 @@ fn a_shipped_workflow_runs_from_the_command_line() {
     assert_eq!(report["status"], "completed", "{report}");
     assert_eq!(report["output"]["commits"], 3, "{report}");
     the_digest_is_there(&ground);
+}
+
+#[test]
+fn a_real_server_is_called_over_http_sse() {
+    let Some(server) = event_stream::EventStream::start() else { return };
+    let entry = format!("[servers.old]\ntype = \"sse\"\nurl = \"http://127.0.0.1:{}/sse\"\n", server.port);
+    let mut host = Test::new().registry(&entry).start();
+    host.ready(&["old"]);
+    let result = host.call("old__echo", json!({ "message": "hello" }));
+    assert_eq!(result["content"][0]["text"], "Echo: hello", "{result}");
 }
 
 #[test]

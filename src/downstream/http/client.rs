@@ -1,72 +1,16 @@
-//! The HTTP client of one server.
+//! The HTTP client that rmcp is given.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
 
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
 use http::{HeaderName, HeaderValue};
-use reqwest::Url;
 use rmcp::model::ClientJsonRpcMessage;
 use rmcp::transport::streamable_http_client::{
     SseError, StreamableHttpClient, StreamableHttpError, StreamableHttpPostResponse,
 };
 use sse_stream::Sse;
-
-use crate::downstream::stdio::child::expand;
-use crate::model::code;
-use crate::model::fault::{Fault, Kind};
-use crate::registry::server;
-
-/// How long idle connections are kept.
-const IDLE: Duration = Duration::from_secs(90);
-
-/// How long a connection may take to open.
-const CONNECT: Duration = Duration::from_secs(10);
-
-/// Where a server is and what every request to it carries, expanded.
-#[derive(Clone)]
-pub struct Destination {
-    /// The endpoint.
-    pub url: Url,
-    /// The headers of the registry entry.
-    pub headers: HashMap<HeaderName, HeaderValue>,
-}
-
-impl Destination {
-    /// Expands the placeholders of a registry entry.
-    pub fn expand(entry: &server::Http) -> Result<Self, Fault> {
-        let wrong = |what: String| Fault::new(Kind::Unavailable, code::SPAWN_FAILED, what).hint("correct the registry");
-        let url = Url::parse(&expand(&entry.url)?).map_err(|error| wrong(format!("its url is wrong: {error}")))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(wrong(format!("its url has the scheme `{}`, not http or https", url.scheme())));
-        }
-        let mut headers = HashMap::new();
-        for (name, value) in &entry.headers {
-            let header = HeaderName::from_bytes(name.as_bytes());
-            let header = header.map_err(|_| wrong(format!("`{name}` is not a header name")))?;
-            let mut content = HeaderValue::from_str(&expand(value)?)
-                .map_err(|_| wrong(format!("the value of header `{name}` has characters that are not allowed")))?;
-            content.set_sensitive(true);
-            headers.insert(header, content);
-        }
-        Ok(Self { url, headers })
-    }
-}
-
-/// A client with pooled connections that follows no redirect, so that neither a call nor a credential goes elsewhere.
-pub fn build(url: &Url) -> Result<reqwest::Client, Fault> {
-    let mut builder = reqwest::Client::builder()
-        .tcp_nodelay(true)
-        .connect_timeout(CONNECT)
-        .pool_idle_timeout(IDLE)
-        .redirect(reqwest::redirect::Policy::none());
-    if url.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]") {
-        builder = builder.no_proxy();
-    }
-    builder.build().map_err(|error| Fault::new(Kind::Internal, code::INTERNAL, error.without_url().to_string()))
-}
 
 /// Takes one message of the server; false leaves it to rmcp.
 pub type Tap = Box<dyn Fn(&str) -> bool + Send + Sync>;

@@ -1,143 +1,111 @@
-//! An answer that comes as a stream of events, and is resumed where it broke off.
-//!
-//! A server of the initialize era may end a stream whenever it likes and is then asked for the rest (2025-11-25,
-//! basic/transports). A modern server's stream is the request itself: it is lost with it.
+//! The event stream of a response, as messages of bounded length.
 
-use std::ops::ControlFlow;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use futures::StreamExt as _;
-use http::header::{ACCEPT, CONTENT_TYPE};
-use serde_json::value::RawValue;
-use sse_stream::SseStream;
-use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
+use bytes::Bytes;
+use futures::{Stream, StreamExt as _};
+use sse_stream::{Sse, SseStream};
 
-use crate::downstream::http::link::Link;
-use crate::downstream::http::post::{bad_answer, lost, result_of};
-use crate::downstream::http::unasked::report;
-use crate::downstream::protocol::Era;
-use crate::downstream::request::Request;
+use crate::downstream::http::faults::{bad_answer, causes, lost};
 use crate::model::fault::Fault;
-use crate::wire::envelope::Envelope;
-use crate::wire::lines::MAX_LINE;
+use crate::wire::lines::{MAX_LINE, flatten};
 
-/// How long a server that does not say it is left alone before it is asked for the rest.
-const PAUSE: Duration = Duration::from_secs(1);
+/// How much may arrive without an event being complete, in bytes: the longest message and the keep-alives before it.
+const MAX_UNFINISHED: usize = MAX_LINE + 1024 * 1024;
 
-/// The least of it, whatever the server says.
-const LEAST_PAUSE: Duration = Duration::from_millis(50);
-
-/// How often in a row the rest is asked for and nothing comes.
-const MAX_FRUITLESS: u32 = 3;
-
-/// A request whose answer is on its way.
-pub(super) struct Awaited<'a> {
-    pub(super) id: u64,
-    pub(super) request: &'a Request,
-    /// Ends the questions that belong to it.
-    pub(super) over: &'a CancellationToken,
+/// One event.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Its type; `message` if it has none.
+    pub kind: String,
+    /// Its data as one line, which is what it means in JSON.
+    pub data: Vec<u8>,
 }
 
-/// How far a stream has been read.
-struct Place {
-    last_event: Option<String>,
-    pause: Duration,
-    fruitless: u32,
+/// The events of one response.
+pub struct Events {
+    stream: Pin<Box<dyn Stream<Item = Result<Sse, sse_stream::Error>> + Send>>,
+    /// How many bytes have arrived since the last event.
+    unfinished: Arc<AtomicUsize>,
+    /// Whether an event has come, if only one without data.
+    pub has_begun: bool,
+    /// The id of the last event that had one.
+    pub last_id: Option<String>,
+    /// How long the server wants to be left alone before it is asked for what comes after a break, in milliseconds.
+    pub retry: Option<u64>,
 }
 
-/// The final word, or why the stream ended without one.
-type Read = ControlFlow<Result<Box<RawValue>, Fault>, String>;
-
-impl Link {
-    /// Reads events until the answer comes. The time limit is the caller's.
-    pub(super) async fn events(
-        self: &Arc<Self>,
-        response: reqwest::Response,
-        awaited: &Awaited<'_>,
-    ) -> Result<Box<RawValue>, Fault> {
-        let mut place = Place { last_event: None, pause: PAUSE, fruitless: 0 };
-        let mut read = self.read(response, awaited, &mut place).await;
-        loop {
-            let why = match read {
-                ControlFlow::Break(result) => return result,
-                ControlFlow::Continue(why) => why,
-            };
-            let can_resume = self.about().era == Era::Legacy && place.fruitless < MAX_FRUITLESS;
-            let Some(last) = place.last_event.clone().filter(|_| can_resume) else { return Err(lost(why)) };
-            place.fruitless += 1;
-            sleep(place.pause).await;
-            read = self.resume(&last, awaited, &mut place).await;
-        }
+impl Events {
+    /// The events of `response`.
+    pub fn of(response: reqwest::Response) -> Self {
+        Self::from_bytes(response.bytes_stream().map(|chunk| chunk.map_err(|error| causes(&error.without_url()))))
     }
 
-    /// Asks for what came after the event `last`.
-    async fn resume(self: &Arc<Self>, last: &str, awaited: &Awaited<'_>, place: &mut Place) -> Read {
-        let get = self.client.get(self.destination.url.clone()).header(ACCEPT, "text/event-stream");
-        let response = match self.dressed(get).header("Last-Event-ID", last).send().await {
-            Ok(response) => response,
-            Err(error) => return ControlFlow::Continue(format!("the answer broke off: {}", error.without_url())),
-        };
-        if !response.status().is_success() {
-            let why = self.status_fault(response).await.message;
-            return ControlFlow::Break(Err(lost(format!("the answer broke off and cannot be resumed: {why}"))));
-        }
-        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        if !kind.starts_with("text/event-stream") {
-            let why = format!("the answer broke off, and its rest has content of type {kind:?}");
-            return ControlFlow::Break(Err(lost(why)));
-        }
-        self.read(response, awaited, place).await
-    }
-
-    async fn read(self: &Arc<Self>, response: reqwest::Response, awaited: &Awaited<'_>, place: &mut Place) -> Read {
-        let mut events = std::pin::pin!(SseStream::from_bytes_stream(response.bytes_stream()));
-        while let Some(event) = events.next().await {
-            let event = match event {
-                Ok(event) => event,
-                Err(error) => return ControlFlow::Continue(format!("the answer broke off: {error}")),
-            };
-            place.fruitless = 0;
-            if let Some(id) = event.id {
-                place.last_event = Some(id).filter(|id| !id.is_empty());
+    fn from_bytes(chunks: impl Stream<Item = Result<Bytes, String>> + Send + 'static) -> Self {
+        let unfinished = Arc::new(AtomicUsize::new(0));
+        let arrived = Arc::clone(&unfinished);
+        let bounded = chunks.map(move |chunk| {
+            let chunk = chunk.map_err(std::io::Error::other)?;
+            if arrived.fetch_add(chunk.len(), Ordering::Relaxed) + chunk.len() > MAX_UNFINISHED {
+                return Err(std::io::Error::other(format!("an event is longer than {MAX_LINE} bytes")));
             }
-            if let Some(pause) = event.retry {
-                place.pause = Duration::from_millis(pause).max(LEAST_PAUSE);
+            Ok(chunk)
+        });
+        let stream = Box::pin(SseStream::from_bytes_stream(bounded));
+        Self { stream, unfinished, has_begun: false, last_id: None, retry: None }
+    }
+
+    /// The next event that has data; `None` at the end of the stream.
+    pub async fn next(&mut self) -> Result<Option<Event>, Fault> {
+        while let Some(event) = self.stream.next().await {
+            self.unfinished.store(0, Ordering::Relaxed);
+            let event = event.map_err(|error| lost(format!("the answer broke off: {}", causes(&error))))?;
+            self.has_begun = true;
+            self.retry = event.retry.or(self.retry);
+            if let Some(id) = event.id {
+                self.last_id = Some(id).filter(|id| !id.is_empty());
             }
             let Some(data) = event.data.filter(|data| !data.is_empty()) else { continue };
             if data.len() > MAX_LINE {
-                let why = format!("the server's answer is longer than {MAX_LINE} bytes");
-                return ControlFlow::Break(Err(bad_answer(why).sent()));
+                return Err(bad_answer(format!("the server's answer is longer than {MAX_LINE} bytes")).sent());
             }
-            if let Some(result) = self.take_in(&data, awaited) {
-                return ControlFlow::Break(result);
-            }
+            let mut data = data.into_bytes();
+            flatten(&mut data);
+            return Ok(Some(Event { kind: event.event.unwrap_or_else(|| "message".to_owned()), data }));
         }
-        ControlFlow::Continue("the answer broke off before it was complete".to_owned())
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream::{iter, repeat_with};
+
+    use super::*;
+
+    fn events(chunks: &'static [&'static str]) -> Events {
+        Events::from_bytes(iter(chunks).map(|chunk| Ok(Bytes::from_static(chunk.as_bytes()))))
     }
 
-    /// Takes in one message; it may be the answer.
-    fn take_in(self: &Arc<Self>, data: &str, awaited: &Awaited<'_>) -> Option<Result<Box<RawValue>, Fault>> {
-        let envelope = Envelope::parse(data.as_bytes())?;
-        match (&envelope.method, envelope.id) {
-            (None, _) if envelope.number() == Some(awaited.id) => return Some(result_of(&envelope)),
-            (Some(method), Some(theirs)) => self.question(awaited, method, theirs, envelope.params),
-            (Some(method), None) if method == "notifications/progress" => {
-                if let Some(listener) = awaited.request.progress.as_deref() {
-                    report(listener, envelope.params);
-                }
-            }
-            (Some(method), None) => self.inbox.hear(method, envelope.params),
-            (None, _) => {}
-        }
-        None
+    fn event(kind: &str, data: &str) -> Event {
+        Event { kind: kind.to_owned(), data: data.as_bytes().to_vec() }
     }
 
-    /// Puts a question of the server, which belongs to the request.
-    fn question(self: &Arc<Self>, awaited: &Awaited<'_>, method: &str, id: &RawValue, params: Option<&RawValue>) {
-        let asker = awaited.request.ask.clone().map(|ask| (ask, vec![Arc::clone(&awaited.request.asking)]));
-        let over = awaited.over.clone();
-        self.put(asker, async move { over.cancelled().await }, (method, id, params));
+    #[tokio::test]
+    async fn events_have_a_type_and_their_data_is_one_line() {
+        let mut events =
+            events(&["event: endpoint\ndata: /x\n\n: ping\n\nda", "ta: {\ndata: }\r\n\r\nevent: empty\n\n"]);
+        assert_eq!(events.next().await.expect("an event"), Some(event("endpoint", "/x")));
+        assert_eq!(events.next().await.expect("an event"), Some(event("message", "{ }")));
+        assert_eq!(events.next().await.expect("the end"), None);
+    }
+
+    #[tokio::test]
+    async fn an_event_without_an_end_is_given_up() {
+        let endless = repeat_with(|| Ok(Bytes::from(vec![b'x'; 16 * 1024 * 1024])));
+        let fault = Events::from_bytes(endless).next().await.expect_err("nothing is complete");
+        assert!(fault.message.contains("longer than"), "{fault}");
     }
 }

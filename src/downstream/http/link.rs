@@ -11,26 +11,26 @@ use rmcp::service::{
     ClientInitializeError, ClientLifecycleMode, ClientServiceExt as _, Peer, RoleClient, RunningService,
 };
 use rmcp::transport::StreamableHttpClientTransport;
-use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use rmcp::transport::streamable_http_client::{StreamableHttpClientTransportConfig, StreamableHttpError};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::downstream::ending::Ending;
-use crate::downstream::http::client::{Destination, Observed, build};
+use crate::downstream::http::client::Observed;
+use crate::downstream::http::faults::{causes, without_urls};
+use crate::downstream::http::site::Site;
 use crate::downstream::http::unasked::InFlight;
 use crate::downstream::notice::Inbox;
 use crate::downstream::protocol::{About, Era, LEGACY, MODERN};
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
-use crate::registry::server;
 use crate::wire::envelope::bounded;
 use crate::wire::mirror::Mirrored;
 
 /// A session with one server.
 pub struct Link {
-    pub(super) destination: Destination,
-    pub(super) client: reqwest::Client,
+    pub(super) site: Site,
     pub(super) observed: Observed,
     pub(super) inbox: Arc<Inbox>,
     pub(super) tasks: TaskTracker,
@@ -44,21 +44,19 @@ pub struct Link {
     end: CancellationToken,
 }
 
-/// Opens a session with the server at `entry`.
+/// Opens a session with the server at `site`.
 pub async fn connect(
-    entry: &server::Http,
+    site: Site,
     known: Option<Era>,
     capabilities: &Value,
     inbox: &Arc<Inbox>,
     tasks: &TaskTracker,
 ) -> Result<Arc<Link>, Fault> {
-    let destination = Destination::expand(entry)?;
-    let client = build(&destination.url)?;
-    let observed = Observed::new(client.clone());
+    let observed = Observed::new(site.client.clone());
     let capabilities: ClientCapabilities = serde_json::from_value(capabilities.clone()).unwrap_or_default();
     let open = |mode| {
-        let mut config = StreamableHttpClientTransportConfig::with_uri(destination.url.as_str());
-        config.custom_headers.clone_from(&destination.headers);
+        let mut config = StreamableHttpClientTransportConfig::with_uri(site.url.as_str());
+        config.custom_headers.clone_from(&site.headers);
         config.max_concurrent_requests = 64;
         let transport = StreamableHttpClientTransport::with_client(observed.clone(), config);
         Handler { capabilities: capabilities.clone() }.serve_with_lifecycle(transport, mode)
@@ -70,7 +68,7 @@ pub async fn connect(
         }
         result => result,
     };
-    let service: RunningService<RoleClient, Handler> = service.map_err(|error| connect_fault(&error))?;
+    let service: RunningService<RoleClient, Handler> = service.map_err(|error| connect_fault(&error, &site))?;
     let about = about(service.peer())?;
     let ending = Ending::default();
     let end = CancellationToken::new();
@@ -89,8 +87,7 @@ pub async fn connect(
         announce.announce("the connection was closed");
     });
     let link = Arc::new(Link {
-        destination,
-        client,
+        site,
         observed,
         inbox: Arc::clone(inbox),
         tasks: tasks.clone(),
@@ -110,6 +107,11 @@ impl Link {
     /// What the server said about itself.
     pub fn about(&self) -> &About {
         &self.about
+    }
+
+    /// The server.
+    pub fn site(&self) -> &Site {
+        &self.site
     }
 
     /// Learns which arguments of which tools headers are to repeat, in place of what was known.
@@ -155,13 +157,17 @@ fn about(peer: &Peer<RoleClient>) -> Result<About, Fault> {
     })
 }
 
-fn connect_fault(error: &ClientInitializeError) -> Fault {
+fn connect_fault(error: &ClientInitializeError, site: &Site) -> Fault {
     let error = match error {
         ClientInitializeError::LegacyFallbackFailed { fallback, .. } => fallback,
         other => other,
     };
     let said = match error {
-        ClientInitializeError::TransportError { error, .. } => causes(error.error.as_ref()),
+        ClientInitializeError::TransportError { error, .. } => match error.error.downcast_ref() {
+            // It does not pass on what caused it.
+            Some(StreamableHttpError::<reqwest::Error>::Client(error)) => causes(error),
+            _ => causes(error.error.as_ref()),
+        },
         ClientInitializeError::JsonRpcError(error) => error.message.to_string(),
         other => other.to_string(),
     };
@@ -174,30 +180,10 @@ fn connect_fault(error: &ClientInitializeError) -> Fault {
         ClientInitializeError::JsonRpcError(_) => code::SERVER_ERROR,
         _ => code::SERVER_DOWN,
     };
-    Fault::new(Kind::Unavailable, code, format!("cannot connect: {said}"))
-}
-
-/// An error and what caused it, outermost first, without repetitions.
-pub(super) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut reasons = vec![error.to_string()];
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let reason = cause.to_string();
-        if !reasons.iter().any(|known| known.contains(&reason)) {
-            reasons.push(reason);
-        }
-        source = cause.source();
-    }
-    reasons.join(": ")
-}
-
-/// `text` with the query of every URL cut off, since that is where credentials are.
-pub(super) fn without_urls(text: &str) -> String {
-    let cut = |word: &str| match (word.contains("://"), word.find('?')) {
-        (true, Some(query)) => format!("{}?…", &word[..query]),
-        _ => word.to_owned(),
-    };
-    text.split(' ').map(cut).collect::<Vec<_>>().join(" ")
+    let fault = Fault::new(Kind::Unavailable, code, format!("cannot connect: {said}{}", site.via()));
+    // An older server has an event stream at its URL, and takes no POST there.
+    let is_perhaps_old = said.contains("HTTP 404") || said.contains("HTTP 405");
+    if is_perhaps_old { fault.hint("if its url is that of an HTTP+SSE server, say `type = \"sse\"`") } else { fault }
 }
 
 /// Who we are, towards rmcp. What the server sends outside of our own requests is tapped before rmcp would read it.

@@ -14,6 +14,7 @@ use crate::downstream::request::{Request, response_line};
 use crate::model::ask::{Ask, Question};
 use crate::model::call::Progress;
 use crate::wire::envelope::Envelope;
+use crate::wire::lines::flatten;
 
 /// What of a request is needed while its answer is awaited.
 pub(super) struct InFlight {
@@ -38,7 +39,9 @@ impl Link {
 
     /// Takes in one message; false leaves it to rmcp.
     pub(super) fn overhear(self: &Arc<Self>, data: &str) -> bool {
-        let Some(envelope) = Envelope::parse(data.as_bytes()) else { return false };
+        let mut data = data.as_bytes().to_vec();
+        flatten(&mut data);
+        let Some(envelope) = Envelope::parse(&data) else { return false };
         match (&envelope.method, envelope.id) {
             (Some(method), Some(id)) if capability_for(method).is_some() => self.choose(method, id, envelope.params),
             (Some(method), None) if method == "notifications/progress" => self.progress(envelope.params),

@@ -1,25 +1,22 @@
-//! Opening a connection to a child: which protocol it speaks, and what it says about itself.
+//! Opening a connection to a child: starting it, and starting it again if it cannot bear the first question.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use serde_json::value::to_raw_value;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use crate::downstream::greet::greet;
 use crate::downstream::notice::Inbox;
-use crate::downstream::protocol::{About, Era, LEGACY, client_info};
-use crate::downstream::request::Request;
+use crate::downstream::protocol::{About, Era};
 use crate::downstream::stdio::child::{Child, spawn};
 use crate::downstream::stdio::lane::Lane;
+use crate::downstream::stdio::pipes::{self, Ends};
 use crate::downstream::stdio::watchdog::Watchdog;
 use crate::model::code;
-use crate::model::fault::{Fault, Kind};
+use crate::model::fault::Fault;
 use crate::registry::server;
-
-/// How long a modern server's silence on `initialize` is waited for before its word on `server/discover` counts.
-const SILENCE: Duration = Duration::from_millis(500);
 
 /// How long a dead process may still have answers in its pipe.
 const LAST_ANSWERS: Duration = Duration::from_millis(100);
@@ -45,8 +42,7 @@ impl Stdio {
 
 /// Starts the server's command and finds out which protocol it speaks.
 ///
-/// Both questions (`server/discover`, `initialize`) are asked at once, so neither a slow start nor a silent server costs a
-/// time limit. A server that ends on the unknown one is started again and asked in the old way alone.
+/// A server that ends on the unknown one of the two first questions is started again and asked in the old way alone.
 pub async fn connect(
     name: &str,
     command: &server::Command,
@@ -58,7 +54,7 @@ pub async fn connect(
 ) -> Result<(Stdio, About), Fault> {
     let open = async |era| {
         let (child, pipes) = spawn(name, command, inbox.tail(), watchdog, tasks)?;
-        let lane = Lane::open(pipes.stdout, pipes.stdin, Arc::clone(inbox), tasks);
+        let lane = pipes::open(pipes.stdout, pipes.stdin, Ends::Pipes, inbox, tasks);
         let stdio = Stdio { child: Arc::new(child), lane };
         watch(&stdio, tasks);
         let opening = Opening(Some(stdio));
@@ -122,82 +118,4 @@ pub async fn explained(stdio: &Stdio, fault: Fault) -> Fault {
 /// How the process ended, if it has, or does within a moment.
 pub async fn how_it_ended(stdio: &Stdio) -> Option<String> {
     timeout(LAST_BREATH, stdio.child.exited()).await.ok()
-}
-
-async fn greet(lane: &Arc<Lane>, known: Option<Era>, capabilities: &Value) -> Result<About, Fault> {
-    let about = match known {
-        Some(Era::Legacy) => initialize(lane, capabilities).await?,
-        Some(Era::Modern) => discover(lane).await?,
-        None => detect(lane, capabilities).await?,
-    };
-    if about.era == Era::Legacy {
-        lane.notify("notifications/initialized", "{}");
-    }
-    Ok(about)
-}
-
-async fn detect(lane: &Arc<Lane>, capabilities: &Value) -> Result<About, Fault> {
-    let (mut modern, mut refused) = (None, None);
-    let (discovered, initialized) = (discover(lane), initialize(lane, capabilities));
-    tokio::pin!(discovered, initialized);
-    let silence = sleep(SILENCE);
-    tokio::pin!(silence);
-    let mut is_discovering = true;
-    loop {
-        tokio::select! {
-            biased;
-            answer = &mut discovered, if is_discovering => {
-                is_discovering = false;
-                match (answer, refused.take()) {
-                    (Ok(about), Some(_)) => return Ok(about),
-                    (Err(_), Some(fault)) => return Err(fault),
-                    (Ok(about), None) => {
-                        modern = Some(about);
-                        silence.as_mut().reset(tokio::time::Instant::now() + SILENCE);
-                    }
-                    (Err(_), None) => {}
-                }
-            }
-            answer = &mut initialized, if refused.is_none() => match (answer, modern.take()) {
-                (Ok(about), _) | (Err(_), Some(about)) => return Ok(about),
-                (Err(fault), None) if is_discovering => refused = Some(fault),
-                (Err(fault), None) => return Err(fault),
-            },
-            () = &mut silence, if modern.is_some() => {
-                if let Some(about) = modern.take() {
-                    return Ok(about);
-                }
-            }
-        }
-    }
-}
-
-async fn initialize(lane: &Arc<Lane>, capabilities: &Value) -> Result<About, Fault> {
-    let member = |value: &Value| to_raw_value(value).expect("JSON values always serialise");
-    let request = Request::new("initialize")
-        .with_text("protocolVersion", LEGACY)
-        .with("capabilities", member(capabilities))
-        .with("clientInfo", member(&client_info()));
-    let result = lane.request(&request, None).await.map_err(refusal)?;
-    About::from_initialize(result.get()).map_err(unusable)
-}
-
-async fn discover(lane: &Arc<Lane>) -> Result<About, Fault> {
-    let result = lane.request(&Request::new("server/discover"), Some(Era::Modern)).await.map_err(refusal)?;
-    About::from_discover(result.get()).map_err(unusable)
-}
-
-/// An error to the very first request means that the server is there but not usable.
-fn refusal(fault: Fault) -> Fault {
-    if fault.rpc.is_some() {
-        let message = format!("refused to be connected: {}", fault.message);
-        // The server's error answers our question, not the call that waits for it.
-        return Fault { kind: Kind::Unavailable, message, rpc: None, ..fault };
-    }
-    fault
-}
-
-/// The server answers, but not as we need it.
-pub fn unusable(why: String) -> Fault {
-    Fault::new(Kind::Unavailable, code::BAD_ANSWER, why).hint("update the server, or pin its `era` in the registry")
 }

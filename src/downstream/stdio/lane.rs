@@ -1,16 +1,14 @@
-//! Requests and answers over one pair of pipes, payloads raw.
+//! Requests and answers as single messages, payloads raw, whatever carries the messages.
 //!
-//! Two tasks: one reads and hands each answer to whoever waits for it, the other writes in batches. Neither waits for the
-//! other, so a server that stops reading, or floods us, stalls only itself.
+//! Those who carry them are two tasks: one hands in what the server says, the other takes what is to be said from a queue.
+//! Neither waits for the other, so a server that stops reading, or floods us, stalls only itself.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,12 +24,8 @@ use crate::model::call::Progress;
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
 use crate::wire::envelope::{Envelope, RpcError};
-use crate::wire::lines::{Line, Lines, MAX_LINE};
 use crate::wire::object::Object;
-use crate::wire::outbox::{CAPACITY, Message, Outbox, Ticket, write_all};
-
-/// How long a server may take nothing from its input before the connection counts as dead.
-const WRITE_STALL: Duration = Duration::from_secs(20);
+use crate::wire::outbox::{CAPACITY, Message, Outbox, Ticket};
 
 /// What became of a request: its raw result, or the reason why there is none.
 type Answer = Result<Box<RawValue>, Fault>;
@@ -42,8 +36,10 @@ pub struct Lane {
     pending: Mutex<HashMap<u64, Pending>>,
     next_id: AtomicU64,
     ending: Ending,
-    /// The server, for those who are asked in its name.
-    server: Arc<str>,
+    /// Where the server's notifications go.
+    inbox: Arc<Inbox>,
+    /// How many messages of the server were none.
+    junk: AtomicU32,
     /// Where the tasks run that wait for answers to the server's questions.
     tasks: TaskTracker,
     /// The server's questions by its ids; guarded for one look-up.
@@ -76,35 +72,20 @@ impl Drop for Pending {
 }
 
 impl Lane {
-    /// Opens a lane over `reader` and `writer`; its two tasks run on `tasks`.
-    pub fn open(
-        reader: impl AsyncRead + Send + Unpin + 'static,
-        writer: impl AsyncWrite + Send + Unpin + 'static,
-        inbox: Arc<Inbox>,
-        tasks: &TaskTracker,
-    ) -> Arc<Self> {
+    /// A lane, and the queue of what is to be sent: it ends when the lane is closed.
+    pub fn new(inbox: &Arc<Inbox>, tasks: &TaskTracker) -> (Arc<Self>, mpsc::Receiver<Message>) {
         let (outbox, queue) = mpsc::channel(CAPACITY);
-        let lane = Arc::new(Self {
+        let lane = Self {
             outbox: Mutex::new(Some(outbox)),
             pending: Mutex::default(),
             next_id: AtomicU64::new(1),
             ending: Ending::default(),
-            server: inbox.server(),
+            inbox: Arc::clone(inbox),
+            junk: AtomicU32::new(0),
             tasks: tasks.clone(),
             questions: Mutex::default(),
-        });
-        let writing = Arc::clone(&lane);
-        tasks.spawn(async move {
-            if let Err(error) = write_all(queue, writer, WRITE_STALL).await {
-                writing.close(&format!("its input cannot be written: {error}"));
-            }
-        });
-        let reading = Arc::clone(&lane);
-        tasks.spawn(async move {
-            let why = reading.read(Lines::new(reader, MAX_LINE), &inbox).await;
-            reading.close(&why);
-        });
-        lane
+        };
+        (Arc::new(lane), queue)
     }
 
     /// Sends `request` and waits for its answer. Dropping the future withdraws the request, or tells the server that it
@@ -172,34 +153,42 @@ impl Lane {
         }
     }
 
-    async fn read<R: AsyncRead + Unpin>(self: &Arc<Self>, mut lines: Lines<R>, inbox: &Inbox) -> String {
-        let mut junk = 0_u32;
-        loop {
-            match lines.next().await {
-                Ok(Some(Line::Text(text))) => {
-                    if let Some(envelope) = Envelope::parse(&text) {
-                        self.dispatch(&envelope, inbox);
-                    } else {
-                        junk += 1;
-                        if junk.is_power_of_two() {
-                            tracing::debug!(junk, bytes = text.len(), "a line of the server is not JSON-RPC");
-                        }
-                        self.salvage(&text, "it cannot be parsed");
-                    }
-                }
-                Ok(Some(Line::TooLong(head))) => self.salvage(&head, &format!("it is longer than {MAX_LINE} bytes")),
-                Ok(None) => return "it closed its output".to_owned(),
-                Err(error) => return format!("its output cannot be read: {error}"),
-            }
+    /// Takes in one message of the server.
+    pub fn hear(self: &Arc<Self>, text: &[u8]) {
+        if let Some(envelope) = Envelope::parse(text) {
+            return self.dispatch(&envelope);
+        }
+        let junk = self.junk.fetch_add(1, Ordering::Relaxed) + 1;
+        if junk.is_power_of_two() {
+            tracing::debug!(junk, bytes = text.len(), "a line of the server is not JSON-RPC");
+        }
+        self.salvage(text, "it cannot be parsed");
+    }
+
+    /// Fails the request `id`, if it still waits: whoever was to send it knows that it will not be answered.
+    pub fn fail(&self, id: u64, fault: Fault) {
+        let pending = self.pending().remove(&id);
+        if let Some(pending) = pending {
+            pending.end(Err(fault));
         }
     }
 
-    fn dispatch(self: &Arc<Self>, envelope: &Envelope<'_>, inbox: &Inbox) {
+    /// Is cancelled when the request `id` is over.
+    pub fn over(&self, id: u64) -> CancellationToken {
+        let token = self.pending().get(&id).map(|pending| pending.over.clone());
+        token.unwrap_or_else(|| {
+            let token = CancellationToken::new();
+            token.cancel();
+            token
+        })
+    }
+
+    fn dispatch(self: &Arc<Self>, envelope: &Envelope<'_>) {
         match (&envelope.method, envelope.id) {
             (Some(method), Some(id)) => self.question(method, id, envelope.params),
             (Some(method), None) if method == "notifications/progress" => self.progress(envelope.params),
             (Some(method), None) if method == "notifications/cancelled" => self.withdrawn(envelope.params),
-            (Some(method), None) => inbox.hear(method, envelope.params),
+            (Some(method), None) => self.inbox.hear(method, envelope.params),
             (None, _) => self.deliver(envelope),
         }
     }
@@ -224,7 +213,7 @@ impl Lane {
     }
 
     /// Fails the request that an unusable line seems to answer, rather than let it run into its time limit.
-    fn salvage(&self, head: &[u8], why: &str) {
+    pub fn salvage(&self, head: &[u8], why: &str) {
         let text = String::from_utf8_lossy(&head[..head.len().min(1024)]);
         // A server that logs what it hears must not fail its own calls.
         let is_answer = text.starts_with('{') && !text.contains("\"method\"");
@@ -268,8 +257,8 @@ impl Lane {
             self.post(response_line(id, &unanswered(method)));
             return;
         };
-        let server = Arc::clone(&self.server);
-        let question = Question { server, method: method.to_owned(), params: params.map(ToOwned::to_owned) };
+        let question =
+            Question { server: self.inbox.server(), method: method.to_owned(), params: params.map(ToOwned::to_owned) };
         let withdrawn = CancellationToken::new();
         self.questions().insert(id.get().to_owned(), withdrawn.clone());
         let (lane, id) = (Arc::clone(self), id.to_owned());

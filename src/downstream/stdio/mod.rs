@@ -3,6 +3,7 @@
 pub mod child;
 pub mod connect;
 pub mod lane;
+pub mod pipes;
 pub mod sweep;
 pub mod tail;
 pub mod watchdog;

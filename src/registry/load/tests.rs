@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::model::effect::Effect;
 use crate::policy::retry::{Backoff, Retry};
-use crate::registry::server::{Launch, Probe, Server, Start};
+use crate::registry::server::{Launch, Probe, Server, Start, Transport};
 
 fn load_files(files: &[(&str, &str)]) -> (Registry, Vec<String>) {
     let sources: Vec<_> = files.iter().map(|(name, text)| Source::new(*name, *text)).collect();
@@ -30,7 +30,7 @@ fn names(registry: &Registry) -> Vec<&str> {
 
 fn url(server: &Server) -> &str {
     match &server.launch {
-        Launch::Http(http) => http.url.as_written(),
+        Launch::Url(address) => address.url.as_written(),
         Launch::Command(_) => panic!("a command"),
     }
 }
@@ -41,7 +41,7 @@ fn command_line(server: &Server) -> String {
             let args = command.args.iter().map(ToString::to_string);
             [command.command.to_string()].into_iter().chain(args).collect::<Vec<_>>().join(" ")
         }
-        Launch::Http(_) => panic!("a url"),
+        Launch::Url(_) => panic!("a url"),
     }
 }
 
@@ -125,7 +125,7 @@ args = []
 command = "x"
 url = "https://example.com"
 [servers.socket]
-url = "unix:///tmp/s"
+url = "unix://tmp/s"
 [servers.lost]
 command = "x"
 fallback = ["goood"]
@@ -151,9 +151,9 @@ fn every_mistake_is_reported_at_once_and_good_servers_stay() {
             "r.toml:2:1: error[MO1003]: unknown key `max_concurrent_run` in `orchestrator`; did you mean `max_concurrent_runs`?",
             "r.toml:4:22: error[MO1004]: `defaults.retry.attempts` must be a whole number from 1 to 100, not 0",
             "r.toml:7:10: error[MO1004]: `my server` cannot be a server's name; use 1 to 64 of `A-Z a-z 0-9 _ -`, for instance `my_server`",
-            "r.toml:9:1: error[MO1005]: `servers.none` needs `command` or `url`; `command` starts a process, `url` connects to a Streamable HTTP endpoint",
+            "r.toml:9:1: error[MO1005]: `servers.none` needs `command` or `url`; `command` starts a process, `url` connects to a server that runs already",
             "r.toml:13:1: error[MO1007]: `servers.both` has both `command` and `url`; keep the one by which the server is reached",
-            "r.toml:15:7: error[MO1004]: `servers.socket.url` is no URL of http or https; it has the form `https://HOST/PATH`, or begins with a placeholder such as `${URL}`",
+            "r.toml:15:7: error[MO1004]: `servers.socket.url` is no URL of http, https or a socket; it has the form `https://HOST/PATH`, `unix:///PATH/OF/SOCKET` or `http+unix://%2FPATH%2FOF%2FSOCKET/PATH`, or begins with a placeholder such as `${URL}`",
             "r.toml:18:13: error[MO1008]: there is no server `goood`; did you mean `good`?",
             "r.toml:20:1: error[MO1003]: unknown key `comand` in `servers.typo`; did you mean `command`?",
             "r.toml:22:9: error[MO1004]: `servers.typo.start` must be one of `lazy`, `eager`, not `lazzy`; did you mean `lazy`?",
@@ -232,7 +232,7 @@ fn fallbacks_may_not_lead_in_circles_or_to_nothing() {
         [
             "r.toml:9:13: error[MO1007]: fallbacks lead in a circle: a -> b -> c -> a; remove one of them",
             "r.toml:15:13: error[MO1007]: `me` falls back on itself; remove it",
-            "r.toml:19:1: error[MO1005]: `servers.broken` needs `command` or `url`; `command` starts a process, `url` connects to a Streamable HTTP endpoint",
+            "r.toml:19:1: error[MO1005]: `servers.broken` needs `command` or `url`; `command` starts a process, `url` connects to a server that runs already",
         ]
     );
     assert_eq!(names(&registry), ["a", "b", "d", "ok"]);
@@ -308,7 +308,7 @@ fn what_another_client_knows_and_we_do_not_is_only_mentioned() {
         r#"{"inputs": [{"id": "k"}],
 "servers": {
  "My Server": {"command": "x", "envFile": ".env", "gallery": true, "timeout": 60},
- "old": {"type": "sse", "url": "https://x"},
+ "old": {"type": "sse", "command": "x"},
  "asks": {"command": "x", "env": {"K": "${input:my-key}"}},
  "odd": {"type": "ws", "url": "wss://x"},
  "torn": {"type": "stdio", "url": "https://x", "args": []}
@@ -322,10 +322,10 @@ fn what_another_client_knows_and_we_do_not_is_only_mentioned() {
             "mcp.json:3:32: warning[MO1009]: `servers.My Server.envFile` is ignored; put the variables into `env`",
             "mcp.json:3:51: warning[MO1009]: `servers.My Server.gallery` is ignored",
             "mcp.json:3:68: warning[MO1009]: `servers.My Server.timeout` could be in seconds or in milliseconds and is ignored; write \"60s\" or \"60ms\"",
-            "mcp.json:4:18: error[MO1004]: HTTP+SSE servers are not supported yet; use the server's Streamable HTTP url, with `\"type\": \"http\"`",
+            "mcp.json:4:10: error[MO1007]: `servers.old.type` does not go with `command`",
             "mcp.json:5:40: error[MO1004]: `servers.asks.env.K`: `${input:…}` is not supported yet; use `${MY_KEY}` and set `MY_KEY` in the environment",
             "mcp.json:6:18: error[MO1004]: `servers.odd.type` must be one of `stdio`, `local`, `http`, `streamable-http`, `streamableHttp`, `streamable_http`, `remote`, `sse`, not `ws`",
-            "mcp.json:6:31: error[MO1004]: `servers.odd.url` is no URL of http or https; it has the form `https://HOST/PATH`, or begins with a placeholder such as `${URL}`",
+            "mcp.json:6:31: error[MO1004]: `servers.odd.url` is no URL of http, https or a socket; it has the form `https://HOST/PATH`, `unix:///PATH/OF/SOCKET` or `http+unix://%2FPATH%2FOF%2FSOCKET/PATH`, or begins with a placeholder such as `${URL}`",
             "mcp.json:7:11: error[MO1007]: `servers.torn.type` does not go with `url`",
             "mcp.json:7:48: warning[MO3002]: `servers.torn.args` has no effect without `command`",
         ]
@@ -335,12 +335,70 @@ fn what_another_client_knows_and_we_do_not_is_only_mentioned() {
 }
 
 #[test]
-fn urls_are_http_or_come_from_a_variable() {
+fn every_spelling_of_a_transport_is_known() {
+    let transport = |name: &str, text: &str| match &good(name, text).servers["a"].launch {
+        Launch::Url(address) => address.transport,
+        Launch::Command(_) => panic!("a command"),
+    };
+    let spellings = [
+        ("http", Transport::Streamable),
+        ("streamable-http", Transport::Streamable),
+        ("streamable_http", Transport::Streamable),
+        ("streamableHttp", Transport::Streamable),
+        ("remote", Transport::Streamable),
+        ("sse", Transport::Sse),
+    ];
+    for (word, expected) in spellings {
+        let own = format!("[servers.a]\ntype = '{word}'\nurl = 'https://x'\n");
+        assert_eq!(transport("r.toml", &own), Some(expected), "{word}");
+        for key in ["type", "transport", "transportType"] {
+            let foreign = format!(r#"{{"mcpServers": {{"a": {{"url": "https://x", "{key}": "{word}"}}}}}}"#);
+            assert_eq!(transport("mcp.json", &foreign), Some(expected), "{key}: {word}");
+        }
+    }
+    assert_eq!(transport("r.toml", "[servers.a]\nurl = 'https://x'\n"), None);
+    for word in ["stdio", "local"] {
+        good("r.toml", &format!("[servers.a]\ntype = '{word}'\ncommand = 'x'\n"));
+        let (_, problems) = load_toml(&format!("[servers.a]\ntype = '{word}'\nurl = 'https://x'\n"));
+        assert_eq!(problems, ["r.toml:2:1: error[MO1007]: `servers.a.type` does not go with `url`"]);
+    }
+}
+
+#[test]
+fn a_bare_socket_has_neither_headers_nor_a_health_path() {
+    let server = |rest: &str| load_toml(&format!("[servers.a]\nurl = 'unix:///run/x.sock'\n{rest}")).1;
+    let headers = "headers = { A = '1' }\n";
+    let probe = "health = { probe = 'http:/up' }\n";
+    assert_eq!(
+        [server(headers), server(probe)].concat(),
+        [
+            "r.toml:3:1: warning[MO3002]: `servers.a.headers` has no effect without `type = \"http\"`",
+            "r.toml:3:1: error[MO1007]: `servers.a` is probed over http but does not speak it; use `ping` or `tool:NAME`",
+        ]
+    );
+    assert_eq!(server(&format!("type = 'http'\n{headers}{probe}")), Vec::<String>::new(), "as VS Code has it");
+}
+
+#[test]
+fn urls_are_http_or_a_socket_or_come_from_a_variable() {
     let problems = |url: &str| load_toml(&format!("[servers.a]\nurl = '{url}'\n")).1.len();
-    for fine in ["http://localhost:3000/mcp", "HTTPS://x", "${URL}", "https://${HOST}/mcp"] {
+    let sockets = ["unix:///run/x.sock", "unix://${DIR}/x", "http+unix://%2Frun%2Fx.sock/mcp", "http+unix://${SOCKET}"];
+    for fine in ["http://localhost:3000/mcp", "HTTPS://x", "${URL}", "https://${HOST}/mcp"].into_iter().chain(sockets) {
         assert_eq!(problems(fine), 0, "{fine}");
     }
-    for wrong in ["localhost:3000", "", "ws://x", "https://", "https:///x", "ftp${X}", "https://a b"] {
+    for wrong in [
+        "localhost:3000",
+        "",
+        "ws://x",
+        "https://",
+        "https:///x",
+        "ftp${X}",
+        "https://a b",
+        "unix://x",
+        "unix:///",
+        "http+unix:///x",
+        "http+unix://%2F",
+    ] {
         assert_eq!(problems(wrong), 1, "{wrong}");
     }
 }
@@ -380,7 +438,9 @@ fn absurd_settings_are_refused() {
         "era = 'new'",
         "tools = { allow = ['[a'] }",
         "tools = { x = { rename = 'a b' } }",
-        "type = 'stdio'",
+        "type = 'sse'",
+        "type = 'pipe'",
+        "transport = 'stdio'",
         "serverUrl = 'https://x'",
     ] {
         let (registry, problems) = load_toml(&format!("[servers.a]\ncommand = 'x'\n{setting}\n"));

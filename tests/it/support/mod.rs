@@ -5,6 +5,8 @@ pub(crate) mod host;
 pub(crate) mod launch;
 pub(crate) mod processes;
 pub(crate) mod scene;
+pub(crate) mod sockets;
+pub(crate) mod stream;
 pub(crate) mod web;
 
 use std::time::{Duration, Instant};

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 pub(crate) enum Manner {
     /// `initialize` with a session; answers with JSON.
     Legacy,
-    /// The same, but answers calls with an event stream.
+    /// The same, but answers calls with an event stream, whose data has several lines.
     Streaming,
     /// 2026-07-28 only, strict about its headers.
     Modern,
@@ -278,7 +278,9 @@ impl Shared {
             Manner::Streaming => {
                 let progress = json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": {
                     "progressToken": body["params"]["_meta"]["progressToken"], "progress": 1, "total": 2 } });
-                let events = format!(": hello\n\ndata: {progress}\n\ndata: {}\n\n", answer(id, &result));
+                let answer = json!({ "jsonrpc": "2.0", "id": id, "result": result });
+                let lines = format!("{answer:#}").replace('\n', "\ndata: ");
+                let events = format!(": hello\n\ndata: {progress}\n\ndata: {lines}\n\n");
                 respond(stream, 200, "", "text/event-stream", &events)
             }
             _ => respond(stream, 200, "", "application/json", &answer(id, &result)),
@@ -328,7 +330,7 @@ fn answer(id: &Value, result: &Value) -> String {
 }
 
 /// The verb, the path, the headers in lower case, and the body of one request.
-fn read(stream: &TcpStream) -> Option<(String, String, String, Vec<u8>)> {
+pub(super) fn read(stream: &TcpStream) -> Option<(String, String, String, Vec<u8>)> {
     let mut reader = BufReader::new(stream);
     let mut first = String::new();
     reader.read_line(&mut first).ok().filter(|count| *count > 0)?;
@@ -349,7 +351,7 @@ fn read(stream: &TcpStream) -> Option<(String, String, String, Vec<u8>)> {
     Some((words.next()?, words.next()?, headers, body))
 }
 
-fn respond(mut stream: &TcpStream, status: u16, extra: &str, kind: &str, body: &str) -> Option<()> {
+pub(super) fn respond(mut stream: &TcpStream, status: u16, extra: &str, kind: &str, body: &str) -> Option<()> {
     let head = format!("HTTP/1.1 {status} x\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n{extra}\r\n", body.len());
     stream.write_all(format!("{head}{body}").as_bytes()).ok()
 }

@@ -1,0 +1,89 @@
+//! What went wrong over HTTP, in words that hold no credentials.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use futures::StreamExt as _;
+use http::StatusCode;
+use http::header::RETRY_AFTER;
+
+use crate::model::code;
+use crate::model::fault::{Fault, Kind};
+use crate::wire::envelope::{Envelope, RpcError, bounded};
+
+/// The longest body that is read to explain an error, in bytes.
+const MAX_ERROR_BODY: usize = 64 * 1024;
+
+/// The fault of a response whose status is no success.
+pub async fn status_fault(response: reqwest::Response) -> Fault {
+    let status = response.status();
+    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let body = read(response, MAX_ERROR_BODY).await.unwrap_or_default();
+    let envelope = Envelope::parse(&body).and_then(|envelope| envelope.error.map(RpcError::parse));
+    let said = bounded(&without_urls(&String::from_utf8_lossy(&body)), 300);
+    let said = if said.trim().is_empty() || said.contains('<') { String::new() } else { format!(": {said}") };
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            let message = format!("the server demands authentication (HTTP {status})");
+            Fault::new(Kind::Denied, code::AUTH_NEEDED, message).hint("set the server's `headers` in the registry")
+        }
+        StatusCode::TOO_MANY_REQUESTS => {
+            let fault = Fault::new(Kind::RateLimited, code::SERVER_BUSY, format!("too many requests (HTTP {status})"));
+            match retry_after {
+                Some(seconds) => fault.retry_after(Duration::from_secs(seconds)),
+                None => fault,
+            }
+        }
+        _ if let Some(error) = envelope => error.fault(),
+        _ if status.is_server_error() => {
+            Fault::new(Kind::Unavailable, code::SERVER_DOWN, format!("the server failed (HTTP {status}){said}")).sent()
+        }
+        _ => bad_answer(format!("the server refused the request (HTTP {status}){said}")),
+    }
+}
+
+/// The body of a response, if it is not longer than `limit`.
+pub async fn read(response: reqwest::Response, limit: usize) -> Result<BytesMut, Fault> {
+    let mut body = BytesMut::new();
+    let mut chunks = response.bytes_stream();
+    while let Some(chunk) = chunks.next().await {
+        body.extend_from_slice(&chunk.map_err(|error| lost(format!("the answer broke off: {}", error.without_url())))?);
+        if body.len() > limit {
+            return Err(bad_answer(format!("the server's answer is longer than {limit} bytes")).sent());
+        }
+    }
+    Ok(body)
+}
+
+/// The server's answer is not what the protocol allows.
+pub fn bad_answer(message: impl Into<String>) -> Fault {
+    Fault::new(Kind::Internal, code::BAD_ANSWER, message)
+}
+
+/// The connection was lost after a request had left.
+pub fn lost(message: String) -> Fault {
+    Fault::new(Kind::Unavailable, code::SERVER_DOWN, message).sent()
+}
+
+/// An error and what caused it, outermost first, without repetitions.
+pub fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut reasons = vec![error.to_string()];
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let reason = cause.to_string();
+        if !reasons.iter().any(|known| known.contains(&reason)) {
+            reasons.push(reason);
+        }
+        source = cause.source();
+    }
+    reasons.join(": ")
+}
+
+/// `text` with the query of every URL cut off, since that is where credentials are.
+pub fn without_urls(text: &str) -> String {
+    let cut = |word: &str| match (word.contains("://"), word.find('?')) {
+        (true, Some(query)) => format!("{}?…", &word[..query]),
+        _ => word.to_owned(),
+    };
+    text.split(' ').map(cut).collect::<Vec<_>>().join(" ")
+}
