@@ -24,13 +24,13 @@ const FEATURES: [Feature; 11] = [
     ("log messages", log),
     ("cancellation", cancel),
     ("elicitation", |scene| {
-        ask(scene, "elicitation/create", json!({ "action": "accept", "content": { "name": "Ada" } }))
+        ask(scene, "elicitation/create", &json!({ "action": "accept", "content": { "name": "Ada" } }))
     }),
     ("sampling", |scene| {
         let content = json!({ "type": "text", "text": "Ada" });
-        ask(scene, "sampling/createMessage", json!({ "role": "assistant", "content": content, "model": "none" }))
+        ask(scene, "sampling/createMessage", &json!({ "role": "assistant", "content": content, "model": "none" }))
     }),
-    ("roots", |scene| ask(scene, "roots/list", json!({ "roots": [{ "uri": "file:///home" }] }))),
+    ("roots", |scene| ask(scene, "roots/list", &json!({ "roots": [{ "uri": "file:///home" }] }))),
     ("list changes", list_changed),
     ("resource updates", subscribe),
     ("tasks", task),
@@ -81,7 +81,7 @@ impl Scene {
     }
 
     /// Listens to everything, as a modern host does.
-    fn listen(&mut self, filter: Value) {
+    fn listen(&mut self, filter: &Value) {
         self.host.send("subscriptions/listen", json!({ "notifications": filter }));
         self.host
             .wait_for("the subscription", |message| message["method"] == "notifications/subscriptions/acknowledged");
@@ -142,7 +142,7 @@ fn cancel(scene: &mut Scene) -> &'static str {
     "works"
 }
 
-fn ask(scene: &mut Scene, method: &str, answer: Value) -> &'static str {
+fn ask(scene: &mut Scene, method: &str, answer: &Value) -> &'static str {
     let host = &mut scene.host;
     let arguments = json!({ "method": method, "message": "Your name?" });
     let id = host.send_call("ask", arguments.clone());
@@ -158,13 +158,13 @@ fn ask(scene: &mut Scene, method: &str, answer: Value) -> &'static str {
         host.respond(&question["id"], answer.clone());
         host.answer(id)
     };
-    assert_eq!(result["result"]["structuredContent"]["answer"], answer, "{result}");
+    assert_eq!(&result["result"]["structuredContent"]["answer"], answer, "{result}");
     "works"
 }
 
 fn list_changed(scene: &mut Scene) -> &'static str {
     if scene.host.is_modern {
-        scene.listen(json!({ "toolsListChanged": true }));
+        scene.listen(&json!({ "toolsListChanged": true }));
     }
     scene.host.value("add_tool", json!({}));
     scene.host.wait_for("the change", |message| message["method"] == "notifications/tools/list_changed");
@@ -175,7 +175,7 @@ fn list_changed(scene: &mut Scene) -> &'static str {
 fn subscribe(scene: &mut Scene) -> &'static str {
     let uri = "fixture://readme";
     if scene.host.is_modern {
-        scene.listen(json!({ "resourceSubscriptions": [uri] }));
+        scene.listen(&json!({ "resourceSubscriptions": [uri] }));
     } else {
         scene.host.request("resources/subscribe", json!({ "uri": uri }));
     }
