@@ -6,6 +6,7 @@ mod chains;
 mod cli;
 mod docs;
 mod faults;
+mod faults_hosts;
 mod faults_in_calls;
 mod http_face;
 mod http_servers;

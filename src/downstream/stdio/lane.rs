@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -28,7 +28,7 @@ use crate::model::fault::{Fault, Kind};
 use crate::wire::envelope::{Envelope, RpcError};
 use crate::wire::lines::{Line, Lines, MAX_LINE};
 use crate::wire::object::Object;
-use crate::wire::outbox::{CAPACITY, Message, Outbox, Ticket, write_all};
+use crate::wire::outbox::{CAPACITY, Message, Outbox, Ticket, queue, write_all};
 
 /// How long a server may take nothing from its input before the connection counts as dead.
 const WRITE_STALL: Duration = Duration::from_secs(20);
@@ -83,7 +83,7 @@ impl Lane {
         inbox: Arc<Inbox>,
         tasks: &TaskTracker,
     ) -> Arc<Self> {
-        let (outbox, queue) = mpsc::channel(CAPACITY);
+        let (outbox, messages) = queue(CAPACITY);
         let lane = Arc::new(Self {
             outbox: Mutex::new(Some(outbox)),
             pending: Mutex::default(),
@@ -95,7 +95,7 @@ impl Lane {
         });
         let writing = Arc::clone(&lane);
         tasks.spawn(async move {
-            if let Err(error) = write_all(queue, writer, WRITE_STALL).await {
+            if let Err(error) = write_all(messages, writer, WRITE_STALL).await {
                 writing.close(&format!("its input cannot be written: {error}"));
             }
         });
@@ -124,7 +124,7 @@ impl Lane {
         };
         self.pending().insert(id, pending);
         let outbox = self.outbox.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let message = Message { text: line.into(), ticket: Some(Arc::clone(&ticket)) };
+        let message = Message::with_ticket(line, &ticket);
         let is_queued = match outbox {
             Some(outbox) => outbox.send(message).await.is_ok(),
             None => false,

@@ -1,10 +1,11 @@
 //! A host: raw JSON-RPC lines to the program and back, with a deadline on everything.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -21,6 +22,7 @@ pub(crate) struct Host {
     lines: Receiver<String>,
     heard: Vec<Heard>,
     stderr: Arc<Mutex<String>>,
+    reading: Arc<Gate>,
     next_id: u64,
     /// Whether requests carry their own metadata instead of a session.
     pub(crate) is_modern: bool,
@@ -36,6 +38,25 @@ pub(crate) struct Heard {
     pub(crate) message: Value,
 }
 
+/// Whether the host reads; guarded for one look.
+#[derive(Default)]
+struct Gate {
+    is_shut: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Gate {
+    fn set(&self, is_shut: bool) {
+        *self.is_shut.lock().unwrap_or_else(PoisonError::into_inner) = is_shut;
+        self.changed.notify_all();
+    }
+
+    fn pass(&self) {
+        let is_shut = self.is_shut.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.changed.wait_while(is_shut, |is_shut| *is_shut));
+    }
+}
+
 impl Host {
     pub(super) fn of(mut command: Command, home: TempDir) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -44,9 +65,12 @@ impl Host {
         let mut errors = process.stderr.take().expect("it is a pipe");
         let stderr = Arc::new(Mutex::new(String::new()));
         let (sender, lines) = channel();
+        let reading = Arc::new(Gate::default());
+        let gate = Arc::clone(&reading);
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines() {
                 let Ok(line) = line else { return };
+                gate.pass();
                 if sender.send(line).is_err() {
                     return;
                 }
@@ -70,6 +94,7 @@ impl Host {
             lines,
             heard: Vec::new(),
             stderr,
+            reading,
             next_id: 1,
             is_modern: false,
             capabilities: json!({}),
@@ -195,6 +220,30 @@ impl Host {
         self.hear(what, |heard| fits(&heard.message)).message.clone()
     }
 
+    /// Reads nothing of what the program writes until `read_again`.
+    pub(crate) fn stop_reading(&self) {
+        self.reading.set(true);
+    }
+
+    /// Reads on.
+    pub(crate) fn read_again(&self) {
+        self.reading.set(false);
+    }
+
+    /// Waits until each of `ids` has been answered once, and keeps nothing of it.
+    pub(crate) fn hear_answers(&mut self, ids: impl IntoIterator<Item = u64>) {
+        let mut ids: HashSet<_> = ids.into_iter().collect();
+        while !ids.is_empty() {
+            let line = self.lines.recv_timeout(DEADLINE);
+            let line = line.unwrap_or_else(|_| panic!("{} answers have not come\n{}", ids.len(), self.stderr()));
+            // Only the head is read: hundreds of large answers take a test build long to parse.
+            let head = line.strip_prefix(r#"{"jsonrpc":"2.0","id":"#).and_then(|rest| rest.split_once(','));
+            if let Some(id) = head.and_then(|(id, _)| id.parse().ok()) {
+                assert!(ids.remove(&id), "{id} was answered twice, or never asked");
+            }
+        }
+    }
+
     /// Every message so far, in order.
     pub(crate) fn heard(&mut self) -> &[Heard] {
         while let Ok(line) = self.lines.try_recv() {
@@ -254,6 +303,15 @@ impl Host {
     pub(crate) fn pid(&self, server: &str) -> i32 {
         let pid = self.record(server, "starts").last().and_then(|pid| pid.parse().ok());
         pid.unwrap_or_else(|| panic!("{server} has not been started\n{}", self.stderr()))
+    }
+
+    /// How much memory the program has had at most, in bytes.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.process.id());
+        let status = fs::read_to_string(path).expect("the program runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells");
+        let kilobytes = line.trim().trim_end_matches("kB").trim().parse::<u64>().expect("a number");
+        kilobytes * 1024
     }
 
     /// Closes the program's standard input.
