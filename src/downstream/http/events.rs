@@ -7,10 +7,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use serde_json::value::RawValue;
-use sse_stream::SseStream;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +19,7 @@ use crate::downstream::protocol::Era;
 use crate::downstream::request::Request;
 use crate::model::fault::Fault;
 use crate::wire::envelope::Envelope;
+use crate::wire::events::{Broken, Events};
 use crate::wire::lines::MAX_LINE;
 
 /// How long a server that does not say it is left alone before it is asked for the rest.
@@ -92,34 +91,35 @@ impl Link {
     }
 
     async fn read(self: &Arc<Self>, response: reqwest::Response, awaited: &Awaited<'_>, place: &mut Place) -> Read {
-        let mut events = std::pin::pin!(SseStream::from_bytes_stream(response.bytes_stream()));
-        while let Some(event) = events.next().await {
-            let event = match event {
-                Ok(event) => event,
-                Err(error) => return ControlFlow::Continue(format!("the answer broke off: {error}")),
+        let mut events = Events::new(response.bytes_stream(), MAX_LINE);
+        loop {
+            let event = match events.next().await {
+                Ok(Some(event)) => event,
+                Ok(None) => return ControlFlow::Continue("the answer broke off before it was complete".to_owned()),
+                Err(Broken::Lost(error)) => {
+                    return ControlFlow::Continue(format!("the answer broke off: {}", error.without_url()));
+                }
+                Err(Broken::TooLong) => {
+                    let why = format!("the server's answer is longer than {MAX_LINE} bytes");
+                    return ControlFlow::Break(Err(bad_answer(why).sent()));
+                }
             };
             place.fruitless = 0;
             if let Some(id) = event.id {
                 place.last_event = Some(id).filter(|id| !id.is_empty());
             }
             if let Some(pause) = event.retry {
-                place.pause = Duration::from_millis(pause).max(LEAST_PAUSE);
+                place.pause = pause.max(LEAST_PAUSE);
             }
-            let Some(data) = event.data.filter(|data| !data.is_empty()) else { continue };
-            if data.len() > MAX_LINE {
-                let why = format!("the server's answer is longer than {MAX_LINE} bytes");
-                return ControlFlow::Break(Err(bad_answer(why).sent()));
-            }
-            if let Some(result) = self.take_in(&data, awaited) {
+            if let Some(result) = self.take_in(&event.data, awaited) {
                 return ControlFlow::Break(result);
             }
         }
-        ControlFlow::Continue("the answer broke off before it was complete".to_owned())
     }
 
     /// Takes in one message; it may be the answer.
-    fn take_in(self: &Arc<Self>, data: &str, awaited: &Awaited<'_>) -> Option<Result<Box<RawValue>, Fault>> {
-        let envelope = Envelope::parse(data.as_bytes())?;
+    fn take_in(self: &Arc<Self>, data: &[u8], awaited: &Awaited<'_>) -> Option<Result<Box<RawValue>, Fault>> {
+        let envelope = Envelope::parse(data.trim_ascii())?;
         match (&envelope.method, envelope.id) {
             (None, _) if envelope.number() == Some(awaited.id) => return Some(result_of(&envelope)),
             (Some(method), Some(theirs)) => self.question(awaited, method, theirs, envelope.params),

@@ -11,7 +11,7 @@ use rmcp::service::{
     ClientInitializeError, ClientLifecycleMode, ClientServiceExt as _, Peer, RoleClient, RunningService,
 };
 use rmcp::transport::StreamableHttpClientTransport;
-use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use rmcp::transport::streamable_http_client::{StreamableHttpClientTransportConfig, StreamableHttpError};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -161,7 +161,13 @@ fn connect_fault(error: &ClientInitializeError) -> Fault {
         other => other,
     };
     let said = match error {
-        ClientInitializeError::TransportError { error, .. } => causes(error.error.as_ref()),
+        ClientInitializeError::TransportError { error, .. } => {
+            match error.error.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
+                // rmcp shows it, but does not name it as its source, so that what caused it would be lost.
+                Some(StreamableHttpError::Client(error)) => causes(error),
+                _ => causes(error.error.as_ref()),
+            }
+        }
         ClientInitializeError::JsonRpcError(error) => error.message.to_string(),
         other => other.to_string(),
     };

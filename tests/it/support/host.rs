@@ -41,19 +41,29 @@ pub(crate) struct Heard {
 /// Whether the host reads; guarded for one look.
 #[derive(Default)]
 struct Gate {
-    is_shut: Mutex<bool>,
+    state: Mutex<Reading>,
     changed: Condvar,
 }
 
+#[derive(Default, PartialEq, Eq)]
+enum Reading {
+    #[default]
+    On,
+    Paused,
+    Over,
+}
+
 impl Gate {
-    fn set(&self, is_shut: bool) {
-        *self.is_shut.lock().unwrap_or_else(PoisonError::into_inner) = is_shut;
+    fn set(&self, state: Reading) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
         self.changed.notify_all();
     }
 
-    fn pass(&self) {
-        let is_shut = self.is_shut.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(self.changed.wait_while(is_shut, |is_shut| *is_shut));
+    /// Waits for a pause to end; false if nothing is read any more.
+    fn pass(&self) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.changed.wait_while(state, |state| *state == Reading::Paused);
+        *state.unwrap_or_else(PoisonError::into_inner) == Reading::On
     }
 }
 
@@ -70,8 +80,7 @@ impl Host {
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines() {
                 let Ok(line) = line else { return };
-                gate.pass();
-                if sender.send(line).is_err() {
+                if !gate.pass() || sender.send(line).is_err() {
                     return;
                 }
             }
@@ -222,12 +231,22 @@ impl Host {
 
     /// Reads nothing of what the program writes until `read_again`.
     pub(crate) fn stop_reading(&self) {
-        self.reading.set(true);
+        self.reading.set(Reading::Paused);
     }
 
     /// Reads on.
     pub(crate) fn read_again(&self) {
-        self.reading.set(false);
+        self.reading.set(Reading::On);
+    }
+
+    /// Closes its end of the program's standard output when the next line comes.
+    pub(crate) fn stop_listening(&self) {
+        self.reading.set(Reading::Over);
+    }
+
+    /// Writes bytes to a program that may have ended.
+    pub(crate) fn write_if_read(&mut self, bytes: &[u8]) {
+        let _ = self.stdin.as_mut().expect("the input has not been closed").write_all(bytes);
     }
 
     /// Waits until each of `ids` has been answered once, and keeps nothing of it.
@@ -307,11 +326,7 @@ impl Host {
 
     /// How much memory the program has had at most, in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
-        let path = format!("/proc/{}/status", self.process.id());
-        let status = fs::read_to_string(path).expect("the program runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells");
-        let kilobytes = line.trim().trim_end_matches("kB").trim().parse::<u64>().expect("a number");
-        kilobytes * 1024
+        processes::peak_memory(self.process.id())
     }
 
     /// Closes the program's standard input.
