@@ -54,6 +54,21 @@ fn ten_thousand_requests_in_flight_are_all_answered() {
     assert_eq!(host.value("north__echo", json!({ "a": 1 })), json!({ "a": 1 }));
 }
 
+/// A kin of D23: lists are large, and a host can ask for many.
+#[test]
+fn hundreds_of_large_lists_for_a_host_that_does_not_read_are_bounded_and_come_later() {
+    let mut host = Test::new().server("many", fixture(["many-tools", "--tools", "2500"])).start();
+    host.ready(&["many"]);
+    let before = host.peak_memory();
+    host.stop_reading();
+    let ids: Vec<_> = (0..300).map(|_| host.send("tools/list", json!({}))).collect();
+    settle(&host);
+    host.read_again();
+    host.hear_answers(ids);
+    let growth = host.peak_memory() - before;
+    assert!(growth <= 64 << 20, "it grew by {} MB", growth >> 20);
+}
+
 /// D14, with a third of its time.
 #[test]
 fn five_hundred_calls_at_once_do_not_wait_for_each_other() {
