@@ -8,6 +8,7 @@ mod found;
 mod ground;
 mod install;
 mod page;
+mod walk;
 
 use std::fs;
 use std::path::Path;
