@@ -126,7 +126,7 @@ impl Client {
     }
 }
 
-/// Takes out what may differ: who the server is, the tools of our own, and what is said about names that nobody has.
+/// Takes out what may differ: who the server is, the tools of our own, and what is said about a tool that nobody has.
 fn plain(seen: &mut Value) {
     without_identity(seen);
     if let Some(tools) = seen["tools"]["tools"].as_array_mut() {
@@ -136,10 +136,7 @@ fn plain(seen: &mut Value) {
             tool.remove("execution");
         }
     }
-    for nobody in ["unknown", "missing"] {
-        let error = &seen[nobody]["error"];
-        seen[nobody] = json!({ "error": { "code": error["code"], "data": { "uri": error["data"]["uri"] } } });
-    }
+    seen["unknown"] = json!({ "error": { "code": seen["unknown"]["error"]["code"] } });
 }
 
 fn without_identity(value: &mut Value) {
