@@ -232,6 +232,16 @@ impl Catalog {
         self.resources.get(uri).or_else(template)
     }
 
+    /// A resource that nobody lists, as the results of tools may link to: it is of the only server that has any of its scheme.
+    pub fn unlisted(&self, uri: &str) -> Option<Entry> {
+        let scheme = |uri: &str| uri.split_once(':').map(|(scheme, _)| scheme.to_owned());
+        let wanted = scheme(uri)?;
+        let offers = self.resources.values().chain(self.templates.values());
+        let mut kin = offers.map(|offer| &offer.entry).filter(|entry| scheme(&entry.id).as_ref() == Some(&wanted));
+        let first = kin.next()?;
+        kin.all(|other| other.server == first.server).then(|| Entry { id: uri.to_owned(), ..Entry::clone(first) })
+    }
+
     /// The offered tool name nearest to `name`.
     pub fn near_tool(&self, name: &str) -> Option<&str> {
         let bare = self.bare.keys().map(String::as_str);
@@ -255,4 +265,36 @@ fn mark(definition: &mut Map<String, Value>, key: &str, value: Value) {
 
 fn raw(definition: &Map<String, Value>) -> Box<RawValue> {
     to_raw_value(definition).expect("JSON values always serialise")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::effect::Effect;
+
+    fn catalog(offers: &[(&str, &str)]) -> Catalog {
+        let mut catalog = Catalog::default();
+        for (server, uri) in offers {
+            catalog.add_located(&Entry {
+                kind: if uri.contains('{') { Kind::Template } else { Kind::Resource },
+                server: (*server).into(),
+                id: (*uri).to_owned(),
+                definition: serde_json::Map::new(),
+                effect: Effect::Read,
+                path: crate::model::chain::Hops::default(),
+            });
+        }
+        catalog
+    }
+
+    #[test]
+    fn a_resource_that_nobody_lists_is_of_the_only_server_that_has_any_of_its_scheme() {
+        let catalog =
+            catalog(&[("notes", "note://1"), ("notes", "note://{id}"), ("a", "file:///a"), ("b", "file:///b")]);
+        let owner = |uri: &str| catalog.unlisted(uri).map(|entry| (entry.server.to_string(), entry.id));
+        assert_eq!(owner("note://x/y"), Some(("notes".to_owned(), "note://x/y".to_owned())));
+        for nobodys in ["file:///c", "other://1", "no address"] {
+            assert_eq!(owner(nobodys), None, "{nobodys}");
+        }
+    }
 }

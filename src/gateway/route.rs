@@ -140,7 +140,9 @@ impl Gateway {
         if self.seen(call.profile.as_deref()).resource(uri).is_none() {
             self.settle().await;
         }
-        let Some(entry) = self.seen(call.profile.as_deref()).resource(uri).map(|offer| Arc::clone(&offer.entry)) else {
+        let seen = self.seen(call.profile.as_deref());
+        let entry = seen.resource(uri).map(|offer| Arc::clone(&offer.entry));
+        let Some(entry) = entry.or_else(|| seen.unlisted(uri).map(Arc::new)) else {
             return Err(Fault::new(Kind::NotFound, code::NO_SUCH_RESOURCE, "no server has this resource")
                 .target(uri)
                 .hint("list the resources to see which there are"));

@@ -78,10 +78,16 @@ fn rpc_error(method: &str, fault: &Fault, era: Era) -> Option<(i64, Value)> {
         "hint": fault.hint,
     });
     if let Some(rpc) = &fault.rpc {
-        let data = rpc.data.as_ref().and_then(|raw| serde_json::from_str(raw.get()).ok());
-        // The newer era does without the old code for a resource that is not there.
-        let code = if rpc.code == -32002 && era == Era::Modern { -32602 } else { rpc.code };
-        return Some((code, data.unwrap_or(Value::Null)));
+        let data: Option<Value> = rpc.data.as_ref().and_then(|raw| serde_json::from_str(raw.get()).ok());
+        let data = data.unwrap_or(Value::Null);
+        // A resource that is not there has a code of its own in the older era, and only its name in the newer one.
+        let is_missing = method == "resources/read" && data.get("uri").is_some();
+        let code = match (rpc.code, era) {
+            (-32002, Era::Modern) => -32602,
+            (-32602, Era::Legacy) if is_missing => -32002,
+            (code, _) => code,
+        };
+        return Some((code, data));
     }
     if fault.code == code::NO_SUCH_RESOURCE {
         data["uri"] = json!(fault.target);
@@ -190,6 +196,23 @@ mod tests {
                 (&json!(code), &json!("file:///x"))
             );
         }
+    }
+
+    #[test]
+    fn a_missing_resource_is_told_in_the_words_of_the_hosts_era() {
+        let missing = |code| {
+            let mut fault = Fault::new(fault::Kind::NotFound, code::SERVER_ERROR, "Resource not found");
+            fault.rpc = Some(fault::Rpc { code, data: Some(raw(r#"{"uri":"x://y"}"#)) });
+            fault
+        };
+        for (era, code) in [(Era::Legacy, -32002), (Era::Modern, -32602)] {
+            for theirs in [-32002, -32602] {
+                let line = outcome(&raw("7"), "resources/read", Err(missing(theirs)), era);
+                assert!(line.contains(&format!(r#""code":{code},"#)), "{line}");
+            }
+        }
+        let wrong = outcome(&raw("7"), "prompts/get", Err(missing(-32602)), Era::Legacy);
+        assert!(wrong.contains(r#""code":-32602,"#), "{wrong}");
     }
 
     #[test]

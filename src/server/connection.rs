@@ -28,6 +28,10 @@ use crate::wire::outbox::{Message, Outbox};
 /// the queue to the host, so that results for a host that does not read stay bounded.
 const MAX_CALLS: usize = 160;
 
+/// How many lists for one host are held at once. They are large and quickly made: what the host does not read yet need not
+/// be made yet.
+const MAX_LISTS: usize = 4;
+
 /// One host's connection.
 pub struct Connection {
     pub(super) gateway: Arc<Gateway>,
@@ -40,6 +44,7 @@ pub struct Connection {
     /// The resources that a host of the initialize era subscribed to; guarded for one look-up.
     pub(super) subscribed: Arc<Mutex<HashMap<String, Subscribed>>>,
     pub(super) places: Arc<Semaphore>,
+    pub(super) lists: Arc<Semaphore>,
 }
 
 /// A request on its way to its answer.
@@ -62,6 +67,7 @@ impl Connection {
             requests: Arc::default(),
             subscribed: Arc::default(),
             places: Arc::new(Semaphore::new(MAX_CALLS)),
+            lists: Arc::new(Semaphore::new(MAX_LISTS)),
         }
     }
 

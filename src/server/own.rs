@@ -19,8 +19,10 @@ impl Connection {
         // Another orchestrator leaves out what has come through it.
         let is_chained = !heard(read.meta).hops.is_empty();
         let (gateway, host) = (Arc::clone(&self.gateway), Arc::clone(&self.host));
+        let lists = Arc::clone(&self.lists);
         self.tasks.spawn(async move {
             gateway.settle().await;
+            let _place = lists.acquire().await;
             let catalog = gateway.seen(host.profile.as_deref());
             let line = if is_chained {
                 let definitions = catalog.definitions_with_path(kind, gateway.pool().us());

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rmcp::transport::{StdioReader, stdio_pipes};
-use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -15,7 +14,7 @@ use crate::server::host::Host;
 use crate::server::notify::announce;
 use crate::server::parking::Parking;
 use crate::wire::lines::{Line, Lines, MAX_LINE};
-use crate::wire::outbox::{CAPACITY, Outbox, write_all};
+use crate::wire::outbox::{CAPACITY, Outbox, queue, write_all};
 
 /// A host may pause for as long as it likes; this only ends a writer that nobody will ever read.
 const WRITE_STALL: Duration = Duration::from_hours(24);
@@ -26,14 +25,14 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 /// Serves the host, which sees through `profile`, until its input ends, its output is closed, or `stop`.
 pub async fn serve(gateway: Arc<Gateway>, profile: Option<Arc<str>>, stop: CancellationToken) {
     let (reader, writer) = stdio_pipes();
-    let (outbox, queue) = mpsc::channel(CAPACITY);
+    let (outbox, messages) = queue(CAPACITY);
     let tasks = TaskTracker::new();
     let ended = stop.child_token();
     let host = Arc::new(Host::seeing(profile));
     let writing = tasks.spawn({
         let ended = ended.clone();
         async move {
-            if let Err(error) = write_all(queue, writer, WRITE_STALL).await {
+            if let Err(error) = write_all(messages, writer, WRITE_STALL).await {
                 tracing::info!(%error, "the host no longer reads");
             }
             ended.cancel();

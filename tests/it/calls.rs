@@ -152,12 +152,13 @@ fn an_unknown_method_and_wrong_parameters_are_refused() {
 fn whatever_a_host_writes_the_next_request_is_answered() {
     let mut host = north();
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-    let lines: [&[u8]; 16] = [
+    let lines: [&[u8]; 17] = [
         b"this is not JSON",
         b"\xff\xfe\x80",
         b"",
         b"[]",
         b"[{\"jsonrpc\":\"2.0\",\"id\":900,\"method\":\"ping\"}]",
+        b"[[{\"jsonrpc\":\"2.0\",\"id\":905,\"method\":\"ping\"}]]",
         b"42",
         b"null",
         b"{}",

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::support::web::{Manner, Web};
+use crate::support::web_faults::Wrong;
 use crate::support::{Host, Test, fixture};
 
 fn beside_a_good_one(web: &Web) -> Host {
@@ -135,25 +136,6 @@ fn a_refusing_server_is_named_with_its_status_and_the_others_work() {
 }
 
 #[test]
-fn a_server_that_cannot_be_reached_says_why() {
-    let entry = |name: &str, url: &str| format!("[servers.{name}]\nurl = \"{url}\"\nconnect_timeout = \"2s\"\n");
-    let silent = Web::start(Manner::Silent);
-    let page = Web::start(Manner::Page);
-    let registry = entry("refused", "http://127.0.0.1:1/mcp")
-        + &entry("unknown", "http://does-not-exist.invalid/mcp")
-        + &entry("plain", &format!("https://127.0.0.1:{}/mcp", page.port))
-        + &entry("silent", &format!("http://127.0.0.1:{}/mcp", silent.port))
-        + &entry("page", &format!("http://127.0.0.1:{}/mcp", page.port));
-    let mut host = Test::new().registry(&registry).server("good", fixture(["healthy"])).start();
-    host.ready(&["good"]);
-    for name in ["refused", "unknown", "plain", "silent", "page"] {
-        let began = Instant::now();
-        let failure = host.failure(&format!("{name}__echo"), json!({}));
-        assert!(failure.contains(name) && began.elapsed() < Duration::from_secs(6), "{name}: {failure}");
-    }
-}
-
-#[test]
 fn a_call_that_fails_at_the_server_is_told_with_its_status() {
     let web = Web::start(Manner::FailsCalls);
     let failure = beside_a_good_one(&web).failure("web__echo", json!({}));
@@ -162,7 +144,7 @@ fn a_call_that_fails_at_the_server_is_told_with_its_status() {
 
 #[test]
 fn an_answer_that_breaks_off_is_an_error_and_the_call_is_not_repeated() {
-    let web = Web::start(Manner::Truncates);
+    let web = Web::start(Manner::Calls(Wrong::ShortBody));
     let failure = beside_a_good_one(&web).failure("web__echo", json!({}));
     assert!(failure.contains("broke off"), "{failure}");
     assert_eq!(web.arrived().iter().filter(|request| request.body["method"] == "tools/call").count(), 1);

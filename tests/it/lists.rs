@@ -94,6 +94,17 @@ fn resources_and_templates_are_listed_read_and_completed() {
 }
 
 #[test]
+fn a_resource_that_nobody_lists_is_read_where_only_one_server_can_have_it() {
+    let link = "fixture://linked/by/a/tool";
+    let mut host = Test::new().server("shop", fixture(["healthy"])).start();
+    host.ready(&["shop"]);
+    let read = host.request("resources/read", json!({ "uri": link }));
+    assert_eq!(read["result"]["contents"][0]["text"], format!("this is {link}"), "{read}");
+    let missing = host.request("resources/read", json!({ "uri": "fixture://missing" }));
+    assert_eq!(missing["error"]["message"], "Resource not found", "the server's own words: {missing}");
+}
+
+#[test]
 fn tools_are_allowed_denied_renamed_and_described_anew() {
     let settings = concat!(
         "tools = { allow = [\"e*\", \"sleep\", \"fail\"], deny = [\"env\"], ",

@@ -10,7 +10,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::http_face::Face;
+use crate::support::face::Face;
 use crate::support::{DEADLINE, Host, Test, eventually, fixture};
 
 const ERAS: [&str; 2] = ["legacy", "modern"];

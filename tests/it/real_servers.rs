@@ -9,6 +9,7 @@ mod found;
 mod ground;
 mod install;
 mod page;
+mod walk;
 
 use std::fs;
 use std::path::Path;

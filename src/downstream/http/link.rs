@@ -163,11 +163,13 @@ fn connect_fault(error: &ClientInitializeError, site: &Site) -> Fault {
         other => other,
     };
     let said = match error {
-        ClientInitializeError::TransportError { error, .. } => match error.error.downcast_ref() {
-            // It does not pass on what caused it.
-            Some(StreamableHttpError::<reqwest::Error>::Client(error)) => causes(error),
-            _ => causes(error.error.as_ref()),
-        },
+        ClientInitializeError::TransportError { error, .. } => {
+            match error.error.downcast_ref::<StreamableHttpError<reqwest::Error>>() {
+                // rmcp shows it, but does not name it as its source, so that what caused it would be lost.
+                Some(StreamableHttpError::Client(error)) => causes(error),
+                _ => causes(error.error.as_ref()),
+            }
+        }
         ClientInitializeError::JsonRpcError(error) => error.message.to_string(),
         other => other.to_string(),
     };

@@ -56,7 +56,7 @@ impl Place {
             self.last_event.clone_from(&events.last_id);
         }
         if let Some(pause) = events.retry {
-            self.pause = Duration::from_millis(pause).max(LEAST_PAUSE);
+            self.pause = pause.max(LEAST_PAUSE);
         }
     }
 }
@@ -126,7 +126,7 @@ impl Link {
 
     /// Takes in one message; it may be the answer.
     fn take_in(self: &Arc<Self>, data: &[u8], awaited: &Awaited<'_>) -> Option<Result<Box<RawValue>, Fault>> {
-        let envelope = Envelope::parse(data)?;
+        let envelope = Envelope::parse(data.trim_ascii())?;
         match (&envelope.method, envelope.id) {
             (None, _) if envelope.number() == Some(awaited.id) => return Some(result_of(&envelope)),
             (Some(method), Some(theirs)) => self.question(awaited, method, theirs, envelope.params),

@@ -12,7 +12,6 @@ use http::StatusCode;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::Url;
 use serde_json::Value;
-use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
@@ -26,7 +25,7 @@ use crate::downstream::stdio::lane::Lane;
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
 use crate::wire::envelope::Envelope;
-use crate::wire::outbox::Message;
+use crate::wire::outbox::{Message, Queue};
 
 /// How many POSTs may be open. Those of requests may last as long as their call, and their number has a bound of its own;
 /// this one only keeps cancellations and answers to questions from ever having to wait for them.
@@ -167,7 +166,7 @@ impl Sender {
     ///
     /// Requests do not wait for each other, as a server may answer the POST only when the call is done. A notification is
     /// waited for, since what follows may rely on it: no request may overtake `notifications/initialized`.
-    async fn send_all(&self, mut queue: mpsc::Receiver<Message>) {
+    async fn send_all(&self, mut queue: Queue) {
         let mut posts = FuturesUnordered::new();
         let mut is_notifying = false;
         loop {
@@ -186,8 +185,8 @@ impl Sender {
     }
 
     async fn carry(&self, message: Message, freight: Freight) -> Freight {
-        let Message { text, ticket } = message;
-        let post = self.post(text.into());
+        // The message keeps its room in the queue until it has arrived.
+        let post = self.post(message.text.clone().into());
         let result = match freight {
             Freight::Request(id) => {
                 let over = self.lane.over(id);
@@ -209,7 +208,7 @@ impl Sender {
         };
         tracing::debug!(?freight, %fault, "a message did not arrive");
         if let Freight::Request(id) = freight {
-            if let Some(ticket) = ticket.filter(|_| !fault.was_sent) {
+            if let Some(ticket) = message.ticket.as_ref().filter(|_| !fault.was_sent) {
                 ticket.give_back();
             }
             self.lane.fail(id, fault);

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -25,7 +25,7 @@ use crate::model::code;
 use crate::model::fault::{Fault, Kind};
 use crate::wire::envelope::{Envelope, RpcError};
 use crate::wire::object::Object;
-use crate::wire::outbox::{CAPACITY, Message, Outbox, Ticket};
+use crate::wire::outbox::{CAPACITY, Message, Outbox, Queue, Ticket, queue};
 
 /// What became of a request: its raw result, or the reason why there is none.
 type Answer = Result<Box<RawValue>, Fault>;
@@ -73,8 +73,8 @@ impl Drop for Pending {
 
 impl Lane {
     /// A lane, and the queue of what is to be sent: it ends when the lane is closed.
-    pub fn new(inbox: &Arc<Inbox>, tasks: &TaskTracker) -> (Arc<Self>, mpsc::Receiver<Message>) {
-        let (outbox, queue) = mpsc::channel(CAPACITY);
+    pub fn new(inbox: &Arc<Inbox>, tasks: &TaskTracker) -> (Arc<Self>, Queue) {
+        let (outbox, queue) = queue(CAPACITY);
         let lane = Self {
             outbox: Mutex::new(Some(outbox)),
             pending: Mutex::default(),
@@ -105,7 +105,7 @@ impl Lane {
         };
         self.pending().insert(id, pending);
         let outbox = self.outbox.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let message = Message { text: line.into(), ticket: Some(Arc::clone(&ticket)) };
+        let message = Message::with_ticket(line, &ticket);
         let is_queued = match outbox {
             Some(outbox) => outbox.send(message).await.is_ok(),
             None => false,

@@ -9,7 +9,6 @@ use http::header::{ALLOW, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use serde_json::value::RawValue;
-use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use crate::downstream::protocol::LEGACY_VERSIONS;
@@ -25,6 +24,7 @@ use crate::server::parking::Parking;
 use crate::wire::envelope::Envelope;
 use crate::wire::lines::flatten;
 use crate::wire::object::Object;
+use crate::wire::outbox::queue;
 
 /// The largest request that is read, in bytes.
 pub const MAX_BODY: usize = 32 * 1024 * 1024;
@@ -116,10 +116,10 @@ async fn post(shared: &Arc<Shared>, profile: Option<Arc<str>>, parts: &Parts, bo
     if envelope.method.as_deref() == Some("initialize") {
         let (id, session) =
             shared.sessions.open(Host::seeing(profile), &shared.gateway, &shared.parking, &shared.tasks);
-        let (outbox, queue) = mpsc::channel(QUEUE);
+        let (outbox, messages) = queue(QUEUE);
         session.connection.take(&body, &outbox);
         drop(outbox);
-        let mut response = respond(queue, session).await;
+        let mut response = respond(messages, session).await;
         if let Ok(id) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(SESSION, id);
         }
@@ -142,10 +142,10 @@ async fn post(shared: &Arc<Shared>, profile: Option<Arc<str>>, parts: &Parts, bo
         return refused(StatusCode::NOT_FOUND, envelope.id, &Refusal::new(-32600, "there is no such session"));
     };
     let is_request = envelope.method.is_some() && envelope.id.is_some();
-    let (outbox, queue) = mpsc::channel(QUEUE);
+    let (outbox, messages) = queue(QUEUE);
     session.connection.take(&body, &outbox);
     drop(outbox);
-    if is_request { respond(queue, session).await } else { plain(StatusCode::ACCEPTED, "") }
+    if is_request { respond(messages, session).await } else { plain(StatusCode::ACCEPTED, "") }
 }
 
 async fn post_modern(
@@ -173,11 +173,11 @@ async fn post_modern(
     }
     let gateway = Arc::clone(&shared.gateway);
     let connection = Connection::new(gateway, host, Arc::clone(&shared.parking), shared.tasks.clone());
-    let (outbox, queue) = mpsc::channel(QUEUE);
+    let (outbox, messages) = queue(QUEUE);
     connection.take(body, &outbox);
     drop(outbox);
     // The connection lives as long as the response: whoever hangs up has cancelled.
-    respond(queue, Box::new(connection)).await
+    respond(messages, Box::new(connection)).await
 }
 
 fn listen(shared: &Shared, profile: Option<&str>, headers: &HeaderMap) -> Response {

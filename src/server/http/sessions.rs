@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc::{self, Receiver};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -14,7 +13,7 @@ use crate::server::connection::Connection;
 use crate::server::host::Host;
 use crate::server::notify::announce;
 use crate::server::parking::Parking;
-use crate::wire::outbox::Message;
+use crate::wire::outbox::{Message, Queue, queue};
 
 /// How long a session without requests is kept.
 const IDLE: Duration = Duration::from_mins(30);
@@ -30,7 +29,7 @@ pub struct Session {
     /// Answers its requests.
     pub connection: Connection,
     /// What nobody asked for, while nobody listens; guarded for one exchange.
-    unasked: Mutex<Option<Receiver<Message>>>,
+    unasked: Mutex<Option<Queue>>,
     last_used: Mutex<Instant>,
     end: CancellationToken,
 }
@@ -49,12 +48,12 @@ impl Sessions {
         tasks: &TaskTracker,
     ) -> (String, Arc<Session>) {
         let host = Arc::new(host);
-        let (outbox, queue) = mpsc::channel(UNASKED);
+        let (outbox, unasked) = queue(UNASKED);
         let end = CancellationToken::new();
         tasks.spawn(announce(Arc::clone(gateway), Arc::clone(&host), outbox, end.clone()));
         let session = Arc::new(Session {
             connection: Connection::new(Arc::clone(gateway), host, Arc::clone(parking), tasks.clone()),
-            unasked: Mutex::new(Some(queue)),
+            unasked: Mutex::new(Some(unasked)),
             last_used: Mutex::new(Instant::now()),
             end,
         });
@@ -115,7 +114,7 @@ impl Drop for Session {
 
 /// Somebody who listens to a session. When it leaves, what comes next is kept for the next one.
 pub struct Listening {
-    queue: Option<Receiver<Message>>,
+    queue: Option<Queue>,
     session: Arc<Session>,
 }
 

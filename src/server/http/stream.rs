@@ -10,18 +10,17 @@ use axum::response::Response;
 use futures::Stream;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use tokio::sync::mpsc::Receiver;
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use crate::wire::envelope::{Envelope, RpcError};
-use crate::wire::outbox::Message;
+use crate::wire::outbox::{Message, Queue};
 
 /// How often an event stream without events shows that it lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// The response to a request whose answer comes out of `queue`: JSON if the answer is the first thing that comes, an event
 /// stream otherwise. `keep` lives as long as the response does.
-pub async fn respond(mut queue: Receiver<Message>, keep: impl Send + Unpin + 'static) -> Response {
+pub async fn respond(mut queue: Queue, keep: impl Send + Unpin + 'static) -> Response {
     let Some(first) = queue.recv().await else {
         return plain(StatusCode::INTERNAL_SERVER_ERROR, "the request was given up");
     };
@@ -31,7 +30,7 @@ pub async fn respond(mut queue: Receiver<Message>, keep: impl Send + Unpin + 'st
             let code = envelope.error.map(|error| RpcError::parse(error).code);
             json(status_of(code), first.text)
         }
-        _ => events(Some(first), Queue(queue), keep),
+        _ => events(Some(first), Channel(queue), keep),
     }
 }
 
@@ -102,9 +101,9 @@ impl<M: Stream<Item = Message> + Unpin, K: Unpin> Stream for Events<M, K> {
 }
 
 /// A channel as a stream.
-struct Queue(Receiver<Message>);
+struct Channel(Queue);
 
-impl Stream for Queue {
+impl Stream for Channel {
     type Item = Message;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {

@@ -21,6 +21,11 @@ impl Installed {
         self.folder.join("npm/node_modules/@modelcontextprotocol").join(name).join("dist/index.js")
     }
 
+    /// The folder of npm's packages.
+    pub(super) fn packages(&self) -> PathBuf {
+        self.folder.join("npm")
+    }
+
     /// The inspector.
     pub(super) fn inspector(&self) -> PathBuf {
         self.folder.join("npm/node_modules/.bin/mcp-inspector")

@@ -1,10 +1,11 @@
 //! A host: raw JSON-RPC lines to the program and back, with a deadline on everything.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -21,6 +22,7 @@ pub(crate) struct Host {
     lines: Receiver<String>,
     heard: Vec<Heard>,
     stderr: Arc<Mutex<String>>,
+    reading: Arc<Gate>,
     next_id: u64,
     /// Whether requests carry their own metadata instead of a session.
     pub(crate) is_modern: bool,
@@ -36,6 +38,35 @@ pub(crate) struct Heard {
     pub(crate) message: Value,
 }
 
+/// Whether the host reads; guarded for one look.
+#[derive(Default)]
+struct Gate {
+    state: Mutex<Reading>,
+    changed: Condvar,
+}
+
+#[derive(Default, PartialEq, Eq)]
+enum Reading {
+    #[default]
+    On,
+    Paused,
+    Over,
+}
+
+impl Gate {
+    fn set(&self, state: Reading) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        self.changed.notify_all();
+    }
+
+    /// Waits for a pause to end; false if nothing is read any more.
+    fn pass(&self) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.changed.wait_while(state, |state| *state == Reading::Paused);
+        *state.unwrap_or_else(PoisonError::into_inner) == Reading::On
+    }
+}
+
 impl Host {
     pub(super) fn of(mut command: Command, home: TempDir) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -44,10 +75,12 @@ impl Host {
         let mut errors = process.stderr.take().expect("it is a pipe");
         let stderr = Arc::new(Mutex::new(String::new()));
         let (sender, lines) = channel();
+        let reading = Arc::new(Gate::default());
+        let gate = Arc::clone(&reading);
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines() {
                 let Ok(line) = line else { return };
-                if sender.send(line).is_err() {
+                if !gate.pass() || sender.send(line).is_err() {
                     return;
                 }
             }
@@ -70,6 +103,7 @@ impl Host {
             lines,
             heard: Vec::new(),
             stderr,
+            reading,
             next_id: 1,
             is_modern: false,
             capabilities: json!({}),
@@ -195,6 +229,40 @@ impl Host {
         self.hear(what, |heard| fits(&heard.message)).message.clone()
     }
 
+    /// Reads nothing of what the program writes until `read_again`.
+    pub(crate) fn stop_reading(&self) {
+        self.reading.set(Reading::Paused);
+    }
+
+    /// Reads on.
+    pub(crate) fn read_again(&self) {
+        self.reading.set(Reading::On);
+    }
+
+    /// Closes its end of the program's standard output when the next line comes.
+    pub(crate) fn stop_listening(&self) {
+        self.reading.set(Reading::Over);
+    }
+
+    /// Writes bytes to a program that may have ended.
+    pub(crate) fn write_if_read(&mut self, bytes: &[u8]) {
+        let _ = self.stdin.as_mut().expect("the input has not been closed").write_all(bytes);
+    }
+
+    /// Waits until each of `ids` has been answered once, and keeps nothing of it.
+    pub(crate) fn hear_answers(&mut self, ids: impl IntoIterator<Item = u64>) {
+        let mut ids: HashSet<_> = ids.into_iter().collect();
+        while !ids.is_empty() {
+            let line = self.lines.recv_timeout(DEADLINE);
+            let line = line.unwrap_or_else(|_| panic!("{} answers have not come\n{}", ids.len(), self.stderr()));
+            // Only the head is read: hundreds of large answers take a test build long to parse.
+            let head = line.strip_prefix(r#"{"jsonrpc":"2.0","id":"#).and_then(|rest| rest.split_once(','));
+            if let Some(id) = head.and_then(|(id, _)| id.parse().ok()) {
+                assert!(ids.remove(&id), "{id} was answered twice, or never asked");
+            }
+        }
+    }
+
     /// Every message so far, in order.
     pub(crate) fn heard(&mut self) -> &[Heard] {
         while let Ok(line) = self.lines.try_recv() {
@@ -254,6 +322,11 @@ impl Host {
     pub(crate) fn pid(&self, server: &str) -> i32 {
         let pid = self.record(server, "starts").last().and_then(|pid| pid.parse().ok());
         pid.unwrap_or_else(|| panic!("{server} has not been started\n{}", self.stderr()))
+    }
+
+    /// How much memory the program has had at most, in bytes.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        processes::peak_memory(self.process.id())
     }
 
     /// Closes the program's standard input.

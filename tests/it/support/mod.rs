@@ -1,6 +1,7 @@
 //! The harness: a registry of fixture servers, the real binary in front of them, and a host that speaks raw JSON-RPC to it.
 #![expect(clippy::needless_pass_by_value, reason = "values that are written out in place read better in a test")]
 
+pub(crate) mod face;
 pub(crate) mod host;
 pub(crate) mod launch;
 pub(crate) mod processes;
@@ -8,6 +9,7 @@ pub(crate) mod scene;
 pub(crate) mod sockets;
 pub(crate) mod stream;
 pub(crate) mod web;
+pub(crate) mod web_faults;
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +21,7 @@ pub(crate) use scene::Test;
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// How many tools the healthy fixture has.
-pub(crate) const TOOLS: usize = 20;
+pub(crate) const TOOLS: usize = 21;
 
 /// Asks again and again until `holds`, or until the deadline; false if it never did.
 pub(crate) fn eventually(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {

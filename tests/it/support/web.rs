@@ -1,12 +1,14 @@
 //! An MCP server over HTTP on loopback, which can misbehave.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+
+use super::web_faults::{Wrong, misbehave};
 
 /// How the server behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,10 +43,16 @@ pub(crate) enum Manner {
     Silent,
     /// An HTML page with status 200.
     Page,
-    /// Breaks off in the middle of the answer to a call.
-    Truncates,
+    /// Never answers `initialize`.
+    MuteAtFirst,
     /// Sends everything to this port.
     Redirects(u16),
+    /// Sends everything to itself.
+    RedirectsToItself,
+    /// 401 to everything; who may be asked for credentials is told at this port.
+    Challenges(u16),
+    /// Works, but answers calls in this way.
+    Calls(Wrong),
 }
 
 /// One request that arrived.
@@ -58,6 +66,7 @@ pub(crate) struct Arrived {
 /// A running server; its thread ends with the test process.
 pub(crate) struct Web {
     pub(crate) port: u16,
+    host: String,
     shared: Arc<Shared>,
 }
 
@@ -67,35 +76,70 @@ struct Shared {
     requests: AtomicUsize,
     calls: AtomicUsize,
     sessions: AtomicUsize,
+    is_over: AtomicBool,
+    /// Its connections; guarded for one look.
+    open: Mutex<Vec<TcpStream>>,
 }
 
 impl Web {
     pub(crate) fn start(manner: Manner) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on loopback");
-        let port = listener.local_addr().expect("it is bound").port();
+        Self::start_at("127.0.0.1:0", manner)
+    }
+
+    /// A server at a certain address.
+    pub(crate) fn start_at(address: &str, manner: Manner) -> Self {
+        let listener = TcpListener::bind(address).expect("a free port on loopback");
+        let bound = listener.local_addr().expect("it is bound");
+        let (host, port) = (bound.ip().to_string(), bound.port());
         let shared = Arc::new(Shared {
             manner,
             arrived: Mutex::default(),
             requests: AtomicUsize::new(0),
             calls: AtomicUsize::new(0),
             sessions: AtomicUsize::new(0),
+            is_over: AtomicBool::new(false),
+            open: Mutex::default(),
         });
         let serving = Arc::clone(&shared);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
+                if serving.is_over.load(Ordering::SeqCst) {
+                    return;
+                }
+                serving.open.lock().unwrap_or_else(PoisonError::into_inner).extend(stream.try_clone());
                 let shared = Arc::clone(&serving);
-                std::thread::spawn(move || while shared.serve(&stream).is_some() {});
+                std::thread::spawn(move || {
+                    while shared.serve(&stream, port).is_some() {}
+                    // The other handle on it must not keep it open.
+                    let _ = stream.shutdown(Shutdown::Both);
+                });
             }
         });
-        Self { port, shared }
+        Self { port, host, shared }
+    }
+
+    /// Ends it: its port is free again, and its connections are closed.
+    pub(crate) fn stop(self) {
+        self.shared.is_over.store(true, Ordering::SeqCst);
+        let address = format!("{}:{}", self.host, self.port);
+        let is_gone = super::eventually(super::DEADLINE, || TcpStream::connect(&address).is_err());
+        assert!(is_gone, "it still listens");
+        for stream in self.shared.open.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
     }
 
     /// Its registry entry.
     pub(crate) fn entry(&self, name: &str) -> String {
         format!(
-            "[servers.{name}]\nurl = \"http://127.0.0.1:{}/mcp\"\nconnect_timeout = \"3s\"\ntimeout = \"2s\"\nretry = 1\n",
-            self.port
+            "[servers.{name}]\nurl = \"http://{}:{}/mcp\"\nconnect_timeout = \"3s\"\ntimeout = \"2s\"\nretry = 1\n",
+            self.host, self.port
         )
+    }
+
+    /// How many calls have arrived so far.
+    pub(crate) fn calls(&self) -> usize {
+        self.arrived().iter().filter(|request| request.body["method"] == "tools/call").count()
     }
 
     /// Everything that has arrived so far.
@@ -106,8 +150,10 @@ impl Web {
 
 impl Shared {
     /// Answers one request; `None` when the connection is to be closed.
-    fn serve(&self, stream: &TcpStream) -> Option<()> {
-        let (verb, path, headers, body) = read(stream)?;
+    fn serve(&self, stream: &TcpStream, port: u16) -> Option<()> {
+        // A connection that is dropped while something is unread is reset, and not closed in order.
+        let resets = matches!(self.manner, Manner::Calls(wrong) if wrong.resets());
+        let (verb, path, headers, body) = if resets { receive(stream, 1)? } else { read(stream)? };
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
         self.arrived.lock().unwrap_or_else(PoisonError::into_inner).push(Arrived {
             path,
@@ -117,10 +163,21 @@ impl Shared {
         let number = self.requests.fetch_add(1, Ordering::SeqCst);
         let method = body["method"].as_str().unwrap_or_default().to_owned();
         let is_call = method == "tools/call";
+        if resets && !is_call && verb == "POST" {
+            let mut stream = stream;
+            stream.read_exact(&mut [0]).ok()?;
+        }
+        let redirect = |port: u16| {
+            let place = format!("Location: http://127.0.0.1:{port}/mcp\r\n");
+            respond(stream, 307, &place, "text/plain", "")
+        };
         match self.manner {
-            Manner::Silent => {
-                std::thread::park_timeout(Duration::from_mins(1));
-                return None;
+            Manner::Silent => return silence(),
+            Manner::MuteAtFirst if method == "initialize" => return silence(),
+            Manner::Challenges(port) => {
+                let place = format!("http://127.0.0.1:{port}/.well-known/oauth-protected-resource");
+                let challenge = format!("WWW-Authenticate: Bearer resource_metadata=\"{place}\"\r\n");
+                return respond(stream, 401, &challenge, "text/plain", "who are you?");
             }
             Manner::Status(status) => return respond(stream, status, "", "application/json", "{}"),
             Manner::FailsTwice if number < 2 => return respond(stream, 503, "", "text/plain", "not yet"),
@@ -130,10 +187,8 @@ impl Shared {
                 return respond(stream, 429, &again, "text/plain", "not so fast");
             }
             Manner::Page => return respond(stream, 200, "", "text/html", "<html>Welcome</html>"),
-            Manner::Redirects(port) => {
-                let place = format!("Location: http://127.0.0.1:{port}/mcp\r\n");
-                return respond(stream, 307, &place, "text/plain", "");
-            }
+            Manner::Redirects(port) => return redirect(port),
+            Manner::RedirectsToItself => return redirect(port),
             _ => {}
         }
         if verb == "GET" && headers.contains("last-event-id: here") {
@@ -254,13 +309,7 @@ impl Shared {
         let result =
             json!({ "content": [], "structuredContent": { "given": body["params"]["arguments"] }, "odd": [1.0] });
         match self.manner {
-            Manner::Truncates => {
-                let mut stream = stream;
-                let head =
-                    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{\"jsonrpc\"";
-                let _ = stream.write_all(head.as_bytes());
-                None
-            }
+            Manner::Calls(wrong) => misbehave(wrong, stream, body, &answer(id, &result)),
             Manner::Asks => {
                 self.calls.fetch_add(1, Ordering::SeqCst);
                 let told = self.until(|web| {
@@ -331,7 +380,13 @@ fn answer(id: &Value, result: &Value) -> String {
 
 /// The verb, the path, the headers in lower case, and the body of one request.
 pub(super) fn read(stream: &TcpStream) -> Option<(String, String, String, Vec<u8>)> {
-    let mut reader = BufReader::new(stream);
+    receive(stream, 0)
+}
+
+/// The same, but the last bytes of the body, which are braces, are left in the socket.
+fn receive(stream: &TcpStream, left: usize) -> Option<(String, String, String, Vec<u8>)> {
+    // Nothing is read ahead.
+    let mut reader = BufReader::with_capacity(1, stream);
     let mut first = String::new();
     reader.read_line(&mut first).ok().filter(|count| *count > 0)?;
     let mut headers = String::new();
@@ -345,12 +400,19 @@ pub(super) fn read(stream: &TcpStream) -> Option<(String, String, String, Vec<u8
         headers.extend([&name.to_lowercase(), ": ", value.trim(), "\n"]);
     }
     let length = headers.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
+    let mut body = vec![b'}'; length];
+    reader.read_exact(&mut body[..length.saturating_sub(left)]).ok()?;
     let mut words = first.split(' ').map(ToOwned::to_owned);
     Some((words.next()?, words.next()?, headers, body))
 }
 
+/// Says nothing for longer than anybody waits.
+pub(super) fn silence() -> Option<()> {
+    std::thread::park_timeout(Duration::from_mins(1));
+    None
+}
+
+/// Answers with a whole body.
 pub(super) fn respond(mut stream: &TcpStream, status: u16, extra: &str, kind: &str, body: &str) -> Option<()> {
     let head = format!("HTTP/1.1 {status} x\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n{extra}\r\n", body.len());
     stream.write_all(format!("{head}{body}").as_bytes()).ok()
