@@ -11,14 +11,20 @@ use futures::{Stream, StreamExt as _};
 /// One event: what was said between two blank lines.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Event {
-    /// Its type; `None` means `message`.
-    pub kind: Option<String>,
+    kind: Option<String>,
     /// Its data as one line, which means the same in JSON; empty if it has none.
     pub data: Vec<u8>,
     /// Where to go on when the stream breaks off after it.
     pub id: Option<String>,
     /// How long to wait before that.
     pub retry: Option<Duration>,
+}
+
+impl Event {
+    /// Its type.
+    pub fn kind(&self) -> &str {
+        self.kind.as_deref().unwrap_or("message")
+    }
 }
 
 /// Why there is no next event.
@@ -162,7 +168,8 @@ mod tests {
         let first = events.next().await.expect("an event").expect("an event");
         assert_eq!((first.id.as_deref(), first.retry), (Some("7"), Some(Duration::from_millis(50))));
         let second = events.next().await.expect("an event").expect("an event");
-        assert_eq!((second.kind.as_deref(), second.data.as_slice(), second.id), (Some("x"), b"1".as_slice(), None));
+        assert_eq!((first.kind(), second.kind()), ("message", "x"));
+        assert_eq!((second.data.as_slice(), second.id), (b"1".as_slice(), None));
         assert!(events.next().await.is_ok_and(|rest| rest.is_none()));
     }
 

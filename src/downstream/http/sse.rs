@@ -93,7 +93,7 @@ async fn endpoint(url: &Url, events: &mut Events) -> Result<Url, Fault> {
     loop {
         let event = events.next().await.map_err(|fault| cannot_connect(&fault.message))?;
         let event = event.ok_or_else(|| unfit("the event stream ended before it named the address to post to"))?;
-        match event.kind.as_str() {
+        match event.kind() {
             "endpoint" => {
                 let named = String::from_utf8_lossy(&event.data);
                 return resolve(url, named.trim()).map_err(|why| {
@@ -130,7 +130,7 @@ fn not_here(why: &str) -> Fault {
 async fn hear(lane: &Arc<Lane>, mut events: Events) -> String {
     loop {
         match events.next().await {
-            Ok(Some(event)) if event.kind == "message" => lane.hear(&event.data),
+            Ok(Some(event)) if event.kind() == "message" => lane.hear(&event.data),
             Ok(Some(_)) => {}
             Ok(None) => return "it ended its event stream".to_owned(),
             Err(fault) => return fault.message,
