@@ -255,3 +255,16 @@ fn a_revision_that_nobody_speaks_is_refused_to_a_modern_host() {
     host.is_modern = true;
     host.ready(&["north"]);
 }
+
+#[test]
+fn a_long_list_comes_in_pages() {
+    let mut host = Test::new().server("odd", fixture(["many-tools", "--tools", "2500"])).start();
+    host.ready(&["odd"]);
+    let first = host.request("tools/list", json!({}))["result"].clone();
+    assert_eq!(first["tools"].as_array().map(Vec::len), Some(1_000));
+    let second = host.request("tools/list", json!({ "cursor": first["nextCursor"] }))["result"].clone();
+    assert_eq!(second["tools"].as_array().map(Vec::len), Some(1_000));
+    let third = host.request("tools/list", json!({ "cursor": second["nextCursor"] }))["result"].clone();
+    assert!(third.get("nextCursor").is_none(), "that was the last");
+    assert_eq!(host.request("tools/list", json!({ "cursor": "another's" }))["error"]["code"], -32602);
+}
