@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::catalog::snapshot::Catalog;
 use crate::gateway::builtin::Builtin;
 use crate::gateway::door::Gateway;
+use crate::model::freshness::Freshness;
 use crate::registry::profile::Profile;
 
 /// The catalog, and the part of it that each profile shows.
@@ -43,6 +44,14 @@ impl Gateway {
             None => self.catalog(),
             Some(profile) => self.views.load().shown.get(profile).cloned().unwrap_or_default(),
         }
+    }
+
+    /// How long what is seen through `profile` may be kept, and by whom: no longer than any server's lists.
+    pub fn freshness(&self, profile: Option<&str>) -> Freshness {
+        let shown = self.pool.iter().filter(|endpoint| self.shows_server(profile, &endpoint.server.name));
+        let all = shown.filter_map(|endpoint| endpoint.freshness()).fold(Freshness::MOST, Freshness::and);
+        // Who has a token sees what others do not.
+        Freshness { is_public: all.is_public && profile.is_none(), ..all }
     }
 
     /// Whether anything of `server` is seen through `profile`.

@@ -12,6 +12,7 @@ use crate::model::call::Reply;
 use crate::model::code;
 use crate::model::entry::Kind;
 use crate::model::fault::{self, Fault};
+use crate::model::freshness::Freshness;
 use crate::server::host::Refusal;
 use crate::server::requests::identity;
 use crate::wire::object::Object;
@@ -146,7 +147,7 @@ fn modern(mut result: Object<'_>) -> Object<'_> {
 }
 
 /// One page of a list.
-pub fn list(id: &RawValue, page: &Page<'_>, kind: Kind, era: Era) -> String {
+pub fn list(id: &RawValue, page: &Page<'_>, kind: Kind, freshness: Freshness, era: Era) -> String {
     let mut body = format!(r#"{{"{}":["#, kind.list_key());
     for (position, definition) in page.definitions.iter().enumerate() {
         if position > 0 {
@@ -159,7 +160,8 @@ pub fn list(id: &RawValue, page: &Page<'_>, kind: Kind, era: Era) -> String {
         let _ = write!(body, r#","nextCursor":"{}""#, next.to_text());
     }
     if era == Era::Modern {
-        body.push_str(r#","ttlMs":0,"cacheScope":"private""#);
+        let scope = if freshness.is_public { "public" } else { "private" };
+        let _ = write!(body, r#","ttlMs":{},"cacheScope":"{scope}""#, freshness.ttl.as_millis());
     }
     body.push('}');
     let raw = RawValue::from_string(body).expect("raw members in valid JSON");

@@ -32,7 +32,8 @@ impl Connection {
             let _place = lists.acquire().await;
             let catalog = gateway.seen(host.profile.as_deref());
             let page = catalog.page(kind, cursor.as_ref(), is_chained.then(|| gateway.pool().us()));
-            let line = answer::list(&request.id, &page, kind, request.sender.era);
+            let freshness = gateway.freshness(host.profile.as_deref());
+            let line = answer::list(&request.id, &page, kind, freshness, request.sender.era);
             post(&request.outlet, line).await;
         });
     }
