@@ -9,7 +9,7 @@
 mod block;
 mod bounds;
 mod branch;
-mod call;
+pub mod call;
 mod chance;
 pub mod command;
 mod each;

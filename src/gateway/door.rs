@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::downstream::listing::Listing;
 use crate::downstream::pool::Pool;
+use crate::gateway::capabilities::Records;
 use crate::gateway::refresh::Versions;
 use crate::gateway::views::Views;
 use crate::model::call::{Call, Reply, Target};
@@ -34,6 +35,7 @@ pub struct Gateway {
     /// What was wrong with the files, one line each.
     pub(super) problems: Vec<String>,
     settled: OnceCell<()>,
+    pub(super) records: Records,
     /// What goes on when its caller has left.
     pub(super) tasks: TaskTracker,
     stop: CancellationToken,
@@ -58,6 +60,7 @@ impl Gateway {
             refreshing: Mutex::default(),
             problems,
             settled: OnceCell::new(),
+            records: Records::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         });

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::catalog::snapshot::Catalog;
-use crate::gateway::builtin::Builtin;
 use crate::gateway::door::Gateway;
 use crate::model::freshness::Freshness;
 use crate::registry::profile::Profile;
@@ -17,17 +16,21 @@ pub(super) struct Views {
 }
 
 impl Views {
-    /// The views of `whole` through `profiles`.
-    pub(super) fn of(whole: Catalog, profiles: &BTreeMap<Arc<str>, Arc<Profile>>) -> Self {
-        let shown = profiles.iter().map(|(name, profile)| (Arc::clone(name), Arc::new(through(&whole, profile))));
+    /// The views of `whole` through `profiles`; `is_workflow` tells workflows from what else is ours.
+    pub(super) fn of(
+        whole: Catalog,
+        profiles: &BTreeMap<Arc<str>, Arc<Profile>>,
+        is_workflow: impl Fn(&str) -> bool + Copy,
+    ) -> Self {
+        let shown =
+            profiles.iter().map(|(name, profile)| (Arc::clone(name), Arc::new(through(&whole, profile, is_workflow))));
         Self { shown: shown.collect(), whole: Arc::new(whole) }
     }
 }
 
-fn through(whole: &Catalog, profile: &Profile) -> Catalog {
-    let is_own_shown = |name: &str| match Builtin::find(name) {
-        Some(_) => profile.admits_tool(name),
-        None => profile.admits_workflow(name),
+fn through(whole: &Catalog, profile: &Profile, is_workflow: impl Fn(&str) -> bool) -> Catalog {
+    let is_own_shown = |name: &str| {
+        if is_workflow(name) { profile.admits_workflow(name) } else { profile.admits_tool(name) }
     };
     whole.subset(is_own_shown, |server| profile.admits_server(server), |tool| profile.admits_tool(tool))
 }
