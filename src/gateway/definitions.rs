@@ -95,6 +95,21 @@ fn describe(builtin: Builtin) -> Value {
             },
             "annotations": { "readOnlyHint": false, "destructiveHint": true, "idempotentHint": false },
         }),
+        Builtin::Validate => json!({
+            "name": builtin.name(),
+            "title": "Check a workflow",
+            "description": "Checks a workflow definition as run_workflow would, and runs nothing: every mistake with its line, \
+                and where there is only one way to correct it, the patch (bytes of the text to replace).",
+            "inputSchema": {
+                "type": "object",
+                "properties": {
+                    "definition": { "type": ["object", "string"], "description": "The definition; text keeps its lines." },
+                },
+                "required": ["definition"],
+                "additionalProperties": false,
+            },
+            "annotations": { "readOnlyHint": true },
+        }),
         Builtin::ListWorkflows => json!({
             "name": builtin.name(),
             "title": "List workflows",
