@@ -32,7 +32,7 @@ pub fn main() -> Exit {
     }
     let is_serving = matches!(command, Command::Serve(_));
     log::start(&common, if is_serving { "info" } else { "error" });
-    let runtime = match runtime() {
+    let runtime = match runtime(&command) {
         Ok(runtime) => runtime,
         Err(error) => {
             terminal.error(&format!("cannot start: {error}"));
@@ -45,8 +45,12 @@ pub fn main() -> Exit {
     exit
 }
 
-fn runtime() -> std::io::Result<Runtime> {
-    Builder::new_multi_thread().enable_all().build()
+/// One thread is enough for one host, and no call has to wait for another thread to wake up: measured, a third of the time
+/// that we add to a call (docs/performance.md). Many hosts share all cores.
+fn runtime(command: &Command) -> std::io::Result<Runtime> {
+    let is_for_one_host = matches!(command, Command::Serve(how) if how.http.is_none());
+    let mut builder = if is_for_one_host { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+    builder.enable_all().build()
 }
 
 async fn dispatch(common: &Common, command: Command, terminal: Terminal) -> Exit {
