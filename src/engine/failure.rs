@@ -4,12 +4,26 @@ use std::fmt::Display;
 
 use serde_json::Value as Json;
 
+use crate::engine::command::Outcome;
 use crate::engine::event::Failure;
 use crate::expr::error::Error;
 use crate::expr::value::Value;
 use crate::model::code::{self, Code};
 use crate::model::effect::Effect;
 use crate::model::fault::Kind;
+
+impl Outcome {
+    /// The failure of a run that did not complete.
+    pub fn failure(&self) -> Option<Failure> {
+        match self {
+            Self::Completed(_) => None,
+            Self::Failed(failure) => Some(failure.clone()),
+            Self::Cancelled { why } => {
+                Some(Failure::new(Kind::Cancelled, code::RUN_CANCELLED, format!("the run was cancelled: {why}")))
+            }
+        }
+    }
+}
 
 impl Failure {
     /// A failure with nothing but a kind, a code and a message.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
+use crate::engine::aftermath::Aftermath;
 use crate::engine::block::BlockFrame;
 use crate::engine::branch::ParallelFrame;
 use crate::engine::call::CallFrame;
@@ -35,6 +36,8 @@ pub(super) enum Kind {
     Parallel(ParallelFrame),
     /// Waits for the answer to a call.
     Call(CallFrame),
+    /// Undoes what a failed run has done.
+    Aftermath(Aftermath),
 }
 
 /// What a frame is told.

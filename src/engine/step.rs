@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::engine::aftermath::Deed;
 use crate::engine::command::Outcome;
 use crate::engine::each::{self, EachFrame};
 use crate::engine::event::Failure;
@@ -104,12 +105,7 @@ impl StepFrame {
             // Each item has had its own fallbacks, catches and default.
             (Phase::Items, Ok(outputs)) => self.completed(outputs),
             (Phase::Items, Err(failure)) => Next::End(End::failed(failure)),
-            (Phase::Attempt | Phase::Fallback(_), Ok(result)) => match self.mapped(turn, result) {
-                Ok(output) => self.completed(output),
-                Err(failure) if self.step(turn).effect.may_repeat() => self.attempt_failed(turn, id, failure),
-                // The tool has done its work; a fallback would do it again.
-                Err(failure) => rescue::catch(self, turn, id, failure),
-            },
+            (Phase::Attempt | Phase::Fallback(_), Ok(result)) => self.succeeded(turn, id, result),
             (Phase::Attempt | Phase::Fallback(_), Err(failure)) => self.attempt_failed(turn, id, failure),
             (Phase::Catch, Ok(output)) => self.completed(output),
             (Phase::Catch, Err(failure)) => rescue::give_up(self, turn, failure),
@@ -123,6 +119,22 @@ impl StepFrame {
         }
         let failure = self.timed_out(turn, id);
         self.attempt_failed(turn, id, failure.into())
+    }
+
+    /// The attempt has done its work. That can be undone, whatever becomes of its result.
+    fn succeeded(&mut self, turn: &mut Turn<'_>, id: FrameId, result: Value) -> Next {
+        if self.step(turn).undo.is_some() {
+            let (at, place, scope) = (Arc::clone(&self.at), self.place.clone(), self.scope.clone());
+            if let Err(failure) = turn.done(Deed { at, place, scope, result: result.clone() }) {
+                return Next::Finish(Outcome::Failed(failure.at(&self.at)).into());
+            }
+        }
+        match self.mapped(turn, result) {
+            Ok(output) => self.completed(output),
+            Err(failure) if self.step(turn).effect.may_repeat() => self.attempt_failed(turn, id, failure),
+            // The tool has done its work; a fallback would do it again.
+            Err(failure) => rescue::catch(self, turn, id, failure),
+        }
     }
 
     /// The step has this output.

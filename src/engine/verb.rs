@@ -71,7 +71,7 @@ pub(super) fn call(
     attempt: u32,
 ) -> CallFrame {
     let at = frame.at.to_string();
-    let call = StepCall { at, attempt, callee, arguments, effect, timeout: step.timeout };
+    let call = StepCall { at, attempt, callee, arguments, effect, timeout: step.timeout, is_afterwards: false };
     CallFrame::new(Arc::clone(&frame.at), call)
 }
 

@@ -111,6 +111,8 @@ codes! {
     BAD_DEFINITION = "MO4011";
     /// Too many runs at once.
     TOO_MANY_RUNS = "MO4012";
+    /// Undoing what a failed run had done took longer than it may.
+    UNDO_TIMEOUT = "MO4013";
 
     /// The server cannot be reached or has died.
     SERVER_DOWN = "MO5101";

@@ -39,6 +39,8 @@ pub struct Workflow {
     pub timeout: Option<Duration>,
     /// The steps.
     pub body: Block,
+    /// What runs once a run has failed and what it had done has been undone. It sees `error`.
+    pub on_failure: Option<Block>,
     /// The file it was read from.
     pub source: Arc<Source>,
     /// Where its parts stand in that file.
@@ -89,6 +91,8 @@ pub struct Step {
     pub default: Option<Template>,
     /// Makes the output from `result`.
     pub output: Option<Template>,
+    /// Takes back what the step has done, should the run fail later. It sees `result`.
+    pub undo: Option<Block>,
     /// Overrides what the tool's annotations say.
     pub claimed_effect: Option<Effect>,
     /// What one attempt may do, without fallbacks and catches. Filled in by the plan.
@@ -103,9 +107,24 @@ pub struct Step {
     pub sites: StepSites,
 }
 
+impl Workflow {
+    /// The blocks at the top, each with the part of the workflow that it is (empty for its steps).
+    pub fn blocks(&self) -> impl Iterator<Item = (&str, &Block)> {
+        [("", &self.body)].into_iter().chain(self.on_failure.iter().map(|block| ("on_failure", block)))
+    }
+
+    /// Whether a run that fails has anything to do before it is over.
+    pub fn cleans_up(&self) -> bool {
+        fn undoes(block: &Block) -> bool {
+            block.steps.iter().any(|step| step.undo.is_some() || step.blocks().any(|(_, block)| undoes(block)))
+        }
+        self.on_failure.is_some() || undoes(&self.body)
+    }
+}
+
 impl Step {
     /// The blocks inside this step, each with the part of its address below the step's own (empty for none), in
-    /// written order: branches, cases, or steps of the verb first, then those of `catch`.
+    /// written order: branches, cases, or steps of the verb first, then those of `catch`, then `undo`.
     pub fn blocks(&self) -> impl Iterator<Item = (&str, &Block)> {
         let of_verb: Vec<(&str, &Block)> = match &self.verb {
             Verb::Parallel(branches) => branches.iter().map(|branch| (&*branch.name, &branch.block)).collect(),
@@ -117,7 +136,7 @@ impl Step {
             CatchBody::Steps(block) => Some(("catch", block)),
             CatchBody::Value(_) => None,
         });
-        of_verb.into_iter().chain(of_catch)
+        of_verb.into_iter().chain(of_catch).chain(self.undo.iter().map(|block| ("undo", block)))
     }
 
     /// [`Step::blocks`], to be filled in.
@@ -132,7 +151,7 @@ impl Step {
             CatchBody::Steps(block) => Some(block),
             CatchBody::Value(_) => None,
         });
-        of_verb.into_iter().chain(of_catch)
+        of_verb.into_iter().chain(of_catch).chain(&mut self.undo)
     }
 
     /// Whether it may be skipped, so that its output may be its `default` or null.

@@ -20,14 +20,17 @@ pub struct Plan {
 /// Plans a workflow. A tool that is not known counts as destructive.
 pub fn plan(workflow: &Workflow, surroundings: &dyn Surroundings) -> Plan {
     let mut workflow = workflow.clone();
-    order_block(&mut workflow.body, workflow.order, surroundings);
+    for block in [&mut workflow.body].into_iter().chain(&mut workflow.on_failure) {
+        order_block(block, workflow.order, surroundings);
+    }
     Plan { workflow: Arc::new(workflow) }
 }
 
 impl Plan {
-    /// The strongest thing that a run may do.
+    /// The strongest thing that a run may do, also when it fails.
     pub fn effect(&self) -> Effect {
-        strongest(&self.workflow.body)
+        let of_steps = self.workflow.blocks().map(|(_, block)| strongest(block));
+        of_steps.max().unwrap_or(Effect::Read).max(of_undos(&self.workflow.body))
     }
 
     /// The ids of the steps of the top block by level. Steps of one level never wait for each other.
@@ -69,6 +72,15 @@ pub fn keeps_its_place(step: &Step) -> bool {
 fn may_end(step: &Step) -> bool {
     matches!(step.verb, Verb::Fail(_) | Verb::Return(_))
         || step.blocks().any(|(_, block)| block.steps.iter().any(may_end))
+}
+
+/// The strongest thing that undoing may do. It is no part of what a step does, and its `effect` says nothing about it.
+fn of_undos(block: &Block) -> Effect {
+    let of_step = |step: &Step| {
+        let own = step.undo.as_ref().map_or(Effect::Read, strongest);
+        step.blocks().map(|(_, block)| of_undos(block)).fold(own, Effect::max)
+    };
+    block.steps.iter().map(of_step).max().unwrap_or(Effect::Read)
 }
 
 fn strongest(block: &Block) -> Effect {

@@ -33,7 +33,8 @@ impl Graph {
             for (part, inner) in step.blocks() {
                 let lends_its_name = matches!(inner.steps.as_slice(), [only] if *only.id == *part);
                 let part = if part.is_empty() || lends_its_name { String::new() } else { format!("{part}/") };
-                self.add(inner, &format!("{address}/{part}"), blocks);
+                let mark = if step.undo.as_ref().is_some_and(|undo| std::ptr::eq(undo, inner)) { '#' } else { '/' };
+                self.add(inner, &format!("{address}{mark}{part}"), blocks);
             }
             let waits = step.waits.iter().map(|&before| block.steps[before].id.to_string()).collect();
             let demand = Demand { block: number, id: step.id.to_string(), writes: !step.effect.is_read(), waits };

@@ -68,6 +68,11 @@ fn with_modifiers(steps: impl Strategy<Value = Value>) -> impl Strategy<Value = 
         Just(json!([{ "when": "error.kind == 'rejected'", "steps": [{ "id": null, "tool": "s.put" }] }])),
         Just(json!([{ "steps": [{ "id": null, "tool": "s.get" }, { "id": null, "set": 1 }] }])),
     ];
+    let undo = prop_oneof![
+        Just(json!({ "tool": "s.put_undo", "timeout": "40ms" })),
+        Just(json!({ "tool": "s.post_undo", "retry": { "attempts": 2, "delay": 0, "on": ["tool_error"] } })),
+        Just(json!([{ "id": null, "tool": "s.get" }, { "id": null, "tool": "s.post_undo" }])),
+    ];
     let fallback = prop_oneof![Just(json!([{ "value": 1 }])), Just(json!([{ "tool": "s.get" }, { "tool": "s.post" }]))];
     let modifiers = (
         option::weighted(0.2, any::<bool>().prop_map(|holds| json!(holds.to_string()))),
@@ -78,13 +83,18 @@ fn with_modifiers(steps: impl Strategy<Value = Value>) -> impl Strategy<Value = 
         option::weighted(0.2, fallback),
         option::weighted(0.3, Just(json!(true))),
         option::weighted(0.1, Just(json!([]))),
+        option::weighted(0.3, undo),
     );
     (steps, modifiers, 1_usize..4, prop_oneof![Just("fail"), Just("skip"), Just("collect")]).prop_map(
         |(mut step, modifiers, concurrency, on_error)| {
-            let (when, each, retry, timeout, catch, fallback, optional, after) = modifiers;
+            let (when, each, retry, timeout, catch, fallback, optional, after, undo) = modifiers;
             if each.is_some() {
                 step["concurrency"] = json!(concurrency);
                 step["on_error"] = json!(on_error);
+            }
+            if undo.is_some() && step.get("tool").is_some() {
+                // What the tests know calls by that can be undone.
+                step["args"] = json!({ "undoable": true });
             }
             let fields = [
                 ("when", when),
@@ -95,6 +105,7 @@ fn with_modifiers(steps: impl Strategy<Value = Value>) -> impl Strategy<Value = 
                 ("fallback", fallback),
                 ("optional", optional),
                 ("after", after),
+                ("undo", undo),
             ];
             for (key, value) in fields {
                 if let Some(value) = value {

@@ -10,3 +10,4 @@ mod rescue;
 mod results;
 mod retry;
 mod time;
+mod undo;

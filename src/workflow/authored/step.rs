@@ -9,7 +9,7 @@ use crate::model::effect::Effect;
 use crate::model::name;
 use crate::model::problem::{Patch, Span};
 use crate::workflow::authored::author::Author;
-use crate::workflow::authored::{MAX_NESTING, MAX_STEPS, catch, modifier, unsupported, verb};
+use crate::workflow::authored::{MAX_NESTING, MAX_STEPS, catch, modifier, undo, unsupported, verb};
 use crate::workflow::definition::{Block, Step};
 use crate::workflow::site::{Place, StepSites};
 
@@ -37,7 +37,7 @@ pub(super) fn single(author: &mut Author, node: &Node, id: &str, id_span: &Span,
     }
     let step = author.reader.table(node, what).and_then(|mut table| {
         if let Some(given) = table.take("id").filter(|given| given.as_text() != Some(id)) {
-            let message = format!("a branch of one step has the branch's name, `{id}`, as its id");
+            let message = format!("a step that stands alone under a name has that name, `{id}`, as its id");
             author.reader.error(code::CONFLICT, given.span.clone(), message).help = Some("remove it".to_owned());
         }
         counted(author, node).then(|| parts(author, (node, table), id, id_span.clone(), what))
@@ -142,6 +142,7 @@ fn parts(author: &mut Author, (node, mut table): (&Node, Table<'_>), id: &str, s
     let optional = table.take("optional").and_then(|node| author.reader.boolean(node, &optional_key)).unwrap_or(false);
     let default = table.take("default").map(|node| author.template(node, Place::Outside, &mut sites.uses));
     let output = table.take("output").map(|node| author.template(node, Place::Output, &mut sites.uses));
+    let undo = undo::undo(author, &mut table);
     let effect_key = table.path("effect");
     let claimed_effect = table
         .take("effect")
@@ -171,6 +172,7 @@ fn parts(author: &mut Author, (node, mut table): (&Node, Table<'_>), id: &str, s
         optional,
         default,
         output,
+        undo,
         claimed_effect,
         own_effect: Effect::Destructive,
         effect: Effect::Destructive,

@@ -5,13 +5,11 @@ use crate::model::code;
 use crate::workflow::authored::author::Author;
 
 /// Of the workflow.
-pub(super) const OF_WORKFLOW: &[&str] =
-    &["budget", "priority", "deadline", "idempotency_key", "guards", "triggers", "on_failure"];
+pub(super) const OF_WORKFLOW: &[&str] = &["budget", "priority", "deadline", "idempotency_key", "guards", "triggers"];
 
 /// Modifiers of a step.
 pub(super) const OF_STEP: &[&str] = &[
     "repeat",
-    "undo",
     "cache",
     "limits",
     "expect",

@@ -46,6 +46,11 @@ pub(super) fn read(
         let span = table.key_span("args").unwrap_or_else(|| args.span.clone());
         author.reader.error(code::UNKNOWN_KEY, span, format!("`args` means nothing beside `{verb}`"));
     }
+    if let Some(around) = author.afterwards.filter(|_| *verb == "return") {
+        let message = format!("`return` means nothing within `{around}`: the run has failed already");
+        author.reader.error(code::VERB, key.clone(), message).help =
+            Some("to give a value in place of a failure, `catch` it".to_owned());
+    }
     let node = nodes.iter().find(|(name, _)| name == verb).and_then(|(_, node)| *node);
     let value = |author: &mut Author, sites: &mut StepSites| {
         node.map_or_else(|| Template::Value(Constant::null()), |node| author.template(node, inside, &mut sites.uses))
