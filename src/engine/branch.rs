@@ -77,7 +77,7 @@ fn prefix(at: &str, branch: &Branch) -> String {
 /// The first case whose condition holds, if one does.
 pub(super) fn choose(cases: &[Case], scope: &Scope, at: &str) -> Result<Option<usize>, Box<Failure>> {
     for (index, case) in cases.iter().enumerate() {
-        if case.when.as_ref().map_or(Ok(true), |when| scope.holds(when, at))? {
+        if case.when.as_ref().map_or(Ok(true), |when| scope.holds(when, "when", at))? {
             return Ok(Some(index));
         }
     }

@@ -15,6 +15,7 @@ use crate::engine::call::CallFrame;
 use crate::engine::command::Outcome;
 use crate::engine::each::EachFrame;
 use crate::engine::event::{Called, Failure};
+use crate::engine::repeat::RepeatFrame;
 use crate::engine::step::StepFrame;
 use crate::engine::view::Status;
 use crate::expr::value::Value;
@@ -30,6 +31,8 @@ pub(super) enum Kind {
     Block(BlockFrame),
     /// Runs a step for each item of a list.
     Each(EachFrame),
+    /// Runs a step again and again.
+    Repeat(RepeatFrame),
     /// Runs one step, or one item of a `for_each` step, through all its attempts.
     Step(StepFrame),
     /// Runs the branches of `parallel`.

@@ -19,6 +19,7 @@ pub mod event;
 mod failure;
 mod frame;
 mod place;
+mod repeat;
 mod rescue;
 pub mod run;
 mod scope;

@@ -126,6 +126,8 @@ impl<'run> Turn<'run> {
             (Kind::Block(_), Signal::Fired) => block::run_timed_out(self.workflow),
             (Kind::Each(each), Signal::Start) => each.start(self, id),
             (Kind::Each(each), Signal::ChildEnded(slot, end)) => each.child_ended(self, id, slot, end),
+            (Kind::Repeat(repeat), Signal::Start | Signal::Fired) => repeat.start(self, id),
+            (Kind::Repeat(repeat), Signal::ChildEnded(_, end)) => repeat.child_ended(self, id, end),
             (Kind::Step(step), Signal::Start) => step.start(self, id),
             (Kind::Step(step), Signal::ChildEnded(_, end)) => step.child_ended(self, id, end),
             (Kind::Step(step), Signal::Fired) => step.fired(self, id),

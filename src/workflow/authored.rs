@@ -9,6 +9,7 @@ mod declaration;
 mod expression;
 mod header;
 mod modifier;
+mod repetition;
 mod step;
 mod undo;
 mod unsupported;

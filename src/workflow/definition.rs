@@ -77,6 +77,8 @@ pub struct Step {
     pub after: Option<Vec<Arc<str>>>,
     /// Once for each item of a list.
     pub each: Option<Each>,
+    /// Again and again until something holds; each turn with its own retries.
+    pub repeat: Option<Repeat>,
     /// How often it is tried.
     pub retry: Option<StepRetry>,
     /// The longest one attempt may take.
@@ -218,8 +220,32 @@ pub struct Each {
     pub binding: Arc<str>,
     /// How many run at once; at least 1.
     pub concurrency: usize,
+    /// How many items are begun and brought to an end before any other begins; all if not given.
+    pub batch: Option<usize>,
     /// What a failed item does.
     pub on_error: OnError,
+    /// How many items must succeed.
+    pub at_least: usize,
+}
+
+/// Repetition in time.
+#[derive(Debug, Clone)]
+pub struct Repeat {
+    /// When it is over; without it, after `max` turns.
+    pub goal: Option<Goal>,
+    /// The pause between the end of a turn and the next.
+    pub every: Duration,
+    /// How many turns there may be; at least 1.
+    pub max: u32,
+}
+
+/// When a repetition is over. The condition is looked at after each turn and sees its `result`.
+#[derive(Debug, Clone)]
+pub enum Goal {
+    /// As soon as this holds.
+    Until(Expr),
+    /// As soon as this does not hold.
+    While(Expr),
 }
 
 /// What a failed item of `for_each` does.

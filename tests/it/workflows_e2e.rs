@@ -100,6 +100,17 @@ fn a_step_runs_for_each_item_side_by_side_and_in_order() {
 }
 
 #[test]
+fn a_step_is_repeated_until_it_may_end_and_enough_items_must_succeed() {
+    let began = Instant::now();
+    let steps = r"
+  - { id: turns, tool: north.echo, args: { n: 1 }, repeat: { while: result.n == 1, every: 200ms, max: 3 }, catch: [{ on: budget, value: $error.code }] }
+  - { id: naps, for_each: [1, 2, 3, 4], batch: 2, at_least: 3, on_error: skip, tool: south.sleep, args: { ms: 300, tag: $item } }";
+    let output = inline(steps, "['$steps.turns.output', \"${steps.naps.output|map(attribute='tag')|list}\"]");
+    assert_eq!(output, json!(["MO4015", [1, 2, 3, 4]]));
+    assert!(began.elapsed() >= Duration::from_millis(600), "two batches: {:?}", began.elapsed());
+}
+
+#[test]
 fn a_switch_takes_the_first_case_that_holds() {
     let steps = r"
   - id: size

@@ -80,17 +80,17 @@ impl Graph {
     }
 }
 
-/// The addresses of a step and of the steps around it, without the item number of each one's own `for_each`.
+/// The addresses of a step and of the steps around it, without the numbers of each one's own item and turn.
 fn around(address: &str) -> Vec<String> {
     let ends = address.match_indices('/').map(|(end, _)| end).chain([address.len()]);
     ends.map(|end| without_last_item(&address[..end]).to_owned()).collect()
 }
 
-fn without_last_item(address: &str) -> &str {
-    match address.rsplit_once('[') {
-        Some((step, _)) if address.ends_with(']') => step,
-        _ => address,
+fn without_last_item(mut address: &str) -> &str {
+    while let Some((step, _)) = address.rsplit_once('[').filter(|_| address.ends_with(']')) {
+        address = step;
     }
+    address
 }
 
 fn without_items(address: &str) -> String {

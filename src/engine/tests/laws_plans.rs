@@ -68,6 +68,11 @@ fn with_modifiers(steps: impl Strategy<Value = Value>) -> impl Strategy<Value = 
         Just(json!([{ "when": "error.kind == 'rejected'", "steps": [{ "id": null, "tool": "s.put" }] }])),
         Just(json!([{ "steps": [{ "id": null, "tool": "s.get" }, { "id": null, "set": 1 }] }])),
     ];
+    let repeat = prop_oneof![
+        Just(json!({ "max": 2 })),
+        Just(json!({ "until": "false", "every": "5ms", "max": 3 })),
+        Just(json!({ "while": "result.n is defined and result.n % 2 == 1", "max": 3 })),
+    ];
     let undo = prop_oneof![
         Just(json!({ "tool": "s.put_undo", "timeout": "40ms" })),
         Just(json!({ "tool": "s.post_undo", "retry": { "attempts": 2, "delay": 0, "on": ["tool_error"] } })),
@@ -84,13 +89,18 @@ fn with_modifiers(steps: impl Strategy<Value = Value>) -> impl Strategy<Value = 
         option::weighted(0.3, Just(json!(true))),
         option::weighted(0.1, Just(json!([]))),
         option::weighted(0.3, undo),
+        option::weighted(0.2, repeat),
     );
     (steps, modifiers, 1_usize..4, prop_oneof![Just("fail"), Just("skip"), Just("collect")]).prop_map(
         |(mut step, modifiers, concurrency, on_error)| {
-            let (when, each, retry, timeout, catch, fallback, optional, after, undo) = modifiers;
+            let (when, each, retry, timeout, catch, fallback, optional, after, undo, repeat) = modifiers;
             if each.is_some() {
                 step["concurrency"] = json!(concurrency);
                 step["on_error"] = json!(on_error);
+                step["batch"] = json!(concurrency + 1);
+                if concurrency > 1 {
+                    step["at_least"] = json!(concurrency - 1);
+                }
             }
             if undo.is_some() && step.get("tool").is_some() {
                 // What the tests know calls by that can be undone.
@@ -106,6 +116,7 @@ fn with_modifiers(steps: impl Strategy<Value = Value>) -> impl Strategy<Value = 
                 ("optional", optional),
                 ("after", after),
                 ("undo", undo),
+                ("repeat", repeat),
             ];
             for (key, value) in fields {
                 if let Some(value) = value {

@@ -6,6 +6,7 @@ mod graph;
 mod laws;
 mod laws_plans;
 mod play;
+mod repeat;
 mod rescue;
 mod results;
 mod retry;

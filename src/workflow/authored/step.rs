@@ -9,7 +9,7 @@ use crate::model::effect::Effect;
 use crate::model::name;
 use crate::model::problem::{Patch, Span};
 use crate::workflow::authored::author::Author;
-use crate::workflow::authored::{MAX_NESTING, MAX_STEPS, catch, modifier, undo, unsupported, verb};
+use crate::workflow::authored::{MAX_NESTING, MAX_STEPS, catch, modifier, repetition, undo, unsupported, verb};
 use crate::workflow::definition::{Block, Step};
 use crate::workflow::site::{Place, StepSites};
 
@@ -127,7 +127,7 @@ fn legal_id(id: &str) -> Option<String> {
 fn parts(author: &mut Author, (node, mut table): (&Node, Table<'_>), id: &str, span: Span, what: &str) -> Step {
     let mut sites = StepSites::default();
     // The item is bound before anything else is read: `when` must not take `$option` for plain text.
-    let each = modifier::each(author, &mut table, what, &mut sites);
+    let each = repetition::each(author, &mut table, what, &mut sites);
     let inside = if each.is_some() { Place::Inside } else { Place::Outside };
     let when_key = table.path("when");
     let when = table.take("when").and_then(|node| author.condition(node, &when_key, Place::Outside, &mut sites.uses));
@@ -135,6 +135,7 @@ fn parts(author: &mut Author, (node, mut table): (&Node, Table<'_>), id: &str, s
     let verb = verb::read(author, (node, &mut table), what, inside, &mut sites);
     let timeout_key = table.path("timeout");
     let timeout = table.take("timeout").and_then(|node| author.reader.duration(node, &timeout_key));
+    let repeat = repetition::repeat(author, &mut table, &mut sites.uses);
     let retry = modifier::retry(author, &mut table);
     let fallback = catch::fallback(author, &mut table, inside, &mut sites);
     let catch = catch::catch(author, &mut table, &mut sites.uses);
@@ -165,6 +166,7 @@ fn parts(author: &mut Author, (node, mut table): (&Node, Table<'_>), id: &str, s
         when,
         after,
         each,
+        repeat,
         retry,
         timeout,
         fallback,

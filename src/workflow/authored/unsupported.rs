@@ -8,20 +8,8 @@ use crate::workflow::authored::author::Author;
 pub(super) const OF_WORKFLOW: &[&str] = &["budget", "priority", "deadline", "idempotency_key", "guards", "triggers"];
 
 /// Modifiers of a step.
-pub(super) const OF_STEP: &[&str] = &[
-    "repeat",
-    "cache",
-    "limits",
-    "expect",
-    "idempotency_key",
-    "in_doubt",
-    "check",
-    "providers",
-    "join",
-    "batch",
-    "at_least",
-    "detach",
-];
+pub(super) const OF_STEP: &[&str] =
+    &["cache", "limits", "expect", "idempotency_key", "in_doubt", "check", "providers", "join", "detach"];
 
 /// Verbs.
 pub(super) const VERBS: &[&str] = &["llm", "agent", "ask", "emit", "await", "wait"];
