@@ -76,7 +76,8 @@ impl EachFrame {
 
     pub(super) fn start(&mut self, turn: &mut Turn<'_>, id: FrameId) -> Next {
         if self.items.len() < self.at_least {
-            return Next::End(End::failed(self.too_few(None)));
+            let message = format!("there are {} items, but {} must succeed", self.items.len(), self.at_least);
+            return Next::End(End::failed(Failure::new(fault::Kind::Invalid, code::TOO_FEW, message).at(&self.at)));
         }
         self.advance(turn, id)
     }
@@ -89,8 +90,9 @@ impl EachFrame {
                 if self.on_error == OnError::Fail {
                     return Next::End(End::failed(failure));
                 }
-                if self.items.len() - self.failed < self.at_least {
-                    return Next::End(End::failed(self.too_few(Some(&failure))));
+                let left = self.items.len() - self.failed;
+                if left < self.at_least {
+                    return Next::End(End::failed(failure.too_few("items", (left, self.items.len()), self.at_least)));
                 }
                 (self.on_error == OnError::Collect).then(|| Value::from_pairs([("error", failure.to_value())]))
             }
@@ -107,17 +109,6 @@ impl EachFrame {
     /// Whether one more item may start while so many run. The first of a batch waits for all before it.
     fn may_start(&self, running: usize) -> bool {
         running == 0 || running < self.concurrency && !self.next.is_multiple_of(self.batch)
-    }
-
-    /// The step fails because fewer items succeed than it needs; `last` is the failure that made it so.
-    fn too_few(&self, last: Option<&Failure>) -> Failure {
-        let (of, needed, left) = (self.items.len(), self.at_least, self.items.len() - self.failed);
-        let message = match last {
-            Some(last) => format!("no more than {left} of {of} items can succeed, but {needed} must: {}", last.message),
-            None => format!("there are {of} items, but {needed} must succeed"),
-        };
-        let kind = last.map_or(fault::Kind::Invalid, Failure::kind);
-        Failure::new(kind, code::TOO_FEW, message).at(last.and_then(|last| last.step.as_deref()).unwrap_or(&self.at))
     }
 
     fn advance(&mut self, turn: &mut Turn<'_>, id: FrameId) -> Next {

@@ -55,6 +55,16 @@ impl Failure {
         Self::new(Kind::Budget, code::RUN_TOO_LARGE, message)
     }
 
+    /// The failure of a whole of which so many parts must succeed, while no more than `left` of `of` can, this being the
+    /// failure that made it so.
+    pub(super) fn too_few(self, parts: &str, (left, of): (usize, usize), needed: usize) -> Self {
+        let message = format!(
+            "no more than {left} of {of} {parts} can succeed, but {needed} must; the last failed: {}",
+            self.message
+        );
+        Self { code: code::TOO_FEW.as_str().to_owned(), message, ..self }
+    }
+
     /// Names the step, unless a step further inside is named already.
     #[must_use]
     pub(super) fn at(mut self, step: impl Display) -> Self {

@@ -89,7 +89,7 @@ impl StepPlace {
 fn behind(step: &Step, door: Door) -> &Block {
     match (door, &step.verb) {
         (Door::Body, Verb::Steps(block)) => block,
-        (Door::Part(part), Verb::Parallel(branches)) => branches.get(part).map_or(&NOTHING, |branch| &branch.block),
+        (Door::Part(part), Verb::Parallel(branches, _)) => branches.get(part).map_or(&NOTHING, |branch| &branch.block),
         (Door::Part(part), Verb::Switch(cases)) => cases.get(part).map_or(&NOTHING, |case| &case.block),
         (Door::Catch(clause), _) => match step.catch.get(clause).map(|catch| &catch.then) {
             Some(CatchBody::Steps(block)) => block,

@@ -136,6 +136,7 @@ impl<'run> Turn<'run> {
             (Kind::Aftermath(aftermath), Signal::Start) => aftermath.start(self, id),
             (Kind::Aftermath(aftermath), Signal::ChildEnded(_, end)) => aftermath.child_ended(self, id, end),
             (Kind::Aftermath(_), Signal::Fired) => aftermath::timed_out(),
+            (Kind::Parallel(parallel), Signal::Fired) => parallel.fired(self, id),
             (Kind::Call(call), Signal::Start) => call.start(self, id),
             (Kind::Call(call), Signal::Answered(called)) => call.answered(*called),
             _ => Next::Wait,

@@ -51,8 +51,8 @@ pub(super) fn perform(frame: &StepFrame, turn: &Turn<'_>, number: u32) -> Result
         Verb::Return(template) => Ok(Deed::Return(value(template, "return")?)),
         Verb::Fail(template) => Err(failed(&value(template, "fail")?).into()),
         Verb::Steps(_) => Ok(block(Door::Body)),
-        Verb::Parallel(_) => {
-            let parallel = ParallelFrame::new(frame.place.clone(), Arc::clone(&frame.at), frame.scope.clone());
+        Verb::Parallel(_, join) => {
+            let parallel = ParallelFrame::new(frame.place.clone(), Arc::clone(&frame.at), frame.scope.clone(), *join);
             Ok(Deed::Started(Kind::Parallel(parallel).into()))
         }
         Verb::Switch(cases) => Ok(match branch::choose(cases, &frame.scope, &frame.at)? {
@@ -102,7 +102,7 @@ pub(super) fn label(verb: &Verb) -> Arc<str> {
         Verb::Tool { tool, .. } => tool.to_string().into(),
         Verb::Workflow { name, .. } => Arc::clone(name),
         Verb::Set(_) => "set".into(),
-        Verb::Parallel(_) => "parallel".into(),
+        Verb::Parallel(..) => "parallel".into(),
         Verb::Switch(_) => "switch".into(),
         Verb::Steps(_) => "steps".into(),
         Verb::Fail(_) => "fail".into(),

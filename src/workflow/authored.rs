@@ -8,6 +8,7 @@ mod catch;
 mod declaration;
 mod expression;
 mod header;
+mod join;
 mod modifier;
 mod repetition;
 mod step;

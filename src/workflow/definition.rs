@@ -129,7 +129,7 @@ impl Step {
     /// written order: branches, cases, or steps of the verb first, then those of `catch`, then `undo`.
     pub fn blocks(&self) -> impl Iterator<Item = (&str, &Block)> {
         let of_verb: Vec<(&str, &Block)> = match &self.verb {
-            Verb::Parallel(branches) => branches.iter().map(|branch| (&*branch.name, &branch.block)).collect(),
+            Verb::Parallel(branches, _) => branches.iter().map(|branch| (&*branch.name, &branch.block)).collect(),
             Verb::Switch(cases) => cases.iter().map(|case| ("", &case.block)).collect(),
             Verb::Steps(block) => vec![("", block)],
             Verb::Tool { .. } | Verb::Set(_) | Verb::Workflow { .. } | Verb::Fail(_) | Verb::Return(_) => Vec::new(),
@@ -144,7 +144,7 @@ impl Step {
     /// [`Step::blocks`], to be filled in.
     pub fn blocks_mut(&mut self) -> impl Iterator<Item = &mut Block> {
         let of_verb: Vec<&mut Block> = match &mut self.verb {
-            Verb::Parallel(branches) => branches.iter_mut().map(|branch| &mut branch.block).collect(),
+            Verb::Parallel(branches, _) => branches.iter_mut().map(|branch| &mut branch.block).collect(),
             Verb::Switch(cases) => cases.iter_mut().map(|case| &mut case.block).collect(),
             Verb::Steps(block) => vec![block],
             Verb::Tool { .. } | Verb::Set(_) | Verb::Workflow { .. } | Verb::Fail(_) | Verb::Return(_) => Vec::new(),
@@ -174,8 +174,8 @@ pub enum Verb {
     },
     /// Computes a value.
     Set(Template),
-    /// Runs branches side by side; all must succeed. The output is an object by branch.
-    Parallel(Vec<Branch>),
+    /// Runs branches side by side. The output is an object by branch, null for those that did not succeed.
+    Parallel(Vec<Branch>, Join),
     /// Runs the first case whose condition holds.
     Switch(Vec<Case>),
     /// Runs steps as one.
@@ -200,6 +200,19 @@ pub struct Branch {
     pub name: Arc<str>,
     /// Its steps; the last one's output is the branch's.
     pub block: Block,
+}
+
+/// How many branches of `parallel` must succeed, and what becomes of the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Join {
+    /// With so many successes the step has succeeded.
+    pub quorum: usize,
+    /// With more failures than this it has failed.
+    pub tolerates: usize,
+    /// How long the branches have.
+    pub within: Option<Duration>,
+    /// Whether branches that still run are cancelled when the step has succeeded.
+    pub cancels_rest: bool,
 }
 
 /// One case of `switch`.

@@ -122,7 +122,7 @@ fn verb(verb: &Verb) -> String {
         Verb::Tool { tool, .. } => tool.to_string(),
         Verb::Workflow { name, .. } => format!("workflow {name}"),
         Verb::Set(_) => "set".to_owned(),
-        Verb::Parallel(_) => "parallel".to_owned(),
+        Verb::Parallel(..) => "parallel".to_owned(),
         Verb::Switch(_) => "switch".to_owned(),
         Verb::Steps(_) => "steps".to_owned(),
         Verb::Fail(_) => "fail".to_owned(),

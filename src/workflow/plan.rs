@@ -106,7 +106,7 @@ fn judge(step: &mut Step, surroundings: &dyn Surroundings) {
     let own = match &step.verb {
         Verb::Tool { tool, .. } => of_tool(tool),
         Verb::Workflow { name, .. } => surroundings.workflow(name).map_or(Effect::Destructive, |facts| facts.effect),
-        Verb::Parallel(branches) => {
+        Verb::Parallel(branches, _) => {
             branches.iter().map(|branch| strongest(&branch.block)).max().unwrap_or(Effect::Read)
         }
         Verb::Switch(cases) => cases.iter().map(|case| strongest(&case.block)).max().unwrap_or(Effect::Read),

@@ -111,6 +111,21 @@ fn a_step_is_repeated_until_it_may_end_and_enough_items_must_succeed() {
 }
 
 #[test]
+fn a_quorum_of_branches_does_not_wait_for_the_slowest() {
+    let began = Instant::now();
+    let steps = r"
+  - id: quotes
+    join: { quorum: 2, within: 8s }
+    parallel:
+      slow: { tool: north.sleep, args: { ms: 9000 } }
+      cheap: { tool: south.echo, args: { price: 3 } }
+      quick: { tool: south.echo, args: { price: 4 } }";
+    let output = inline(steps, "['$steps.quotes.output.slow', '$steps.quotes.output.quick.price']");
+    assert_eq!(output, json!([null, 4]));
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[test]
 fn a_switch_takes_the_first_case_that_holds() {
     let steps = r"
   - id: size

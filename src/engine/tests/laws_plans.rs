@@ -39,14 +39,26 @@ fn step() -> impl Strategy<Value = Value> {
         let block = vec(inner, 1..4);
         let verbs = prop_oneof![
             block.clone().prop_map(|steps| json!({ "id": null, "steps": steps })),
-            (block.clone(), block.clone())
-                .prop_map(|(one, two)| json!({ "id": null, "parallel": { "one": one, "two": two } })),
+            (block.clone(), block.clone(), join()).prop_map(|(one, two, join)| {
+                json!({ "id": null, "parallel": { "one": one, "two": two }, "join": join })
+            }),
             (any::<bool>(), block.clone(), block).prop_map(|(first, one, two)| {
                 json!({ "id": null, "switch": [{ "when": first.to_string(), "steps": one }, { "else": two }] })
             }),
         ];
         with_modifiers(verbs)
     })
+}
+
+fn join() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        4 => Just(json!("all")),
+        1 => Just(json!("any")),
+        1 => Just(json!("first")),
+        1 => (1_u64..3, any::<bool>()).prop_map(|(quorum, rest)| {
+            json!({ "quorum": quorum, "within": "30ms", "cancel_rest": rest })
+        }),
+    ]
 }
 
 fn leaf() -> impl Strategy<Value = Value> {

@@ -3,6 +3,7 @@
 mod bounds;
 mod flow;
 mod graph;
+mod join;
 mod laws;
 mod laws_plans;
 mod play;

@@ -11,7 +11,7 @@ use crate::model::name::{self, ToolRef};
 use crate::model::problem::{Problem, Span};
 use crate::model::suggest;
 use crate::workflow::authored::author::Author;
-use crate::workflow::authored::{step, unsupported};
+use crate::workflow::authored::{join, step, unsupported};
 use crate::workflow::definition::{Block, Branch, Case, Verb};
 use crate::workflow::site::{ArgumentSite, CallSite, Place, StepSites};
 
@@ -36,6 +36,7 @@ pub(super) fn read(
     let [(verb, key), others @ ..] = present.as_slice() else {
         none(author, node, what);
         table.take("args");
+        table.take("join");
         return stand_in();
     };
     if !others.is_empty() {
@@ -51,6 +52,9 @@ pub(super) fn read(
         author.reader.error(code::VERB, key.clone(), message).help =
             Some("to give a value in place of a failure, `catch` it".to_owned());
     }
+    if *verb != "parallel" {
+        join::refuse(author, table, verb);
+    }
     let node = nodes.iter().find(|(name, _)| name == verb).and_then(|(_, node)| *node);
     let value = |author: &mut Author, sites: &mut StepSites| {
         node.map_or_else(|| Template::Value(Constant::null()), |node| author.template(node, inside, &mut sites.uses))
@@ -65,7 +69,11 @@ pub(super) fn read(
         }
         ("tool", Some(node)) => tool(author, node, args, what, inside, sites),
         ("workflow", Some(node)) => workflow(author, node, args, what, inside, sites),
-        ("parallel", Some(node)) => Verb::Parallel(parallel(author, node, what)),
+        ("parallel", Some(node)) => {
+            let branches = parallel(author, node, what);
+            let join = join::read(author, table, branches.len());
+            Verb::Parallel(branches, join)
+        }
         ("switch", Some(node)) => Verb::Switch(switch(author, node, what, inside, sites)),
         (_, Some(node)) => Verb::Steps(step::block(author, node, &format!("{what}.steps"))),
     }

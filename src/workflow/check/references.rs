@@ -183,7 +183,7 @@ impl<'a> Names<'a> {
 
     fn hidden(&mut self, holder: &Step, id: &str, site: &Use) {
         let is_branch =
-            matches!(&holder.verb, Verb::Parallel(branches) if branches.iter().any(|branch| *branch.name == *id));
+            matches!(&holder.verb, Verb::Parallel(branches, _) if branches.iter().any(|branch| *branch.name == *id));
         let instead =
             if is_branch { format!("steps.{}.output.{id}", holder.id) } else { format!("steps.{}.output", holder.id) };
         let problem = self.error(

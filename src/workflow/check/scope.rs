@@ -87,7 +87,7 @@ fn step<'a>(scope: &mut Scope<'a>, step: &'a Step, visitor: &mut impl Visit<'a>)
         scope.bindings.extend([&*each.binding, "index"]);
     }
     match &step.verb {
-        Verb::Parallel(branches) => branches.iter().for_each(|branch| block(scope, &branch.block, visitor)),
+        Verb::Parallel(branches, _) => branches.iter().for_each(|branch| block(scope, &branch.block, visitor)),
         Verb::Switch(cases) => {
             for case in cases {
                 guarded(scope, case.when.as_ref(), &case.block, visitor);
