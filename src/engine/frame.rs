@@ -18,6 +18,7 @@ use crate::engine::event::{Called, Failure};
 use crate::engine::repeat::RepeatFrame;
 use crate::engine::step::StepFrame;
 use crate::engine::view::Status;
+use crate::engine::wait::WaitFrame;
 use crate::expr::value::Value;
 
 /// A frame's name.
@@ -37,6 +38,8 @@ pub(super) enum Kind {
     Step(StepFrame),
     /// Runs the branches of `parallel`.
     Parallel(ParallelFrame),
+    /// Waits for time to pass.
+    Wait(WaitFrame),
     /// Waits for the answer to a call.
     Call(CallFrame),
     /// Undoes what a failed run has done.

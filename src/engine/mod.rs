@@ -27,6 +27,7 @@ mod step;
 mod turn;
 mod verb;
 pub mod view;
+mod wait;
 
 #[cfg(test)]
 mod tests;

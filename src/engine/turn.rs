@@ -16,6 +16,7 @@ use crate::engine::event::{Called, Failure, Timestamp};
 use crate::engine::frame::{End, FrameId, Frames, Kind, Next, Signal};
 use crate::engine::scope::Scope;
 use crate::engine::view::{Rows, Status, Undone};
+use crate::engine::wait;
 use crate::expr::value::Value;
 use crate::model::effect::Effect;
 use crate::workflow::definition::Workflow;
@@ -137,6 +138,8 @@ impl<'run> Turn<'run> {
             (Kind::Aftermath(aftermath), Signal::ChildEnded(_, end)) => aftermath.child_ended(self, id, end),
             (Kind::Aftermath(_), Signal::Fired) => aftermath::timed_out(),
             (Kind::Parallel(parallel), Signal::Fired) => parallel.fired(self, id),
+            (Kind::Wait(wait), Signal::Start) => wait.start(self, id),
+            (Kind::Wait(_), Signal::Fired) => wait::over(),
             (Kind::Call(call), Signal::Start) => call.start(self, id),
             (Kind::Call(call), Signal::Answered(called)) => call.answered(*called),
             _ => Next::Wait,
@@ -152,6 +155,11 @@ impl<'run> Turn<'run> {
     /// Says something to a frame once the frame at hand is done.
     pub(super) fn tell(&mut self, id: FrameId, signal: Signal) {
         self.fresh.push((id, signal));
+    }
+
+    /// What time it is.
+    pub(super) fn now(&self) -> Timestamp {
+        self.state.now
     }
 
     /// How many things that `id` started are not over.

@@ -15,6 +15,7 @@ mod step;
 mod undo;
 mod unsupported;
 mod verb;
+mod wait;
 
 use std::sync::Arc;
 

@@ -132,7 +132,12 @@ impl Step {
             Verb::Parallel(branches, _) => branches.iter().map(|branch| (&*branch.name, &branch.block)).collect(),
             Verb::Switch(cases) => cases.iter().map(|case| ("", &case.block)).collect(),
             Verb::Steps(block) => vec![("", block)],
-            Verb::Tool { .. } | Verb::Set(_) | Verb::Workflow { .. } | Verb::Fail(_) | Verb::Return(_) => Vec::new(),
+            Verb::Tool { .. }
+            | Verb::Set(_)
+            | Verb::Workflow { .. }
+            | Verb::Fail(_)
+            | Verb::Return(_)
+            | Verb::Wait(_) => Vec::new(),
         };
         let of_catch = self.catch.iter().filter_map(|catch| match &catch.then {
             CatchBody::Steps(block) => Some(("catch", block)),
@@ -147,7 +152,12 @@ impl Step {
             Verb::Parallel(branches, _) => branches.iter_mut().map(|branch| &mut branch.block).collect(),
             Verb::Switch(cases) => cases.iter_mut().map(|case| &mut case.block).collect(),
             Verb::Steps(block) => vec![block],
-            Verb::Tool { .. } | Verb::Set(_) | Verb::Workflow { .. } | Verb::Fail(_) | Verb::Return(_) => Vec::new(),
+            Verb::Tool { .. }
+            | Verb::Set(_)
+            | Verb::Workflow { .. }
+            | Verb::Fail(_)
+            | Verb::Return(_)
+            | Verb::Wait(_) => Vec::new(),
         };
         let of_catch = self.catch.iter_mut().filter_map(|catch| match &mut catch.then {
             CatchBody::Steps(block) => Some(block),
@@ -187,10 +197,21 @@ pub enum Verb {
         /// Its input; an object.
         args: Template,
     },
+    /// Lets time pass.
+    Wait(Wait),
     /// Ends in failure with this message.
     Fail(Template),
     /// Ends the whole run with this output.
     Return(Template),
+}
+
+/// How much time `wait` lets pass.
+#[derive(Debug, Clone)]
+pub enum Wait {
+    /// So much: text such as `5m`, or milliseconds.
+    For(Template),
+    /// Until then: text as of RFC 3339, or milliseconds since the Unix epoch.
+    Until(Template),
 }
 
 /// One branch of `parallel`.

@@ -125,6 +125,7 @@ fn verb(verb: &Verb) -> String {
         Verb::Parallel(..) => "parallel".to_owned(),
         Verb::Switch(_) => "switch".to_owned(),
         Verb::Steps(_) => "steps".to_owned(),
+        Verb::Wait(_) => "wait".to_owned(),
         Verb::Fail(_) => "fail".to_owned(),
         Verb::Return(_) => "return".to_owned(),
     }

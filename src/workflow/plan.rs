@@ -64,14 +64,15 @@ pub fn names(step: &Step) -> BTreeSet<&str> {
     found
 }
 
-/// Whether a step must keep its place among others: it may change something, or it may end the run.
+/// Whether a step must keep its place among others: it may change something, it may end the run, or
+/// it stands for time that has to pass.
 pub fn keeps_its_place(step: &Step) -> bool {
-    !step.effect.is_read() || may_end(step)
+    !step.effect.is_read() || is_a_mark(step)
 }
 
-fn may_end(step: &Step) -> bool {
-    matches!(step.verb, Verb::Fail(_) | Verb::Return(_))
-        || step.blocks().any(|(_, block)| block.steps.iter().any(may_end))
+fn is_a_mark(step: &Step) -> bool {
+    matches!(step.verb, Verb::Fail(_) | Verb::Return(_) | Verb::Wait(_))
+        || step.blocks().any(|(_, block)| block.steps.iter().any(is_a_mark))
 }
 
 /// The strongest thing that undoing may do. It is no part of what a step does, and its `effect` says nothing about it.
@@ -111,7 +112,7 @@ fn judge(step: &mut Step, surroundings: &dyn Surroundings) {
         }
         Verb::Switch(cases) => cases.iter().map(|case| strongest(&case.block)).max().unwrap_or(Effect::Read),
         Verb::Steps(block) => strongest(block),
-        Verb::Set(_) | Verb::Fail(_) | Verb::Return(_) => Effect::Read,
+        Verb::Set(_) | Verb::Fail(_) | Verb::Return(_) | Verb::Wait(_) => Effect::Read,
     };
     step.own_effect = step.claimed_effect.unwrap_or(own);
     let mut most = step.own_effect;

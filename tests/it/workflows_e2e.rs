@@ -126,6 +126,17 @@ fn a_quorum_of_branches_does_not_wait_for_the_slowest() {
 }
 
 #[test]
+fn a_wait_lets_time_pass_before_what_stands_below_it() {
+    let began = Instant::now();
+    let steps = r"
+  - { id: pause, wait: 700ms }
+  - { id: past, wait: { until: $run.started_at } }
+  - { id: then, tool: north.echo, args: { paused: $steps.pause.output } }";
+    assert_eq!(inline(steps, "$steps.then.output.paused"), json!(null));
+    assert!(began.elapsed() >= Duration::from_millis(700), "{:?}", began.elapsed());
+}
+
+#[test]
 fn a_switch_takes_the_first_case_that_holds() {
     let steps = r"
   - id: size

@@ -66,6 +66,7 @@ fn leaf() -> impl Strategy<Value = Value> {
         6 => prop_oneof![Just("s.get"), Just("s.put"), Just("s.post")].prop_map(|tool| json!({ "id": null, "tool": tool })),
         1 => Just(json!({ "id": null, "workflow": "child" })),
         2 => Just(json!({ "id": null, "set": { "a": 1 } })),
+        1 => Just(json!({ "id": null, "wait": "7ms" })),
         1 => Just(json!({ "id": null, "fail": "no" })),
         1 => Just(json!({ "id": null, "set": "${run.id - 1}" })),
     ]

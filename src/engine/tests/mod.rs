@@ -13,3 +13,4 @@ mod results;
 mod retry;
 mod time;
 mod undo;
+mod wait;

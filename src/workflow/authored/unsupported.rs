@@ -12,7 +12,7 @@ pub(super) const OF_STEP: &[&str] =
     &["cache", "limits", "expect", "idempotency_key", "in_doubt", "check", "providers", "detach"];
 
 /// Verbs.
-pub(super) const VERBS: &[&str] = &["llm", "agent", "ask", "emit", "await", "wait"];
+pub(super) const VERBS: &[&str] = &["llm", "agent", "ask", "emit", "await"];
 
 /// Keys that only mean something beside one of [`VERBS`].
 pub(super) const BESIDE_VERBS: &[&str] =

@@ -11,11 +11,11 @@ use crate::model::name::{self, ToolRef};
 use crate::model::problem::{Problem, Span};
 use crate::model::suggest;
 use crate::workflow::authored::author::Author;
-use crate::workflow::authored::{join, step, unsupported};
+use crate::workflow::authored::{join, step, unsupported, wait};
 use crate::workflow::definition::{Block, Branch, Case, Verb};
 use crate::workflow::site::{ArgumentSite, CallSite, Place, StepSites};
 
-const VERBS: [&str; 8] = ["tool", "set", "parallel", "switch", "steps", "workflow", "fail", "return"];
+const VERBS: [&str; 9] = ["tool", "set", "parallel", "switch", "steps", "workflow", "wait", "fail", "return"];
 
 /// The step's verb, or a stand-in if there was a problem.
 pub(super) fn read(
@@ -69,6 +69,7 @@ pub(super) fn read(
         }
         ("tool", Some(node)) => tool(author, node, args, what, inside, sites),
         ("workflow", Some(node)) => workflow(author, node, args, what, inside, sites),
+        ("wait", Some(node)) => wait::read(author, node, what, inside, sites).map_or_else(stand_in, Verb::Wait),
         ("parallel", Some(node)) => {
             let branches = parallel(author, node, what);
             let join = join::read(author, table, branches.len());
