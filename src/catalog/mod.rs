@@ -2,5 +2,6 @@
 
 pub mod instructions;
 pub mod naming;
+pub mod page;
 pub mod snapshot;
 pub mod template;

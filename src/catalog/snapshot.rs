@@ -8,7 +8,6 @@ use serde_json::{Map, Value, json};
 
 use crate::catalog::naming::{exposed, marked};
 use crate::catalog::template::fits;
-use crate::model::chain::{Hop, Hops, PATH_KEY};
 use crate::model::entry::{Entry, Kind};
 use crate::model::name::ToolRef;
 use crate::model::suggest::nearest;
@@ -171,20 +170,14 @@ impl Catalog {
 
     /// The definitions of `kind` in their order: what is ours first, then by name.
     pub fn definitions(&self, kind: Kind) -> impl Iterator<Item = &RawValue> {
-        let own = self.own.values().filter(move |_| kind == Kind::Tool);
-        own.map(AsRef::as_ref).chain(self.map(kind).values().map(|offer| offer.definition.as_ref()))
+        let own = self.own(kind).map(|(_, definition)| definition);
+        own.chain(self.map(kind).values().map(|offer| offer.definition.as_ref()))
     }
 
-    /// The definitions of `kind` for another orchestrator: each with those that it has come through, `us` as the last.
-    pub fn definitions_with_path(&self, kind: Kind, us: Hop) -> Vec<Box<RawValue>> {
-        let own = self.own.values().filter(|_| kind == Kind::Tool).map(|own| (own.as_ref(), Hops::default()));
-        let theirs = self.map(kind).values().map(|offer| (offer.definition(), offer.entry.path));
-        let marked = |(definition, path): (&RawValue, Hops)| {
-            let mut definition: Map<String, Value> = serde_json::from_str(definition.get()).ok()?;
-            mark(&mut definition, PATH_KEY, json!(path.with(us)?.to_texts()));
-            Some(raw(&definition))
-        };
-        own.chain(theirs).filter_map(marked).collect()
+    /// The definitions of our own that are of `kind`, by name.
+    pub fn own(&self, kind: Kind) -> impl Iterator<Item = (&str, &RawValue)> {
+        let own = self.own.iter().filter(move |_| kind == Kind::Tool);
+        own.map(|(name, definition)| (name.as_str(), definition.as_ref()))
     }
 
     /// How many entries of `kind` there are, what is ours included.
@@ -255,7 +248,7 @@ impl Catalog {
 }
 
 /// Adds a member to a definition's `_meta`.
-fn mark(definition: &mut Map<String, Value>, key: &str, value: Value) {
+pub(super) fn mark(definition: &mut Map<String, Value>, key: &str, value: Value) {
     let meta = definition.entry("_meta").or_insert_with(|| json!({}));
     if !meta.is_object() {
         *meta = json!({});
@@ -263,7 +256,8 @@ fn mark(definition: &mut Map<String, Value>, key: &str, value: Value) {
     meta[key] = value;
 }
 
-fn raw(definition: &Map<String, Value>) -> Box<RawValue> {
+/// A definition as it is sent.
+pub(super) fn raw(definition: &Map<String, Value>) -> Box<RawValue> {
     to_raw_value(definition).expect("JSON values always serialise")
 }
 

@@ -17,8 +17,8 @@ pub async fn tools(app: &App, server: Option<&str>, terminal: Terminal) -> Exit 
     }
     settle(app).await;
     let catalog = app.gateway().seen(app.profile().map(AsRef::as_ref));
-    let own = catalog.definitions(Kind::Tool).take(catalog.count(Kind::Tool) - catalog.offers(Kind::Tool).count());
-    let own = own.filter(|_| server.is_none()).map(|raw| serde_json::from_str(raw.get()).unwrap_or_default());
+    let own = catalog.own(Kind::Tool).filter(|_| server.is_none());
+    let own = own.map(|(_, raw)| serde_json::from_str(raw.get()).unwrap_or_default());
     let theirs =
         catalog.offers(Kind::Tool).filter(|(_, offer)| server.is_none_or(|name| offer.entry.server.as_ref() == name));
     let theirs = theirs.map(|(_, offer)| serde_json::from_str(offer.definition().get()).unwrap_or_default());

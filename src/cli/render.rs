@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Patch, Renderer, Snippet};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::app::files::REGISTRY;
 use crate::cli::mask::masked;
@@ -80,20 +80,5 @@ pub fn count(problems: &[Problem]) -> String {
 
 /// A problem for programs.
 pub fn problem_json(problem: &Problem) -> Value {
-    let (line, column) = problem.source.line_column(problem.span.start);
-    let (end_line, end_column) = problem.source.line_column(problem.span.end);
-    json!({
-        "code": problem.code.as_str(),
-        "severity": if problem.is_error() { "error" } else { "warning" },
-        "message": problem.message,
-        "file": problem.source.name,
-        "line": line,
-        "column": column,
-        "end_line": end_line,
-        "end_column": end_column,
-        "help": problem.help,
-        "patch": problem.patch.as_ref().map(|patch| json!({
-            "start": patch.span.start, "end": patch.span.end, "replacement": patch.replacement,
-        })),
-    })
+    problem.to_json()
 }

@@ -19,6 +19,7 @@ use crate::model::chain::Hop;
 use crate::model::code;
 use crate::model::effect::Effect;
 use crate::model::fault::{Fault, Kind};
+use crate::model::freshness::Freshness;
 use crate::model::limits::Limits;
 use crate::policy::breaker::{Breaker, Outcome, Permit, State as BreakerState, outcome_of};
 use crate::registry::server::Server;
@@ -45,6 +46,8 @@ pub struct Endpoint {
     /// A request ran into its time limit: ask at once whether the server still lives.
     pub(super) suspicion: Notify,
     pub(super) last_answer: Mutex<Option<Instant>>,
+    /// When it was last listed; guarded for one assignment.
+    pub(super) listed_at: Mutex<Option<Instant>>,
     /// Guards the breaker's counters; held for the length of one method.
     breaker: Mutex<Breaker>,
     bulkhead: Semaphore,
@@ -89,6 +92,7 @@ impl Endpoint {
             is_wanted: AtomicBool::new(false),
             suspicion: Notify::new(),
             last_answer: Mutex::default(),
+            listed_at: Mutex::default(),
             breaker: Mutex::new(Breaker::new(server.breaker)),
             bulkhead: Semaphore::new(server.concurrency),
             in_flight: AtomicU32::new(0),
@@ -106,6 +110,13 @@ impl Endpoint {
     /// What it offers, as last heard; `None` until it has been listed once.
     pub fn listing(&self) -> Option<Arc<Listing>> {
         self.listing.borrow().clone()
+    }
+
+    /// How long its lists may still be kept; not at all until it has been listed. `None` if it has none.
+    pub fn freshness(&self) -> Option<Freshness> {
+        let listed_at = *self.listed_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let (Some(listing), Some(at)) = (self.listing(), listed_at) else { return Some(Freshness::default()) };
+        listing.freshness.map(|freshness| freshness.after(at.elapsed()))
     }
 
     /// The state of its breaker, and when an open one lets a call through.

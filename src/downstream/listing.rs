@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -14,6 +15,7 @@ use crate::model::chain::{Hop, Hops, PATH_KEY};
 use crate::model::effect::Effect;
 use crate::model::entry::{Entry, Kind};
 use crate::model::fault::Fault;
+use crate::model::freshness::Freshness;
 use crate::model::limits::Limits;
 use crate::registry::server::Server;
 use crate::wire::mirror::{Mirrored, mirrored};
@@ -36,6 +38,8 @@ pub struct Listing {
     pub instructions: Option<String>,
     /// Definitions that were left out, each with the reason.
     pub rejected: Vec<String>,
+    /// How long it all may be kept; `None` if there is no list at all.
+    pub freshness: Option<Freshness>,
 }
 
 /// Asks `session` for every list that its server has, on behalf of the orchestrator that is us. What has come through us
@@ -100,7 +104,8 @@ async fn drain(
     let mut request = Request { limits, ..Request::new(kind.list_method()) };
     for _ in 0..MAX_PAGES {
         let page = session.request(&request).await?;
-        let (items, cursor) = read_page(&page, kind.list_key());
+        let (items, cursor, freshness) = read_page(&page, kind.list_key());
+        listing.freshness = Some(listing.freshness.unwrap_or(Freshness::MOST).and(freshness));
         for item in items {
             match read_entry(item, kind, server) {
                 Ok(entry) if entry.path.contains(us) => {}
@@ -133,8 +138,8 @@ async fn drain(
     Ok(())
 }
 
-/// The raw items of a page, and the cursor of the next one.
-fn read_page<'a>(page: &'a RawValue, key: &str) -> (Vec<&'a RawValue>, Option<String>) {
+/// The raw items of a page, the cursor of the next one, and how long it may be kept.
+fn read_page<'a>(page: &'a RawValue, key: &str) -> (Vec<&'a RawValue>, Option<String>, Freshness) {
     #[derive(Deserialize)]
     struct Page<'a> {
         #[serde(borrow, default)]
@@ -147,8 +152,14 @@ fn read_page<'a>(page: &'a RawValue, key: &str) -> (Vec<&'a RawValue>, Option<St
         templates: Option<&'a RawValue>,
         #[serde(borrow, default, rename = "nextCursor")]
         cursor: Option<&'a RawValue>,
+        #[serde(borrow, default, rename = "ttlMs")]
+        ttl: Option<&'a RawValue>,
+        #[serde(borrow, default, rename = "cacheScope")]
+        scope: Option<&'a RawValue>,
     }
-    let Ok(page) = serde_json::from_str::<Page<'_>>(page.get()) else { return (Vec::new(), None) };
+    let Ok(page) = serde_json::from_str::<Page<'_>>(page.get()) else {
+        return (Vec::new(), None, Freshness::default());
+    };
     let list = match key {
         "tools" => page.tools,
         "prompts" => page.prompts,
@@ -157,7 +168,9 @@ fn read_page<'a>(page: &'a RawValue, key: &str) -> (Vec<&'a RawValue>, Option<St
     };
     let items = list.and_then(|list| serde_json::from_str(list.get()).ok()).unwrap_or_default();
     let cursor = page.cursor.and_then(|cursor| serde_json::from_str::<String>(cursor.get()).ok());
-    (items, cursor.filter(|cursor| !cursor.is_empty()))
+    let ttl = page.ttl.and_then(|ttl| ttl.get().parse().ok()).map_or(Duration::ZERO, Duration::from_millis);
+    let is_public = page.scope.is_some_and(|scope| scope.get() == "\"public\"");
+    (items, cursor.filter(|cursor| !cursor.is_empty()), Freshness { ttl, is_public })
 }
 
 /// One definition, or why it is left out.
@@ -219,8 +232,8 @@ mod tests {
     fn a_page_is_read_however_odd_its_items_are() {
         let raw = RawValue::from_string(r#"{"tools":[{"name":"a"},5,null],"nextCursor":"x","extra":{}}"#.to_owned());
         let raw = raw.expect("JSON");
-        let (items, cursor) = read_page(&raw, "tools");
-        assert_eq!((items.len(), cursor.as_deref()), (3, Some("x")));
+        let (items, cursor, freshness) = read_page(&raw, "tools");
+        assert_eq!((items.len(), cursor.as_deref(), freshness), (3, Some("x"), Freshness::default()));
         assert_eq!(read_page(&raw, "prompts").0.len(), 0);
     }
 }

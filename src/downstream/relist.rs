@@ -1,6 +1,7 @@
 //! Asking a connected server anew what it offers.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
@@ -9,6 +10,12 @@ use crate::downstream::listing::list;
 use crate::downstream::session::Session;
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
+
+/// How often at most a server is listed whose lists are good for a short time only.
+const LEAST: Duration = Duration::from_secs(10);
+
+/// How long after a failure it is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
 
 impl Endpoint {
     /// Lists the server anew; false if that failed, so that it is to be tried again.
@@ -23,6 +30,7 @@ impl Endpoint {
                     }
                     is_new
                 });
+                *self.listed_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
                 self.listed(None);
                 return true;
             }
@@ -33,6 +41,16 @@ impl Endpoint {
             }
         }
         false
+    }
+
+    /// When to list it again unasked: when its word on its lists has run out, or soon if they could not be had.
+    pub(super) fn list_due(&self, is_listed: bool) -> Option<Instant> {
+        let wait = if is_listed {
+            self.freshness().map(|freshness| freshness.ttl).filter(|ttl| !ttl.is_zero())?.max(LEAST)
+        } else {
+            AGAIN
+        };
+        Some(Instant::now() + wait)
     }
 
     fn listed(&self, fault: Option<Fault>) {

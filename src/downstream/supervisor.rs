@@ -142,6 +142,7 @@ async fn tend(
         watch_resources(&mut watched, session).await;
         let mut level = surroundings.level.clone();
         set_level(&mut level, session).await;
+        let mut due = endpoint.list_due(is_listed);
         loop {
             let turn = tokio::select! {
                 Ok(()) = watched.changed() => {
@@ -155,6 +156,12 @@ async fn tend(
                 () = endpoint.inbox.list_changed() => {
                     sleep(DEBOUNCE).await;
                     is_listed = endpoint.relist(session).await;
+                    due = endpoint.list_due(is_listed);
+                    ControlFlow::Continue(())
+                }
+                () = until(due) => {
+                    is_listed = endpoint.relist(session).await;
+                    due = endpoint.list_due(is_listed);
                     ControlFlow::Continue(())
                 }
                 () = endpoint.suspicion.notified() => examine(endpoint, session, &mut health, true).await,
@@ -165,15 +172,20 @@ async fn tend(
             if let ControlFlow::Break(fault) = turn {
                 return fault;
             }
-            if !is_listed {
-                is_listed = endpoint.relist(session).await;
-            }
         }
     };
     tokio::select! {
         () = stop.cancelled() => None,
         fault = lost => Some(fault),
         fault = care => Some(fault),
+    }
+}
+
+/// Waits until `due`; for ever without it.
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due.into()).await,
+        None => std::future::pending().await,
     }
 }
 

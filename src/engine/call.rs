@@ -70,23 +70,26 @@ impl CallFrame {
     }
 }
 
-/// The output that a tool result stands for.
+/// The output that a tool result stands for, or what the tool says that went wrong.
+fn output(mut result: Json) -> Result<Value, Box<Failure>> {
+    if is_error(&result) {
+        let structured = result.get_mut("structuredContent").map(Json::take).filter(|content| !content.is_null());
+        let content = result.get_mut("content").map_or_else(|| json!([]), Json::take);
+        return Err(tool_error(structured, &content).into());
+    }
+    Ok(Value::from_json(output_of(result)))
+}
+
+/// The output that a successful tool result stands for.
 ///
 /// `structuredContent` if there is any; else the JSON of a single text, if it is an object or a list; else the texts and
 /// all content as they are.
-fn output(mut result: Json) -> Result<Value, Box<Failure>> {
+pub fn output_of(mut result: Json) -> Json {
     let structured = result.get_mut("structuredContent").map(Json::take).filter(|content| !content.is_null());
     let content = result.get_mut("content").map_or_else(|| json!([]), Json::take);
-    if is_error(&result) {
-        return Err(tool_error(structured, &content).into());
-    }
-    if let Some(structured) = structured {
-        return Ok(Value::from_json(structured));
-    }
-    if let Some(json) = single_json(&content) {
-        return Ok(Value::from_json(json));
-    }
-    Ok(Value::from_json(json!({ "text": texts(&content), "content": content })))
+    structured
+        .or_else(|| single_json(&content))
+        .unwrap_or_else(|| json!({ "text": texts(&content), "content": content }))
 }
 
 fn is_error(result: &Json) -> bool {

@@ -9,6 +9,7 @@ use crate::engine::aftermath::Deed;
 use crate::engine::command::Outcome;
 use crate::engine::each::{self, EachFrame};
 use crate::engine::event::Failure;
+use crate::engine::expectation;
 use crate::engine::frame::{End, FrameId, Kind, Next, Signal};
 use crate::engine::place::StepPlace;
 use crate::engine::repeat::RepeatFrame;
@@ -269,8 +270,11 @@ impl StepFrame {
         Failure { was_sent: in_flight.is_some(), ..failure }.told(in_flight.unwrap_or(Effect::Read))
     }
 
-    /// The output that `output` makes from the result.
+    /// The output that `output` makes from the result, if that is what the step expects.
     fn mapped(&self, turn: &Turn<'_>, result: Value) -> Result<Value, Box<Failure>> {
+        if let Some(expect) = &self.step(turn).expect {
+            expectation::check(expect, &self.scope, &result, &self.at)?;
+        }
         match &self.step(turn).output {
             Some(template) => self.scope.with("result", result).value(template, "output", Some(&self.at)),
             None => Ok(result),

@@ -13,7 +13,7 @@ use crate::gateway::workflows::parse_input;
 use crate::model::call::{Call, Reply};
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
-use crate::model::problem::Source;
+use crate::model::problem::{Problem, Source};
 use crate::workflow::authored::draft;
 use crate::workflow::check::check;
 use crate::workflow::definition::Workflow;
@@ -28,11 +28,13 @@ pub enum Builtin {
     ListWorkflows,
     /// Says how every server does.
     Status,
+    /// Checks a workflow that a caller has written.
+    Validate,
 }
 
 impl Builtin {
     /// Every one of them.
-    pub const ALL: [Self; 3] = [Self::RunWorkflow, Self::ListWorkflows, Self::Status];
+    pub const ALL: [Self; 4] = [Self::RunWorkflow, Self::ListWorkflows, Self::Status, Self::Validate];
 
     /// The tool of our own under `name`.
     pub fn find(name: &str) -> Option<Self> {
@@ -45,6 +47,7 @@ impl Builtin {
             Self::RunWorkflow => "run_workflow",
             Self::ListWorkflows => "list_workflows",
             Self::Status => "orchestrator_status",
+            Self::Validate => "validate_workflow",
         }
     }
 }
@@ -61,6 +64,13 @@ struct RunArguments {
     dry_run: bool,
     #[serde(default)]
     timeout_ms: Option<u64>,
+}
+
+/// The arguments of `validate_workflow`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ValidateArguments {
+    definition: Value,
 }
 
 /// The arguments of `list_workflows`.
@@ -83,6 +93,7 @@ impl Gateway {
             Builtin::RunWorkflow => self.run_workflow(call).await,
             Builtin::ListWorkflows => self.list_workflows(&call),
             Builtin::Status => self.orchestrator_status(&call),
+            Builtin::Validate => self.validate_workflow(&call).await,
         };
         result.map_err(|fault| Fault { target: fault.target.or_else(|| Some(builtin.name().to_owned())), ..fault })
     }
@@ -108,8 +119,23 @@ impl Gateway {
         Ok(reply::report(&self.run(workflow, input, call, None).await?))
     }
 
-    /// Reads and checks a workflow that a caller has written, as an object or as YAML, JSON or TOML text.
+    /// A workflow that a caller has written, if nothing is wrong with it.
     async fn inline(&self, definition: &Value, profile: Option<&Arc<str>>) -> Result<Workflow, Fault> {
+        let (workflow, problems) = self.drafted(definition, profile).await;
+        let errors: Vec<_> = problems.iter().filter(|problem| problem.is_error()).map(ToString::to_string).collect();
+        match workflow {
+            Some(workflow) if errors.is_empty() => Ok(workflow),
+            _ => {
+                let count =
+                    if errors.len() == 1 { "a mistake".to_owned() } else { format!("{} mistakes", errors.len()) };
+                let message = format!("the definition has {count}:\n{}", errors.join("\n"));
+                Err(Fault::new(Kind::Invalid, code::BAD_DEFINITION, message).hint("correct it; nothing was run"))
+            }
+        }
+    }
+
+    /// Reads and checks a workflow that a caller has written, as an object or as YAML, JSON or TOML text.
+    async fn drafted(&self, definition: &Value, profile: Option<&Arc<str>>) -> (Option<Workflow>, Vec<Problem>) {
         let (text, format) = match definition {
             Value::String(text) => (text.clone(), guess(text)),
             other => (serde_json::to_string_pretty(other).unwrap_or_default(), Format::Json),
@@ -121,16 +147,24 @@ impl Gateway {
             problems.extend(check(workflow, &self.known_through(profile)));
             problems.sort_by_key(|problem| problem.span.start);
         }
-        let errors: Vec<_> = problems.iter().filter(|problem| problem.is_error()).map(ToString::to_string).collect();
-        match workflow {
-            Some(workflow) if errors.is_empty() => Ok(workflow),
-            _ => {
-                let count =
-                    if errors.len() == 1 { "a mistake".to_owned() } else { format!("{} mistakes", errors.len()) };
-                let message = format!("the definition has {count}:\n{}", errors.join("\n"));
-                Err(Fault::new(Kind::Invalid, code::BAD_DEFINITION, message).hint("correct it; nothing was run"))
-            }
-        }
+        (workflow, problems)
+    }
+
+    async fn validate_workflow(&self, call: &Call) -> Result<Reply, Fault> {
+        let ValidateArguments { definition } = arguments(call)?;
+        let (workflow, problems) = self.drafted(&definition, call.profile.as_ref()).await;
+        let is_valid = workflow.is_some() && !problems.iter().any(Problem::is_error);
+        let plan =
+            workflow.filter(|_| is_valid).map(|workflow| plan(&workflow, &self.known_through(call.profile.as_ref())));
+        let structured = json!({
+            "valid": is_valid,
+            "problems": problems.iter().map(Problem::to_json).collect::<Vec<_>>(),
+            "effect": plan.as_ref().map(|plan| plan.effect().as_str()),
+            "plan": plan.as_ref().map(crate::workflow::graph::text),
+        });
+        let mut lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        lines.insert(0, if is_valid { "it can be run as it is" } else { "it cannot be run as it is" }.to_owned());
+        Ok(reply::success(&structured, &lines.join("\n")))
     }
 
     /// What a run would do.

@@ -8,28 +8,31 @@ use serde_json::{Map, Value, json};
 use crate::catalog::instructions::merged;
 use crate::catalog::snapshot::{Catalog, Own};
 use crate::gateway::builtin::Builtin;
+use crate::gateway::capabilities::shown_as;
 use crate::gateway::door::Gateway;
 use crate::workflow::plan::plan;
 use crate::workflow::tool::definition;
 
 impl Gateway {
-    /// The names of our own tools and of every workflow.
+    /// The names of our own tools, of every workflow and of every capability.
     pub(super) fn own_names(&self) -> BTreeSet<String> {
         let builtin = Builtin::ALL.into_iter().map(|builtin| builtin.name().to_owned());
-        builtin.chain(self.workflows.names().map(ToOwned::to_owned)).collect()
+        let capabilities = self.registry.capabilities.keys().map(shown_as);
+        builtin.chain(self.workflows.names().map(ToOwned::to_owned)).chain(capabilities).collect()
     }
 
-    /// The definitions of our own tools and of every workflow, over the tools that `servers` has.
+    /// The definitions of our own tools, of every workflow and of every capability, over the tools that `servers` has.
     pub(super) fn own_tools(&self, servers: Arc<Catalog>) -> Vec<Own> {
         let builtin = Builtin::ALL
             .into_iter()
             .map(|builtin| Own { name: builtin.name().to_owned(), definition: object(describe(builtin)) });
+        let capabilities = self.capability_tools(&servers);
         let known = self.known_over(servers);
         let workflows = self.workflows.names().filter_map(|name| self.workflows.get(name)).map(|workflow| Own {
             name: workflow.name.to_string(),
             definition: definition(workflow, &plan(workflow, &known)),
         });
-        builtin.chain(workflows).collect()
+        builtin.chain(workflows).chain(capabilities).collect()
     }
 
     /// Advice to models who see through `profile`: ours, then every server's.
@@ -91,6 +94,21 @@ fn describe(builtin: Builtin) -> Value {
                 "additionalProperties": false,
             },
             "annotations": { "readOnlyHint": false, "destructiveHint": true, "idempotentHint": false },
+        }),
+        Builtin::Validate => json!({
+            "name": builtin.name(),
+            "title": "Check a workflow",
+            "description": "Checks a workflow definition as run_workflow would, and runs nothing: every mistake with its line, \
+                and where there is only one way to correct it, the patch (bytes of the text to replace).",
+            "inputSchema": {
+                "type": "object",
+                "properties": {
+                    "definition": { "type": ["object", "string"], "description": "The definition; text keeps its lines." },
+                },
+                "required": ["definition"],
+                "additionalProperties": false,
+            },
+            "annotations": { "readOnlyHint": true },
         }),
         Builtin::ListWorkflows => json!({
             "name": builtin.name(),

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::downstream::listing::Listing;
 use crate::downstream::pool::Pool;
+use crate::gateway::capabilities::Records;
 use crate::gateway::refresh::Versions;
 use crate::gateway::views::Views;
 use crate::model::call::{Call, Reply, Target};
@@ -39,6 +40,7 @@ pub struct Gateway {
     /// What was wrong with the files, one line each.
     pub(super) problems: Vec<String>,
     settled: OnceCell<()>,
+    pub(super) records: Records,
     /// What goes on when its caller has left.
     pub(super) tasks: TaskTracker,
     /// Runs whose caller has left and that still undo what they have done.
@@ -65,6 +67,7 @@ impl Gateway {
             refreshing: Mutex::default(),
             problems,
             settled: OnceCell::new(),
+            records: Records::default(),
             tasks: TaskTracker::new(),
             endings: TaskTracker::new(),
             stop: CancellationToken::new(),

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::catalog::snapshot::Catalog;
+use crate::gateway::capabilities::{self, shown_as};
 use crate::gateway::door::Gateway;
 use crate::model::effect::Effect;
 use crate::model::entry::{Entry, Kind};
 use crate::model::name::ToolRef;
+use crate::registry::capability::Capability;
 use crate::workflow::definition::Workflow;
 use crate::workflow::plan::plan;
 use crate::workflow::surroundings::{Facts, Surroundings};
@@ -45,6 +47,11 @@ impl Gateway {
 }
 
 impl Known<'_> {
+    fn capabilities(&self) -> impl Iterator<Item = (&ToolRef, &Arc<Capability>)> {
+        let all = self.gateway.registry.capabilities.iter();
+        all.filter(|(name, _)| self.profile.is_none() || self.catalog.has_own(&shown_as(name)))
+    }
+
     /// What calling `workflow` may do.
     fn effect_of(&self, workflow: &Workflow) -> Effect {
         if let Some(known) = self.effects.borrow().get(workflow.name.as_ref()) {
@@ -60,21 +67,28 @@ impl Known<'_> {
 impl Surroundings for Known<'_> {
     fn servers(&self) -> Vec<String> {
         let is_shown = |server: &&Arc<str>| self.gateway.shows_server(self.profile.as_deref(), server);
-        self.gateway.registry.servers.keys().filter(is_shown).map(ToString::to_string).collect()
+        let servers = self.gateway.registry.servers.keys().filter(is_shown).map(ToString::to_string);
+        servers.chain(self.capabilities().map(|(name, _)| name.server.clone())).collect()
     }
 
     fn tools_of(&self, server: &str) -> Option<Vec<String>> {
-        let listing = self.gateway.pool.get(server)?.listing()?;
+        let mut jobs: Vec<_> =
+            self.capabilities().filter(|(name, _)| name.server == server).map(|(name, _)| name.tool.clone()).collect();
+        let Some(endpoint) = self.gateway.pool.get(server) else { return Some(jobs).filter(|jobs| !jobs.is_empty()) };
+        let listing = endpoint.listing()?;
         let tools = listing.entries.iter().filter(|entry| entry.kind == Kind::Tool).map(|entry| entry.id.clone());
         let is_shown = |tool: &String| {
             self.profile.is_none()
                 || self.catalog.origin(&ToolRef { server: server.to_owned(), tool: tool.clone() }).is_some()
         };
-        Some(tools.filter(is_shown).collect())
+        jobs.extend(tools.filter(is_shown));
+        Some(jobs)
     }
 
     fn tool(&self, tool: &ToolRef) -> Option<Facts> {
-        self.catalog.origin(tool).map(|entry| facts(entry))
+        let capability = self.capabilities().find(|(name, _)| *name == tool);
+        let capability = capability.map(|(_, capability)| capabilities::facts(capability, &self.gateway.catalog()));
+        capability.or_else(|| self.catalog.origin(tool).map(|entry| facts(entry)))
     }
 
     fn workflows(&self) -> Vec<String> {

@@ -2,6 +2,7 @@
 
 pub mod awaited;
 pub mod builtin;
+pub mod capabilities;
 pub mod definitions;
 pub mod door;
 pub mod known;

@@ -51,7 +51,7 @@ impl Gateway {
         let tools = differs(Kind::Tool);
         let prompts = differs(Kind::Prompt);
         let resources = differs(Kind::Resource) || differs(Kind::Template);
-        self.views.store(Arc::new(Views::of(next, &self.registry.profiles)));
+        self.views.store(Arc::new(Views::of(next, &self.registry.profiles, |name| self.workflows.get(name).is_some())));
         self.versions.send_if_modified(|versions| {
             versions.tools += u64::from(tools);
             versions.prompts += u64::from(prompts);

@@ -11,6 +11,7 @@ use crate::downstream::endpoint::{Endpoint, Terms};
 use crate::downstream::request::Request;
 use crate::downstream::state::Phase;
 use crate::gateway::builtin::Builtin;
+use crate::gateway::capabilities::shown_as;
 use crate::gateway::door::Gateway;
 use crate::gateway::tasks;
 use crate::model::call::{Call, Reply};
@@ -31,9 +32,10 @@ impl Gateway {
         let profile = call.profile.clone();
         let seen = || self.seen(profile.as_deref());
         if seen().has_own(name) {
-            return match Builtin::find(name) {
-                Some(builtin) => self.call_builtin(builtin, call).await,
-                None => self.run_as_tool(name, call).await,
+            return match (Builtin::find(name), self.capability(name)) {
+                (Some(builtin), _) => self.call_builtin(builtin, call).await,
+                (None, Some(capability)) => self.call_capability(&capability, call).await,
+                (None, None) => self.run_as_tool(name, call).await,
             };
         }
         if seen().tool(name).is_none()
@@ -52,6 +54,12 @@ impl Gateway {
     pub(super) async fn call_tool(self: Arc<Self>, tool: &ToolRef, call: Call) -> Result<Reply, Fault> {
         let profile = call.profile.clone();
         let seen = || self.seen(profile.as_deref());
+        if let Some(capability) = self.registry.capabilities.get(tool)
+            && seen().has_own(&shown_as(tool))
+        {
+            // A member is a tool of a server, so that this goes no deeper.
+            return Box::pin(Arc::clone(&self).call_capability(capability, call)).await;
+        }
         let is_shown = self.shows_server(profile.as_deref(), &tool.server);
         let endpoint = self.pool.get(&tool.server).filter(|_| is_shown);
         let endpoint = endpoint.ok_or_else(|| self.no_such_server(&tool.server))?;
@@ -286,7 +294,7 @@ fn terms(endpoint: &Endpoint, entry: &Entry, call: &Call) -> Terms {
 }
 
 /// Says in the result's `_meta` that another server has answered.
-fn served_by(reply: Reply, server: &str) -> Reply {
+pub(super) fn served_by(reply: Reply, server: &str) -> Reply {
     let Some(mut result) = Object::parse(&reply.body) else { return reply };
     let old = result.get("_meta").map(ToOwned::to_owned);
     let mut meta = old.as_deref().and_then(Object::parse).unwrap_or_default();

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::catalog::snapshot::Catalog;
-use crate::gateway::builtin::Builtin;
 use crate::gateway::door::Gateway;
+use crate::model::freshness::Freshness;
 use crate::registry::profile::Profile;
 
 /// The catalog, and the part of it that each profile shows.
@@ -16,17 +16,21 @@ pub(super) struct Views {
 }
 
 impl Views {
-    /// The views of `whole` through `profiles`.
-    pub(super) fn of(whole: Catalog, profiles: &BTreeMap<Arc<str>, Arc<Profile>>) -> Self {
-        let shown = profiles.iter().map(|(name, profile)| (Arc::clone(name), Arc::new(through(&whole, profile))));
+    /// The views of `whole` through `profiles`; `is_workflow` tells workflows from what else is ours.
+    pub(super) fn of(
+        whole: Catalog,
+        profiles: &BTreeMap<Arc<str>, Arc<Profile>>,
+        is_workflow: impl Fn(&str) -> bool + Copy,
+    ) -> Self {
+        let shown =
+            profiles.iter().map(|(name, profile)| (Arc::clone(name), Arc::new(through(&whole, profile, is_workflow))));
         Self { shown: shown.collect(), whole: Arc::new(whole) }
     }
 }
 
-fn through(whole: &Catalog, profile: &Profile) -> Catalog {
-    let is_own_shown = |name: &str| match Builtin::find(name) {
-        Some(_) => profile.admits_tool(name),
-        None => profile.admits_workflow(name),
+fn through(whole: &Catalog, profile: &Profile, is_workflow: impl Fn(&str) -> bool) -> Catalog {
+    let is_own_shown = |name: &str| {
+        if is_workflow(name) { profile.admits_workflow(name) } else { profile.admits_tool(name) }
     };
     whole.subset(is_own_shown, |server| profile.admits_server(server), |tool| profile.admits_tool(tool))
 }
@@ -43,6 +47,14 @@ impl Gateway {
             None => self.catalog(),
             Some(profile) => self.views.load().shown.get(profile).cloned().unwrap_or_default(),
         }
+    }
+
+    /// How long what is seen through `profile` may be kept, and by whom: no longer than any server's lists.
+    pub fn freshness(&self, profile: Option<&str>) -> Freshness {
+        let shown = self.pool.iter().filter(|endpoint| self.shows_server(profile, &endpoint.server.name));
+        let all = shown.filter_map(|endpoint| endpoint.freshness()).fold(Freshness::MOST, Freshness::and);
+        // Who has a token sees what others do not.
+        Freshness { is_public: all.is_public && profile.is_none(), ..all }
     }
 
     /// Whether anything of `server` is seen through `profile`.

@@ -119,6 +119,8 @@ codes! {
     REPEAT_EXHAUSTED = "MO4015";
     /// The branches of a `parallel` did not come together in time.
     JOIN_TIMEOUT = "MO4016";
+    /// The result of a step is not what the step expects.
+    UNEXPECTED = "MO4017";
 
     /// The server cannot be reached or has died.
     SERVER_DOWN = "MO5101";

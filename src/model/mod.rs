@@ -9,6 +9,7 @@ pub mod code;
 pub mod effect;
 pub mod entry;
 pub mod fault;
+pub mod freshness;
 pub mod limits;
 pub mod name;
 pub mod port;

@@ -6,6 +6,8 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use serde_json::{Value, json};
+
 use crate::model::code::Code;
 
 /// A file's name and text, kept for as long as something may point into it.
@@ -133,6 +135,26 @@ impl Problem {
     pub fn replace_with(mut self, replacement: impl Into<String>) -> Self {
         self.patch = Some(Patch { span: self.span.clone(), replacement: replacement.into() });
         self
+    }
+
+    /// It for programs: places by line and column, a patch by bytes of the source.
+    pub fn to_json(&self) -> Value {
+        let (line, column) = self.source.line_column(self.span.start);
+        let (end_line, end_column) = self.source.line_column(self.span.end);
+        json!({
+            "code": self.code.as_str(),
+            "severity": if self.is_error() { "error" } else { "warning" },
+            "message": self.message,
+            "file": self.source.name,
+            "line": line,
+            "column": column,
+            "end_line": end_line,
+            "end_column": end_column,
+            "help": self.help,
+            "patch": self.patch.as_ref().map(|patch| json!({
+                "start": patch.span.start, "end": patch.span.end, "replacement": patch.replacement,
+            })),
+        })
     }
 
     /// Whether the thing concerned cannot be used.

@@ -5,5 +5,6 @@
 
 pub mod breaker;
 pub mod health;
+pub mod rank;
 pub mod restart;
 pub mod retry;

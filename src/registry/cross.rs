@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::model::code;
-use crate::model::problem::{Problem, Source};
+use crate::model::name::ToolRef;
+use crate::model::problem::{Problem, Source, Span};
 use crate::model::suggest;
 use crate::registry::authored::Authored;
-use crate::registry::server::Server;
+use crate::registry::server::{Registry, Server};
 
 /// Servers with the files that they stand in.
 pub(super) type Found = Vec<(Arc<Source>, Authored)>;
@@ -32,6 +33,29 @@ pub(super) fn resolve(
             (Arc::clone(&server.name), Arc::new(server))
         })
         .collect()
+}
+
+/// The tools that capabilities name, with the files and places that they stand in.
+pub(super) type Members = Vec<(Arc<Source>, ToolRef, Span)>;
+
+/// Finds the members whose servers no file has, and the capabilities whose names could be mistaken for a server's tools.
+pub(super) fn check_members(
+    registry: &Registry,
+    broken: &BTreeSet<String>,
+    members: Members,
+    problems: &mut Vec<Problem>,
+) {
+    for (source, tool, span) in members {
+        let is_known = registry.servers.contains_key(tool.server.as_str()) || broken.contains(&tool.server);
+        if !is_known {
+            let message = format!("there is no server `{}`", tool.server);
+            let near = suggest::did_you_mean(&tool.server, registry.servers.keys().map(AsRef::as_ref));
+            problems.push(Problem::error(code::UNKNOWN_NAME, &source, span, message).maybe_help(near));
+        } else if registry.capabilities.contains_key(&tool) {
+            let message = format!("`{tool}` is a capability itself");
+            problems.push(Problem::error(code::CONFLICT, &source, span, message).help("name tools of servers only"));
+        }
+    }
 }
 
 type ByName = BTreeMap<Arc<str>, (Arc<Source>, Authored)>;

@@ -14,6 +14,7 @@ use crate::model::code;
 use crate::model::problem::{Problem, Source};
 use crate::model::suggest;
 use crate::registry::authored;
+use crate::registry::capability;
 use crate::registry::cross;
 use crate::registry::dialect::Dialect;
 use crate::registry::profile;
@@ -35,8 +36,9 @@ pub fn load(files: &[Arc<Source>]) -> (Registry, Vec<Problem>) {
     }
     let mut settings = Settings::default();
     let mut registry = Registry::default();
+    let mut members = Vec::new();
     for (reader, root) in &mut readable {
-        settings = common(reader, root, settings, &mut registry);
+        settings = common(reader, root, settings, &mut registry, &mut members);
     }
     let mut found = Vec::new();
     let mut broken = BTreeSet::new();
@@ -54,6 +56,7 @@ pub fn load(files: &[Arc<Source>]) -> (Registry, Vec<Problem>) {
     }
     problems.extend(readable.into_iter().flat_map(|(reader, _)| reader.problems));
     registry.servers = cross::resolve(found, &broken, &mut problems);
+    cross::check_members(&registry, &broken, members, &mut problems);
     let file = |problem: &Problem| files.iter().position(|file| Arc::ptr_eq(file, &problem.source));
     problems.sort_by_key(|problem| (file(problem), problem.span.start));
     (registry, problems)
@@ -74,11 +77,21 @@ fn dialect(root: &Node, source: &Source) -> Dialect {
 }
 
 /// Reads what stands beside the servers.
-fn common(reader: &mut Reader, root: &Node, settings: Settings, registry: &mut Registry) -> Settings {
+fn common(
+    reader: &mut Reader,
+    root: &Node,
+    settings: Settings,
+    registry: &mut Registry,
+    members: &mut cross::Members,
+) -> Settings {
     let Some(mut table) = reader.table(root, "") else { return settings };
     let is_registry = ROOTS.map(|key| table.take(key).is_some()).contains(&true);
     let own = table.take("orchestrator").and_then(|node| reader.table(node, "orchestrator"));
     let defaults = table.take("defaults").and_then(|node| reader.table(node, "defaults"));
+    if let Some(node) = table.take("capabilities") {
+        let named = capability::read(reader, node, &mut registry.capabilities);
+        members.extend(named.into_iter().map(|(tool, span)| (Arc::clone(&reader.source), tool, span)));
+    }
     let profiles = table.take("profiles");
     if let Some(node) = profiles {
         profile::read(reader, node, &mut registry.profiles);

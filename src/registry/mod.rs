@@ -4,6 +4,7 @@
 //! is wrong with them, and keeps every server that is right. Pure: files are read, and placeholders filled in, elsewhere.
 
 mod authored;
+pub mod capability;
 mod cross;
 mod dialect;
 mod launch;

@@ -9,6 +9,7 @@ use crate::model::suggest::did_you_mean;
 use crate::policy::breaker;
 use crate::policy::health;
 use crate::policy::retry::Retry;
+use crate::registry::capability::Capabilities;
 use crate::registry::profile::Profile;
 use crate::registry::text::Text;
 use crate::registry::tools::ToolRules;
@@ -20,6 +21,8 @@ pub struct Registry {
     pub orchestrator: Orchestrator,
     /// The servers by name, disabled ones included.
     pub servers: BTreeMap<Arc<str>, Arc<Server>>,
+    /// The jobs that several tools can do.
+    pub capabilities: Capabilities,
     /// The named views by name.
     pub profiles: BTreeMap<Arc<str>, Arc<Profile>>,
 }

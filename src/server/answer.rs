@@ -5,12 +5,14 @@ use std::fmt::Write as _;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
+use crate::catalog::page::Page;
 use crate::downstream::protocol::Era;
 use crate::gateway::reply;
 use crate::model::call::Reply;
 use crate::model::code;
 use crate::model::entry::Kind;
 use crate::model::fault::{self, Fault};
+use crate::model::freshness::Freshness;
 use crate::server::host::Refusal;
 use crate::server::requests::identity;
 use crate::wire::object::Object;
@@ -144,18 +146,22 @@ fn modern(mut result: Object<'_>) -> Object<'_> {
     result
 }
 
-/// A whole list, in one page: some hosts never ask for a second one.
-pub fn list<'a>(id: &RawValue, definitions: impl Iterator<Item = &'a RawValue>, kind: Kind, era: Era) -> String {
+/// One page of a list.
+pub fn list(id: &RawValue, page: &Page<'_>, kind: Kind, freshness: Freshness, era: Era) -> String {
     let mut body = format!(r#"{{"{}":["#, kind.list_key());
-    for (position, definition) in definitions.enumerate() {
+    for (position, definition) in page.definitions.iter().enumerate() {
         if position > 0 {
             body.push(',');
         }
         body.push_str(definition.get());
     }
     body.push(']');
+    if let Some(next) = &page.next {
+        let _ = write!(body, r#","nextCursor":"{}""#, next.to_text());
+    }
     if era == Era::Modern {
-        body.push_str(r#","ttlMs":0,"cacheScope":"private""#);
+        let scope = if freshness.is_public { "public" } else { "private" };
+        let _ = write!(body, r#","ttlMs":{},"cacheScope":"{scope}""#, freshness.ttl.as_millis());
     }
     body.push('}');
     let raw = RawValue::from_string(body).expect("raw members in valid JSON");

@@ -38,6 +38,8 @@ pub(super) struct Params<'a> {
     pub(super) uri: Option<&'a RawValue>,
     #[serde(borrow, default)]
     arguments: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) cursor: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "_meta")]
     pub(super) meta: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "requestState")]

@@ -4,11 +4,12 @@ use std::sync::{Arc, PoisonError};
 
 use serde_json::value::RawValue;
 
+use crate::catalog::page::Cursor;
 use crate::downstream::protocol::Era;
 use crate::model::entry::Kind;
 use crate::server::answer;
 use crate::server::call::{Params, heard};
-use crate::server::connection::{Connection, Request, post};
+use crate::server::connection::{Connection, Request, post, text};
 use crate::server::host::Refusal;
 use crate::server::listen::{ended, listen};
 use crate::server::requests;
@@ -16,6 +17,12 @@ use crate::server::requests;
 impl Connection {
     /// A list of what there is.
     pub(super) fn list(&self, request: Request, kind: Kind, read: &Params<'_>) {
+        let cursor = read.cursor.map(|raw| text(Some(raw)).and_then(|text| Cursor::parse(&text)));
+        if let Some(None) = cursor {
+            let refusal = Refusal::new(-32602, "this cursor was not given out here: begin with the first page");
+            return self.refusal(&request.id, &refusal, &request.outlet);
+        }
+        let cursor = cursor.flatten();
         // Another orchestrator leaves out what has come through it.
         let is_chained = !heard(read.meta).hops.is_empty();
         let (gateway, host) = (Arc::clone(&self.gateway), Arc::clone(&self.host));
@@ -24,12 +31,9 @@ impl Connection {
             gateway.settle().await;
             let _place = lists.acquire().await;
             let catalog = gateway.seen(host.profile.as_deref());
-            let line = if is_chained {
-                let definitions = catalog.definitions_with_path(kind, gateway.pool().us());
-                answer::list(&request.id, definitions.iter().map(AsRef::as_ref), kind, request.sender.era)
-            } else {
-                answer::list(&request.id, catalog.definitions(kind), kind, request.sender.era)
-            };
+            let page = catalog.page(kind, cursor.as_ref(), is_chained.then(|| gateway.pool().us()));
+            let freshness = gateway.freshness(host.profile.as_deref());
+            let line = answer::list(&request.id, &page, kind, freshness, request.sender.era);
             post(&request.outlet, line).await;
         });
     }

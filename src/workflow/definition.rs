@@ -91,6 +91,8 @@ pub struct Step {
     pub optional: bool,
     /// The output of a step that is skipped; null without it.
     pub default: Option<Template>,
+    /// What the result must be for the step to have succeeded.
+    pub expect: Option<Expect>,
     /// Makes the output from `result`.
     pub output: Option<Template>,
     /// Takes back what the step has done, should the run fail later. It sees `result`.
@@ -260,6 +262,15 @@ pub struct Each {
     pub on_error: OnError,
     /// How many items must succeed.
     pub at_least: usize,
+}
+
+/// What a result must be.
+#[derive(Debug, Clone)]
+pub enum Expect {
+    /// Such that this holds; it sees `result`.
+    Holds(Expr),
+    /// What this JSON Schema describes.
+    Fits(Arc<Value>),
 }
 
 /// Repetition in time.

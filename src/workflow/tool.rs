@@ -50,7 +50,8 @@ pub fn calls_anything(workflow: &Workflow) -> bool {
     workflow.blocks().any(|(_, block)| calls(block))
 }
 
-fn annotations(workflow: &Workflow, effect: Effect) -> Map<String, Value> {
+/// What annotations say of a tool that may do as much as `effect`.
+pub fn hints(effect: Effect) -> Map<String, Value> {
     let mut hints = Map::new();
     hints.insert("readOnlyHint".to_owned(), Value::Bool(effect.is_read()));
     if !effect.is_read() {
@@ -60,6 +61,11 @@ fn annotations(workflow: &Workflow, effect: Effect) -> Map<String, Value> {
         }
         hints.insert("idempotentHint".to_owned(), Value::Bool(effect.may_repeat()));
     }
+    hints
+}
+
+fn annotations(workflow: &Workflow, effect: Effect) -> Map<String, Value> {
+    let mut hints = hints(effect);
     let calls = calls_anything(workflow);
     for (claim, value) in &workflow.annotations {
         if value.as_bool().is_none_or(|value| is_backed(claim, value, effect, calls)) {

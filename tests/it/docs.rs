@@ -92,10 +92,16 @@ fn every_file_that_the_documentation_links_to_exists() {
     for name in ["README.md", "ARCHITECTURE.md", "docs/registry.md", "docs/workflows.md"] {
         let folder = root().join(name).parent().expect("a folder").to_path_buf();
         for link in text(name).split("](").skip(1).filter_map(|rest| rest.split(')').next().map(ToOwned::to_owned)) {
-            assert!(
-                link.starts_with("http") || folder.join(&link).exists(),
-                "{name} links to {link}, which is not there"
-            );
+            if link.starts_with("http") {
+                continue;
+            }
+            let (file, heading) = link.split_once('#').map_or((link.as_str(), None), |(file, of)| (file, Some(of)));
+            assert!(folder.join(file).exists(), "{name} links to {link}, which is not there");
+            let Some(heading) = heading else { continue };
+            let page = fs::read_to_string(folder.join(file)).expect("a page");
+            let is_it =
+                |line: &str| line.starts_with('#') && line.trim_start_matches(['#', ' ']).to_lowercase() == heading;
+            assert!(page.lines().any(is_it), "{name} links to {link}, which has no such heading");
         }
     }
 }

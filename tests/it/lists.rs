@@ -255,3 +255,31 @@ fn a_revision_that_nobody_speaks_is_refused_to_a_modern_host() {
     host.is_modern = true;
     host.ready(&["north"]);
 }
+
+#[test]
+fn a_long_list_comes_in_pages() {
+    let mut host = Test::new().server("odd", fixture(["many-tools", "--tools", "2500"])).start();
+    host.ready(&["odd"]);
+    let first = host.request("tools/list", json!({}))["result"].clone();
+    assert_eq!(first["tools"].as_array().map(Vec::len), Some(1_000));
+    let second = host.request("tools/list", json!({ "cursor": first["nextCursor"] }))["result"].clone();
+    assert_eq!(second["tools"].as_array().map(Vec::len), Some(1_000));
+    let third = host.request("tools/list", json!({ "cursor": second["nextCursor"] }))["result"].clone();
+    assert!(third.get("nextCursor").is_none(), "that was the last");
+    assert_eq!(host.request("tools/list", json!({ "cursor": "another's" }))["error"]["code"], -32602);
+}
+
+#[test]
+fn a_list_may_be_kept_as_long_as_every_server_says() {
+    let fresh = || fixture(["healthy", "--era", "modern", "--ttl", "60000"]);
+    let hint = |test: Test, servers: &[&str]| {
+        let mut host = test.start_modern();
+        host.ready(servers);
+        let list = host.request("tools/list", json!({}))["result"].clone();
+        (list["ttlMs"].as_u64().expect("a number"), list["cacheScope"].clone())
+    };
+    let (ttl, scope) = hint(Test::new().server("shop", fresh()), &["shop"]);
+    assert!((1..=60_000).contains(&ttl) && scope == "public", "{ttl} {scope}");
+    let mixed = Test::new().server("shop", fresh()).server("old", fixture(["healthy"]));
+    assert_eq!(hint(mixed, &["shop", "old"]), (0, json!("private")));
+}

@@ -2,6 +2,7 @@
 
 mod architecture;
 mod calls;
+mod capabilities;
 mod chains;
 mod cli;
 mod docs;

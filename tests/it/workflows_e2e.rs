@@ -137,6 +137,14 @@ fn a_wait_lets_time_pass_before_what_stands_below_it() {
 }
 
 #[test]
+fn a_result_that_is_not_as_expected_fails_its_step() {
+    let steps = r"
+  - { id: fits, tool: north.echo, args: { n: 1 }, expect: { n: integer } }
+  - { id: other, tool: north.echo, args: { n: 1 }, expect: result.n > 1, catch: [{ on: tool_error, value: $error.code }] }";
+    assert_eq!(inline(steps, "['$steps.fits.output.n', '$steps.other.output']"), json!([1, "MO4017"]));
+}
+
+#[test]
 fn a_switch_takes_the_first_case_that_holds() {
     let steps = r"
   - id: size
@@ -371,4 +379,21 @@ fn a_broken_workflow_file_hides_neither_the_others_nor_the_tools() {
     let status = host.value("orchestrator_status", json!({}));
     let problems = status["problems"].to_string();
     assert!(problems.contains("broken.yaml:3:") && problems.contains("garbage.yaml:"), "{problems}");
+}
+
+#[test]
+fn a_definition_can_be_checked_without_running_it() {
+    let mut host = Test::new().server("shop", fixture(["healthy"])).start();
+    host.ready(&["shop"]);
+    let definition = "name: x\nsteps:\n  - id: order\n    tool: shop.echo\noutput: $steps.oder.output\n";
+    let checked = host.value("validate_workflow", json!({ "definition": definition }));
+    let problem = &checked["problems"][0];
+    assert_eq!((&checked["valid"], &problem["code"], &problem["line"]), (&json!(false), &json!("MO2004"), &json!(5)));
+    let patch = &problem["patch"];
+    let at = |key: &str| usize::try_from(patch[key].as_u64().expect("a number")).expect("a small one");
+    let mut mended = definition.to_owned();
+    mended.replace_range(at("start")..at("end"), patch["replacement"].as_str().expect("text"));
+    let checked = host.value("validate_workflow", json!({ "definition": mended }));
+    assert_eq!((&checked["valid"], &checked["effect"]), (&json!(true), &json!("read")), "{checked}");
+    assert!(host.record("shop", "calls").is_empty(), "nothing was run");
 }

@@ -81,6 +81,7 @@ fn with_modifiers(steps: impl Strategy<Value = Value>) -> impl Strategy<Value = 
         Just(json!([{ "when": "error.kind == 'rejected'", "steps": [{ "id": null, "tool": "s.put" }] }])),
         Just(json!([{ "steps": [{ "id": null, "tool": "s.get" }, { "id": null, "set": 1 }] }])),
     ];
+    let expect = prop_oneof![Just(json!("object")), Just(json!("result.n is not defined or result.n % 3 > 0"))];
     let repeat = prop_oneof![
         Just(json!({ "max": 2 })),
         Just(json!({ "until": "false", "every": "5ms", "max": 3 })),
@@ -103,10 +104,11 @@ fn with_modifiers(steps: impl Strategy<Value = Value>) -> impl Strategy<Value = 
         option::weighted(0.1, Just(json!([]))),
         option::weighted(0.3, undo),
         option::weighted(0.2, repeat),
+        option::weighted(0.2, expect),
     );
     (steps, modifiers, 1_usize..4, prop_oneof![Just("fail"), Just("skip"), Just("collect")]).prop_map(
         |(mut step, modifiers, concurrency, on_error)| {
-            let (when, each, retry, timeout, catch, fallback, optional, after, undo, repeat) = modifiers;
+            let (when, each, retry, timeout, catch, fallback, optional, after, undo, repeat, expect) = modifiers;
             if each.is_some() {
                 step["concurrency"] = json!(concurrency);
                 step["on_error"] = json!(on_error);
@@ -130,6 +132,7 @@ fn with_modifiers(steps: impl Strategy<Value = Value>) -> impl Strategy<Value = 
                 ("after", after),
                 ("undo", undo),
                 ("repeat", repeat),
+                ("expect", expect),
             ];
             for (key, value) in fields {
                 if let Some(value) = value {

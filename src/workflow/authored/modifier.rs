@@ -10,8 +10,9 @@ use crate::model::fault::Kind;
 use crate::model::suggest;
 use crate::policy::retry::{Backoff, Jitter, Retry};
 use crate::workflow::authored::author::Author;
-use crate::workflow::definition::StepRetry;
-use crate::workflow::site::StepSites;
+use crate::workflow::authored::declaration;
+use crate::workflow::definition::{Expect, StepRetry};
+use crate::workflow::site::{Place, StepSites, Use};
 
 const MAX_ATTEMPTS: u64 = 100;
 
@@ -24,6 +25,17 @@ pub(super) fn after(author: &mut Author, table: &mut Table<'_>, sites: &mut Step
         sites.after = items.iter().map(|item| item.span.clone()).collect();
     }
     Some(names.into_iter().map(Arc::from).collect())
+}
+
+/// `expect`: a schema, or a condition.
+pub(super) fn expect(author: &mut Author, table: &mut Table<'_>, uses: &mut Vec<Use>) -> Option<Expect> {
+    let what = table.path("expect");
+    let node = table.take("expect")?;
+    let is_schema = matches!(node.value, Value::Table(_)) || node.as_text().is_some_and(declaration::is_type);
+    if is_schema {
+        return Some(Expect::Fits(Arc::new(declaration::result(author, node, &what))));
+    }
+    author.condition(node, &what, Place::Output, uses).map(Expect::Holds)
 }
 
 /// `retry`: a number of attempts, or a table.

@@ -142,6 +142,7 @@ fn parts(author: &mut Author, (node, mut table): (&Node, Table<'_>), id: &str, s
     let optional_key = table.path("optional");
     let optional = table.take("optional").and_then(|node| author.reader.boolean(node, &optional_key)).unwrap_or(false);
     let default = table.take("default").map(|node| author.template(node, Place::Outside, &mut sites.uses));
+    let expect = modifier::expect(author, &mut table, &mut sites.uses);
     let output = table.take("output").map(|node| author.template(node, Place::Output, &mut sites.uses));
     let undo = undo::undo(author, &mut table);
     let effect_key = table.path("effect");
@@ -173,6 +174,7 @@ fn parts(author: &mut Author, (node, mut table): (&Node, Table<'_>), id: &str, s
         catch,
         optional,
         default,
+        expect,
         output,
         undo,
         claimed_effect,

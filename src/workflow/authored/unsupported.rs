@@ -9,7 +9,7 @@ pub(super) const OF_WORKFLOW: &[&str] = &["budget", "priority", "deadline", "ide
 
 /// Modifiers of a step.
 pub(super) const OF_STEP: &[&str] =
-    &["cache", "limits", "expect", "idempotency_key", "in_doubt", "check", "providers", "detach"];
+    &["cache", "limits", "idempotency_key", "in_doubt", "check", "providers", "detach"];
 
 /// Verbs.
 pub(super) const VERBS: &[&str] = &["llm", "agent", "ask", "emit", "await"];

@@ -231,7 +231,7 @@ impl<'a> Names<'a> {
         let binding = owner.and_then(|step| step.each.as_ref()).map(|each| &*each.binding);
         let help = match root {
             "error" => Some("`error` exists in `catch` and `on_failure` only"),
-            "result" => Some("`result` exists in a step's `output`, `repeat` and `undo` only"),
+            "result" => Some("`result` exists in a step's `output`, `expect`, `repeat` and `undo` only"),
             "item" | "index" if binding.is_none() => Some("give the step a `for_each`"),
             _ if root == "index" || Some(root) == binding => {
                 Some("`when`, `for_each` and `default` are decided once for the step, not for each item")

@@ -196,12 +196,18 @@ impl Host {
         text(&result)
     }
 
-    /// Every name in the whole list of `tools`, `prompts` and so on.
+    /// Every name in the whole list of `tools`, `prompts` and so on, page by page.
     pub(crate) fn names(&mut self, method: &str, key: &str) -> Vec<String> {
-        let answer = self.request(method, json!({}));
-        let list = answer["result"][key].as_array().unwrap_or_else(|| panic!("{method} has no list: {answer}"));
         let name = |item: &Value| ["uri", "name"].iter().find_map(|key| item[*key].as_str().map(str::to_owned));
-        list.iter().map(|item| name(item).expect("every entry has a name")).collect()
+        let mut names = Vec::new();
+        let mut params = json!({});
+        loop {
+            let answer = self.request(method, params);
+            let list = answer["result"][key].as_array().unwrap_or_else(|| panic!("{method} has no list: {answer}"));
+            names.extend(list.iter().map(|item| name(item).expect("every entry has a name")));
+            let Some(next) = answer["result"]["nextCursor"].as_str() else { return names };
+            params = json!({ "cursor": next });
+        }
     }
 
     /// The names of all tools.

@@ -1,0 +1,159 @@
+//! Jobs that several tools can do: members are tried one after the other for as long as nothing can happen twice.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use serde_json::value::to_raw_value;
+use serde_json::{Map, Value, json};
+
+use crate::catalog::naming::exposed;
+use crate::catalog::snapshot::{Catalog, Own};
+use crate::downstream::state::Phase;
+use crate::engine::call::output_of;
+use crate::gateway::door::Gateway;
+use crate::gateway::reply;
+use crate::gateway::route::served_by;
+use crate::gateway::workflows::parse_input;
+use crate::model::call::{Call, Reply};
+use crate::model::code;
+use crate::model::effect::Effect;
+use crate::model::fault::{Fault, Kind};
+use crate::model::name::ToolRef;
+use crate::policy::breaker;
+use crate::policy::rank::{Candidate, Record, ranked, sticky};
+use crate::registry::capability::{Capability, Member, Route};
+use crate::workflow::surroundings::Facts;
+use crate::workflow::tool::hints;
+
+/// What has been seen of the members; guarded for one look-up.
+pub(super) type Records = Mutex<HashMap<ToolRef, Record>>;
+
+impl Gateway {
+    /// Has a job done by one of those that can do it.
+    pub(super) async fn call_capability(self: Arc<Self>, capability: &Capability, call: Call) -> Result<Reply, Fault> {
+        let arguments = parse_input(call.arguments.as_deref())?;
+        let mut last = Err(Fault::new(Kind::Unavailable, code::SERVER_DOWN, "no member could be called"));
+        for place in self.order(capability, &call) {
+            let member = &capability.members[place];
+            let began = Instant::now();
+            last = Arc::clone(&self).call_member(member, &arguments, &call).await;
+            let is_success = last.as_ref().is_ok_and(|reply| !reply.is_tool_error());
+            self.note(&member.tool, began, is_success);
+            if is_success {
+                return last.map(|reply| served_by(reply, &member.tool.to_string()));
+            }
+            let may_repeat = self.catalog().origin(&member.tool).is_none_or(|entry| entry.effect.may_repeat());
+            let was_sent = last.as_ref().err().is_none_or(|fault| fault.was_sent);
+            if was_sent && !may_repeat {
+                return last;
+            }
+            tracing::info!(member = %member.tool, "could not do the job");
+        }
+        match &capability.fallback {
+            Some(value) => Ok(served_by(structured(value), "fallback")),
+            None => last,
+        }
+    }
+
+    async fn call_member(self: Arc<Self>, member: &Member, arguments: &Value, call: &Call) -> Result<Reply, Fault> {
+        let wrong = |what: &str, error: &dyn std::fmt::Display| {
+            let message = format!("the capability's {what} cannot be computed: {error}");
+            Fault::new(Kind::Invalid, code::EXPRESSION_FAILED, message).target(member.tool.to_string())
+        };
+        let mut call = Call { profile: None, ..call.clone() };
+        if let Some(adapter) = &member.args {
+            let adapted = adapter.apply(arguments).map_err(|error| wrong("`args`", &error))?;
+            call.arguments = to_raw_value(&adapted).ok();
+        }
+        let reply = self.call_tool(&member.tool, call).await?;
+        match &member.output {
+            Some(adapter) if !reply.is_tool_error() => {
+                let result = serde_json::from_str(reply.body.get()).map_err(|error| wrong("`output`", &error))?;
+                let output = adapter.apply(&output_of(result)).map_err(|error| wrong("`output`", &error).sent())?;
+                Ok(structured(&output))
+            }
+            _ => Ok(reply),
+        }
+    }
+
+    /// The places of the members in the order in which they are to be tried.
+    fn order(&self, capability: &Capability, call: &Call) -> Vec<usize> {
+        let members = &capability.members;
+        match capability.route {
+            Route::Order => (0..members.len()).collect(),
+            Route::Score => {
+                let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+                let candidates: Vec<_> = members.iter().map(|member| self.candidate(member, &records)).collect();
+                ranked(&candidates, &capability.weights)
+            }
+            Route::Sticky => sticky(members.len(), |place| {
+                let mut hasher = DefaultHasher::new();
+                (&call.principal.name, members[place].tool.to_string()).hash(&mut hasher);
+                hasher.finish()
+            }),
+        }
+    }
+
+    fn candidate(&self, member: &Member, records: &HashMap<ToolRef, Record>) -> Candidate {
+        let record = records.get(&member.tool).copied().unwrap_or_default();
+        let Some(endpoint) = self.pool.get(&member.tool.server) else {
+            return Candidate { record, load: 1.0, is_up: false };
+        };
+        let load = f64::from(endpoint.counters().in_flight)
+            / f64::from(u32::try_from(endpoint.server.concurrency).unwrap_or(u32::MAX));
+        let is_closed = !matches!(endpoint.breaker().0, breaker::State::Open);
+        let is_up = is_closed && matches!(endpoint.state().phase, Phase::Ready | Phase::Idle | Phase::Starting);
+        Candidate { record, load: load.min(1.0), is_up }
+    }
+
+    fn note(&self, tool: &ToolRef, began: Instant, is_success: bool) {
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        records.entry(tool.clone()).or_default().note(began.elapsed(), is_success);
+    }
+
+    /// The capability that hosts know as `name`.
+    pub(super) fn capability(&self, name: &str) -> Option<Arc<Capability>> {
+        let mut all = self.registry.capabilities.iter();
+        all.find(|(known, _)| shown_as(known) == name).map(|(_, capability)| Arc::clone(capability))
+    }
+
+    /// Capabilities as tools, over the tools that `servers` has.
+    pub(super) fn capability_tools(&self, servers: &Catalog) -> Vec<Own> {
+        let tool = |(name, capability): (&ToolRef, &Arc<Capability>)| {
+            let known = facts(capability, servers);
+            let members: Vec<_> = capability.members.iter().map(|member| member.tool.to_string()).collect();
+            let what = capability.description.clone().unwrap_or_else(|| name.to_string());
+            let schema = known.input_schema.map_or_else(|| json!({ "type": "object" }), |schema| Value::clone(&schema));
+            let definition = Map::from_iter([
+                ("name".to_owned(), json!(shown_as(name))),
+                ("description".to_owned(), json!(format!("{what} (one of {})", members.join(", ")))),
+                ("inputSchema".to_owned(), schema),
+                ("annotations".to_owned(), Value::Object(hints(known.effect))),
+            ]);
+            Own { name: shown_as(name), definition }
+        };
+        self.registry.capabilities.iter().map(tool).collect()
+    }
+}
+
+/// Under which name hosts see a capability.
+pub(super) fn shown_as(name: &ToolRef) -> String {
+    exposed(&name.server, &name.tool)
+}
+
+/// What is known of a capability: the most that any member may do, and the arguments of the first that takes them as they are.
+pub(super) fn facts(capability: &Capability, servers: &Catalog) -> Facts {
+    let entries = || capability.members.iter().map(|member| (member, servers.origin(&member.tool)));
+    let effect = entries().map(|(_, entry)| entry.map_or(Effect::Destructive, |entry| entry.effect)).max();
+    let plain = entries().find(|(member, entry)| member.args.is_none() && entry.is_some());
+    let schema = plain.and_then(|(_, entry)| entry?.definition.get("inputSchema").cloned());
+    Facts { effect: effect.unwrap_or(Effect::Destructive), input_schema: schema.map(Arc::new), output_schema: None }
+}
+
+/// A result with `value` for programs, which must be an object, and as text.
+fn structured(value: &Value) -> Reply {
+    let whole = if value.is_object() { value.clone() } else { json!({ "result": value }) };
+    reply::success(&whole, &value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned))
+}

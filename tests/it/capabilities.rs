@@ -1,0 +1,103 @@
+//! Capabilities: a job that several tools can do, as one tool.
+
+use serde_json::{Value, json};
+
+use crate::support::{Host, Test, fixture};
+
+/// Two servers whose `fail` and `hang` only read, and a capability with these members.
+fn test(settings: &str) -> Test {
+    let reads = "timeout = \"300ms\"\ntools = { fail = { effect = \"read\" }, hang = { effect = \"read\" } }";
+    Test::new()
+        .registry(&format!("[capabilities.\"text.say\"]\n{settings}\n"))
+        .server("north", fixture(["healthy"]).with(reads))
+        .server("south", fixture(["healthy"]).with(reads))
+}
+
+fn start(settings: &str) -> Host {
+    let mut host = test(settings).start();
+    host.ready(&["north", "south"]);
+    host
+}
+
+const ADAPTED: &str = r#"members = [
+  "north.fail",
+  { tool = "south.echo", args = { said = "${ args.message }!" }, output = "${ result.said }" },
+]"#;
+
+fn served_by(result: &Value) -> &Value {
+    &result["_meta"]["io.mcp-orchestrator/served-by"]
+}
+
+#[test]
+fn the_next_member_does_the_job_in_its_own_words() {
+    let mut host = start(ADAPTED);
+    let result = host.call("text__say", json!({ "message": "hello" }));
+    assert_eq!(result["structuredContent"], json!({ "result": "hello!" }), "{result}");
+    assert_eq!(served_by(&result), "south.echo");
+    assert_eq!(host.record("north", "calls"), ["fail"]);
+}
+
+#[test]
+fn a_workflow_uses_a_capability_like_any_tool() {
+    let steps = "input: { message: string }\nsteps:\n  - { id: said, tool: text.say, args: { message: $input.message } }\noutput: $steps.said.output.result\n";
+    let mut host = test(ADAPTED).workflow("greet", steps).start();
+    host.ready(&["north", "south"]);
+    assert_eq!(host.value("greet", json!({ "message": "hello" })), json!({ "result": "hello!" }));
+    let steps = json!([{ "id": "said", "tool": "text.sya", "args": {} }]);
+    let said = host.failure("run_workflow", json!({ "definition": { "name": "x", "steps": steps } }));
+    assert!(said.contains("did you mean `text.say`?"), "{said}");
+}
+
+#[test]
+fn what_may_have_changed_something_is_not_done_again_elsewhere() {
+    let mut host = start("members = [\"north.rpc_error\", \"south.write\"]");
+    let answer = host.request("tools/call", json!({ "name": "text__say", "arguments": {} }));
+    assert!(answer.to_string().contains("the quota is used up"), "{answer}");
+    assert!(host.record("south", "written").is_empty());
+}
+
+#[test]
+fn a_value_is_the_last_resort() {
+    let mut host = start("members = [\"north.fail\", \"south.fail\"]\nfallback = { value = { said = \"nothing\" } }");
+    let result = host.call("text__say", json!({}));
+    assert_eq!((&result["structuredContent"], served_by(&result)), (&json!({ "said": "nothing" }), &json!("fallback")));
+}
+
+#[test]
+fn the_better_member_is_asked_first_if_the_score_decides() {
+    let mut host = start("route = \"score\"\nmembers = [\"north.fail\", \"south.echo\"]");
+    for n in 0..3 {
+        assert_eq!(host.value("text__say", json!({ "n": n })), json!({ "n": n }));
+    }
+    assert_eq!(host.record("north", "calls"), ["fail"], "it failed once and is not asked first again");
+}
+
+#[test]
+fn a_sticky_host_keeps_its_member() {
+    let mut host = start("route = \"sticky\"\nmembers = [\"north.echo\", \"south.echo\"]");
+    for _ in 0..4 {
+        host.value("text__say", json!({}));
+    }
+    let mut calls = [host.record("north", "calls").len(), host.record("south", "calls").len()];
+    calls.sort_unstable();
+    assert_eq!(calls, [0, 4]);
+}
+
+#[test]
+fn mistakes_in_a_capability_are_found() {
+    let wrong = r#"
+[capabilities."a.one"]
+members = ["nroth.echo", "a.one", { tool = "north.echo", args = { x = "${ args. }" } }]
+[capabilities.single]
+members = ["north.echo"]
+[capabilities."b.two"]
+members = []
+"#;
+    let done = Test::new().registry(wrong).server("north", fixture(["healthy"])).run(&["check", "-o", "json"]);
+    let found = done.json();
+    let mut codes: Vec<_> =
+        found["problems"].as_array().into_iter().flatten().filter_map(|problem| problem["code"].as_str()).collect();
+    codes.sort_unstable();
+    assert_eq!(codes, ["MO1004", "MO1005", "MO1008", "MO1008", "MO2006"], "{found}");
+    assert!(done.stdout.contains("did you mean `north`?"), "{found}");
+}
