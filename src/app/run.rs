@@ -83,9 +83,9 @@ impl App {
         std::future::pending().await
     }
 
-    /// Ends every server. Takes at most about five seconds.
+    /// Ends every server. Takes at most about five seconds, and three more if runs are being undone.
     pub async fn close(self) {
-        if timeout(Duration::from_secs(6), self.gateway.close()).await.is_err() {
+        if timeout(Duration::from_secs(9), self.gateway.close()).await.is_err() {
             tracing::warn!("not everything ended in time");
         }
     }

@@ -59,7 +59,7 @@ pub async fn run(app: &App, wanted: Wanted, terminal: Terminal) -> Exit {
     let result = tokio::select! {
         result = running => result,
         () = crate::cli::serve::asked_to_stop() => {
-            terminal.error("interrupted; what was in flight was cancelled");
+            terminal.error("interrupted; what was in flight was cancelled, and what can be undone is being undone");
             return Exit::Failed;
         }
     };
@@ -129,6 +129,9 @@ fn show(report: &Report, terminal: Terminal) -> Exit {
     terminal.error(&format!("{} after {seconds:.2} s{at}: [{}] {}", report.status(), failure.code, failure.message));
     if let Some(hint) = failure.hint {
         terminal.note(&format!("hint: {hint}"));
+    }
+    if let Some(undoing) = report.undoing() {
+        terminal.note(&undoing);
     }
     Exit::Failed
 }

@@ -46,7 +46,7 @@ pub fn format_duration(duration: Duration) -> String {
 }
 
 /// `milliseconds` as a duration, unless it exceeds [`LONGEST`].
-pub(super) fn from_millis(milliseconds: u64) -> Option<Duration> {
+pub fn from_millis(milliseconds: u64) -> Option<Duration> {
     Some(Duration::from_millis(milliseconds)).filter(|duration| *duration <= LONGEST)
 }
 

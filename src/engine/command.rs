@@ -52,6 +52,9 @@ pub struct StepCall {
     pub effect: Effect,
     /// The longest it may take; `None` leaves it to the server's own limit.
     pub timeout: Option<Duration>,
+    /// Whether the run has failed already and this is part of cleaning up: neither the run's time limit nor the departure of
+    /// whoever wanted it bind the call.
+    pub is_afterwards: bool,
 }
 
 /// Whom a step calls.

@@ -26,7 +26,12 @@ pub(super) struct EachFrame {
     scope: Scope,
     binding: Arc<str>,
     concurrency: usize,
+    /// How many items are over before the next ones begin.
+    batch: usize,
     on_error: OnError,
+    at_least: usize,
+    /// How many items have failed.
+    failed: usize,
     items: Vec<Value>,
     /// By item; `None` for one that is not over or left out.
     outputs: Vec<Option<Value>>,
@@ -59,7 +64,10 @@ impl EachFrame {
             scope,
             binding: Arc::clone(&each.binding),
             concurrency: each.concurrency.max(1),
+            batch: each.batch.unwrap_or(usize::MAX),
             on_error: each.on_error,
+            at_least: each.at_least,
+            failed: 0,
             outputs: vec![None; items.len()],
             items,
             next: 0,
@@ -67,15 +75,27 @@ impl EachFrame {
     }
 
     pub(super) fn start(&mut self, turn: &mut Turn<'_>, id: FrameId) -> Next {
+        if self.items.len() < self.at_least {
+            let message = format!("there are {} items, but {} must succeed", self.items.len(), self.at_least);
+            return Next::End(End::failed(Failure::new(fault::Kind::Invalid, code::TOO_FEW, message).at(&self.at)));
+        }
         self.advance(turn, id)
     }
 
     pub(super) fn child_ended(&mut self, turn: &mut Turn<'_>, id: FrameId, index: usize, end: End) -> Next {
-        let output = match (end.into_result(), self.on_error) {
-            (Ok(output), _) => Some(output),
-            (Err(failure), OnError::Fail) => return Next::End(End::failed(failure)),
-            (Err(_), OnError::Skip) => None,
-            (Err(failure), OnError::Collect) => Some(Value::from_pairs([("error", failure.to_value())])),
+        let output = match end.into_result() {
+            Ok(output) => Some(output),
+            Err(failure) => {
+                self.failed += 1;
+                if self.on_error == OnError::Fail {
+                    return Next::End(End::failed(failure));
+                }
+                let left = self.items.len() - self.failed;
+                if left < self.at_least {
+                    return Next::End(End::failed(failure.too_few("items", (left, self.items.len()), self.at_least)));
+                }
+                (self.on_error == OnError::Collect).then(|| Value::from_pairs([("error", failure.to_value())]))
+            }
         };
         if let Some(output) = &output
             && let Err(failure) = turn.keep(id, output)
@@ -86,8 +106,13 @@ impl EachFrame {
         self.advance(turn, id)
     }
 
+    /// Whether one more item may start while so many run. The first of a batch waits for all before it.
+    fn may_start(&self, running: usize) -> bool {
+        running == 0 || running < self.concurrency && !self.next.is_multiple_of(self.batch)
+    }
+
     fn advance(&mut self, turn: &mut Turn<'_>, id: FrameId) -> Next {
-        while self.next < self.items.len() && turn.running(id) < self.concurrency {
+        while self.next < self.items.len() && self.may_start(turn.running(id)) {
             let index = self.next;
             self.next += 1;
             let item = std::mem::replace(&mut self.items[index], Value::null());

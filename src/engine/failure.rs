@@ -4,12 +4,26 @@ use std::fmt::Display;
 
 use serde_json::Value as Json;
 
+use crate::engine::command::Outcome;
 use crate::engine::event::Failure;
 use crate::expr::error::Error;
 use crate::expr::value::Value;
 use crate::model::code::{self, Code};
 use crate::model::effect::Effect;
 use crate::model::fault::Kind;
+
+impl Outcome {
+    /// The failure of a run that did not complete.
+    pub fn failure(&self) -> Option<Failure> {
+        match self {
+            Self::Completed(_) => None,
+            Self::Failed(failure) => Some(failure.clone()),
+            Self::Cancelled { why } => {
+                Some(Failure::new(Kind::Cancelled, code::RUN_CANCELLED, format!("the run was cancelled: {why}")))
+            }
+        }
+    }
+}
 
 impl Failure {
     /// A failure with nothing but a kind, a code and a message.
@@ -39,6 +53,16 @@ impl Failure {
     /// A run that has grown beyond a bound.
     pub(super) fn too_large(message: impl Into<String>) -> Self {
         Self::new(Kind::Budget, code::RUN_TOO_LARGE, message)
+    }
+
+    /// The failure of a whole of which so many parts must succeed, while no more than `left` of `of` can, this being the
+    /// failure that made it so.
+    pub(super) fn too_few(self, parts: &str, (left, of): (usize, usize), needed: usize) -> Self {
+        let message = format!(
+            "no more than {left} of {of} {parts} can succeed, but {needed} must; the last failed: {}",
+            self.message
+        );
+        Self { code: code::TOO_FEW.as_str().to_owned(), message, ..self }
     }
 
     /// Names the step, unless a step further inside is named already.

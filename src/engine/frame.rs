@@ -8,14 +8,17 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
+use crate::engine::aftermath::Aftermath;
 use crate::engine::block::BlockFrame;
 use crate::engine::branch::ParallelFrame;
 use crate::engine::call::CallFrame;
 use crate::engine::command::Outcome;
 use crate::engine::each::EachFrame;
 use crate::engine::event::{Called, Failure};
+use crate::engine::repeat::RepeatFrame;
 use crate::engine::step::StepFrame;
 use crate::engine::view::Status;
+use crate::engine::wait::WaitFrame;
 use crate::expr::value::Value;
 
 /// A frame's name.
@@ -29,12 +32,18 @@ pub(super) enum Kind {
     Block(BlockFrame),
     /// Runs a step for each item of a list.
     Each(EachFrame),
+    /// Runs a step again and again.
+    Repeat(RepeatFrame),
     /// Runs one step, or one item of a `for_each` step, through all its attempts.
     Step(StepFrame),
     /// Runs the branches of `parallel`.
     Parallel(ParallelFrame),
+    /// Waits for time to pass.
+    Wait(WaitFrame),
     /// Waits for the answer to a call.
     Call(CallFrame),
+    /// Undoes what a failed run has done.
+    Aftermath(Aftermath),
 }
 
 /// What a frame is told.

@@ -4,8 +4,9 @@
 //! the event to its journal first and carries out the commands afterwards.
 //!
 //! Inside, a run is a tree of frames (`frame`), each of one kind: `block`, `each`, `step` (with `verb` and `rescue`),
-//! `branch`, `call`. An event becomes a signal to one frame; a `turn` carries signals from frame to frame until none is left.
+//! `branch`, `call`, and when the run has failed `aftermath`. An event becomes a signal to one frame; a `turn` carries signals from frame to frame until none is left.
 
+mod aftermath;
 mod block;
 mod bounds;
 mod branch;
@@ -13,10 +14,13 @@ pub mod call;
 mod chance;
 pub mod command;
 mod each;
+mod ending;
 pub mod event;
+mod expectation;
 mod failure;
 mod frame;
 mod place;
+mod repeat;
 mod rescue;
 pub mod run;
 mod scope;
@@ -24,6 +28,7 @@ mod step;
 mod turn;
 mod verb;
 pub mod view;
+mod wait;
 
 #[cfg(test)]
 mod tests;

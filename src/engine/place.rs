@@ -16,11 +16,23 @@ pub(super) enum Door {
     Part(usize),
     /// The steps of a `catch` clause.
     Catch(usize),
+    /// The steps of `undo`.
+    Undo,
 }
 
-/// Where a block stands: the steps and doors from the workflow's body inwards.
+/// Where a block stands: at which of the workflow's own blocks the way begins, and the steps and doors from there inwards.
 #[derive(Debug, Clone)]
-pub(super) struct BlockPlace(Arc<[(usize, Door)]>);
+pub(super) struct BlockPlace {
+    root: Root,
+    way: Arc<[(usize, Door)]>,
+}
+
+/// One of the workflow's own blocks.
+#[derive(Debug, Clone, Copy)]
+enum Root {
+    Body,
+    OnFailure,
+}
 
 /// Where a step stands.
 #[derive(Debug, Clone)]
@@ -34,13 +46,21 @@ static NOTHING: Block = Block { steps: Vec::new() };
 impl BlockPlace {
     /// The workflow's own body.
     pub(super) fn body() -> Self {
-        Self(Arc::from([]))
+        Self { root: Root::Body, way: Arc::from([]) }
+    }
+
+    /// What runs when the workflow has failed.
+    pub(super) fn on_failure() -> Self {
+        Self { root: Root::OnFailure, way: Arc::from([]) }
     }
 
     /// The block itself.
     pub(super) fn find<'w>(&self, workflow: &'w Workflow) -> &'w Block {
-        let mut block = &workflow.body;
-        for (index, door) in self.0.iter() {
+        let mut block = match self.root {
+            Root::Body => &workflow.body,
+            Root::OnFailure => workflow.on_failure.as_ref().unwrap_or(&NOTHING),
+        };
+        for (index, door) in self.way.iter() {
             block = behind(&block.steps[*index], *door);
         }
         block
@@ -60,7 +80,8 @@ impl StepPlace {
 
     /// The block behind one of the step's doors.
     pub(super) fn enter(&self, door: Door) -> BlockPlace {
-        BlockPlace(self.block.0.iter().copied().chain([(self.index, door)]).collect())
+        let BlockPlace { root, way } = &self.block;
+        BlockPlace { root: *root, way: way.iter().copied().chain([(self.index, door)]).collect() }
     }
 }
 
@@ -68,12 +89,13 @@ impl StepPlace {
 fn behind(step: &Step, door: Door) -> &Block {
     match (door, &step.verb) {
         (Door::Body, Verb::Steps(block)) => block,
-        (Door::Part(part), Verb::Parallel(branches)) => branches.get(part).map_or(&NOTHING, |branch| &branch.block),
+        (Door::Part(part), Verb::Parallel(branches, _)) => branches.get(part).map_or(&NOTHING, |branch| &branch.block),
         (Door::Part(part), Verb::Switch(cases)) => cases.get(part).map_or(&NOTHING, |case| &case.block),
         (Door::Catch(clause), _) => match step.catch.get(clause).map(|catch| &catch.then) {
             Some(CatchBody::Steps(block)) => block,
             _ => &NOTHING,
         },
+        (Door::Undo, _) => step.undo.as_ref().unwrap_or(&NOTHING),
         _ => &NOTHING,
     }
 }

@@ -122,7 +122,7 @@ fn matching<'run>(
 ) -> Result<Option<(usize, &'run Catch)>, Box<Failure>> {
     for (index, catch) in clauses.iter().enumerate() {
         let takes_kind = catch.on.is_empty() || catch.on.contains(&failure.kind());
-        if takes_kind && catch.when.as_ref().map_or(Ok(true), |when| scope.holds(when, at))? {
+        if takes_kind && catch.when.as_ref().map_or(Ok(true), |when| scope.holds(when, "when", at))? {
             return Ok(Some((index, catch)));
         }
     }

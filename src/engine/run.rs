@@ -11,7 +11,7 @@ use crate::engine::frame::Kind;
 use crate::engine::place::BlockPlace;
 use crate::engine::scope::Scope;
 use crate::engine::turn::{State, Turn};
-use crate::engine::view::{Progress, StepView};
+use crate::engine::view::{Progress, StepView, Undone};
 use crate::expr::value::Value;
 use crate::workflow::definition::Workflow;
 
@@ -32,8 +32,8 @@ impl Run {
 
     /// Takes in what happened and gives back what is to be done, in order.
     ///
-    /// Anything before [`What::Started`] or after the run's end gives nothing to do. The last commands of a run cancel
-    /// what is in flight, and the very last is [`Command::Finish`].
+    /// Anything before [`What::Started`] or after the run's end gives nothing to do. When a run ends, what is in flight is
+    /// cancelled; if it has not completed, what it has done is then undone; the very last command is [`Command::Finish`].
     pub fn apply(&mut self, event: Event) -> Vec<Command> {
         let is_running = self.state.root.is_some() && self.state.outcome.is_none();
         let is_new = self.state.root.is_none();
@@ -41,12 +41,15 @@ impl Run {
         match event.what {
             What::Started { run, input, seed } if is_new => {
                 let scope = Scope::outermost(Value::from_json(input), identity(run, event.now));
+                turn.remember(scope.clone());
                 let body = BlockFrame::new(BlockPlace::body(), String::new(), scope);
                 turn.started(Kind::Block(body), seed);
             }
             What::Called { at, attempt, outcome } if is_running => turn.called(&at, attempt, outcome),
             What::Fired { at } if is_running => turn.fired(&at, event.now),
-            What::CancelRequested { why } if is_running => turn.finish(Outcome::Cancelled { why }),
+            What::CancelRequested { why } if is_running && !turn.is_cleaning_up() => {
+                turn.finish(Outcome::Cancelled { why });
+            }
             _ => {}
         }
         turn.run()
@@ -60,6 +63,11 @@ impl Run {
     /// Every step and item that has begun, in order of beginning.
     pub fn steps(&self) -> Vec<StepView> {
         self.state.rows.all().to_vec()
+    }
+
+    /// What became of undoing what the run had done, in the order of undoing. Empty while it has not failed.
+    pub fn undone(&self) -> &[Undone] {
+        &self.state.undone
     }
 
     /// How far the run is. `total` never changes and `done` never shrinks.

@@ -55,9 +55,9 @@ impl Scope {
         template.eval(&self.as_lookup()).map_err(|error| Failure::of_expression(&error, what, step).into())
     }
 
-    /// Whether the condition of a step holds.
-    pub(super) fn holds(&self, condition: &Expr, step: &str) -> Result<bool, Box<Failure>> {
-        condition.test(&self.as_lookup()).map_err(|error| Failure::of_expression(&error, "when", Some(step)).into())
+    /// Whether a condition of a step, its `what`, holds.
+    pub(super) fn holds(&self, condition: &Expr, what: &str, step: &str) -> Result<bool, Box<Failure>> {
+        condition.test(&self.as_lookup()).map_err(|error| Failure::of_expression(&error, what, Some(step)).into())
     }
 
     fn as_lookup(&self) -> Arc<dyn Lookup> {

@@ -1,14 +1,18 @@
-//! One step through its attempts: `when`, then `for_each` around everything else, then attempts with `retry` and `timeout`.
+//! One step through its attempts: `when`, then `for_each` around everything else, then `repeat` around attempts with `retry`
+//! and `timeout`.
 //! What follows when these have failed is in `rescue`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::engine::aftermath::Deed;
 use crate::engine::command::Outcome;
 use crate::engine::each::{self, EachFrame};
 use crate::engine::event::Failure;
+use crate::engine::expectation;
 use crate::engine::frame::{End, FrameId, Kind, Next, Signal};
 use crate::engine::place::StepPlace;
+use crate::engine::repeat::RepeatFrame;
 use crate::engine::rescue;
 use crate::engine::scope::Scope;
 use crate::engine::turn::Turn;
@@ -36,8 +40,19 @@ pub(super) struct StepFrame {
     pub(super) phase: Phase,
     /// The failure that is being dealt with.
     pub(super) failure: Option<Box<Failure>>,
-    /// Whether `when` and `for_each` have been dealt with, because this is one item.
-    is_item: bool,
+    /// How much of the step this is.
+    part: Part,
+}
+
+/// How much of a step a frame runs: each part leaves what lies outside of it to the one around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// All of it.
+    Whole,
+    /// One item: `when` and `for_each` have been dealt with.
+    Item,
+    /// One turn: the attempts alone. What becomes of its result or its failure is decided outside.
+    Turn,
 }
 
 /// What a step is at.
@@ -45,6 +60,8 @@ pub(super) struct StepFrame {
 pub(super) enum Phase {
     /// Its items run.
     Items,
+    /// Its turns run.
+    Turns,
     /// It is being tried.
     Attempt,
     /// It waits before it is tried again.
@@ -58,12 +75,17 @@ pub(super) enum Phase {
 impl StepFrame {
     /// A whole step.
     pub(super) fn whole(place: StepPlace, at: Arc<str>, scope: Scope) -> Self {
-        Self { place, at, scope, row: None, attempts: 0, phase: Phase::Attempt, failure: None, is_item: false }
+        Self { place, at, scope, row: None, attempts: 0, phase: Phase::Attempt, failure: None, part: Part::Whole }
     }
 
     /// One item of a `for_each` step.
     pub(super) fn item(place: StepPlace, at: Arc<str>, scope: Scope) -> Self {
-        Self { is_item: true, ..Self::whole(place, at, scope) }
+        Self { part: Part::Item, ..Self::whole(place, at, scope) }
+    }
+
+    /// One turn of a step that is repeated.
+    pub(super) fn turn(place: StepPlace, at: Arc<str>, scope: Scope) -> Self {
+        Self { part: Part::Turn, ..Self::whole(place, at, scope) }
     }
 
     /// The definition.
@@ -77,15 +99,15 @@ impl StepFrame {
             Ok(row) => self.row = Some(row),
             Err(failure) => return Next::Finish(Outcome::Failed(failure.at(&self.at)).into()),
         }
-        if self.is_item {
-            return self.attempt(turn, id);
+        if self.part != Part::Whole {
+            return self.begin(turn, id, step);
         }
-        match step.when.as_ref().map_or(Ok(true), |when| self.scope.holds(when, &self.at)) {
+        match step.when.as_ref().map_or(Ok(true), |when| self.scope.holds(when, "when", &self.at)) {
             Ok(true) => {}
             Ok(false) => return rescue::skip(self, step),
             Err(failure) => return rescue::catch(self, turn, id, failure),
         }
-        let Some(each) = &step.each else { return self.attempt(turn, id) };
+        let Some(each) = &step.each else { return self.begin(turn, id, step) };
         match each::items(each, &self.scope, &self.at) {
             Ok(items) => {
                 self.phase = Phase::Items;
@@ -98,18 +120,30 @@ impl StepFrame {
         }
     }
 
+    /// Begins the turns of a step that has some, else the first attempt.
+    fn begin(&mut self, turn: &mut Turn<'_>, id: FrameId, step: &Step) -> Next {
+        if step.repeat.is_none() || self.part == Part::Turn {
+            return self.attempt(turn, id);
+        }
+        self.phase = Phase::Turns;
+        let frame = RepeatFrame::new(self.place.clone(), Arc::clone(&self.at), self.scope.clone());
+        turn.spawn(id, 0, Kind::Repeat(frame));
+        Next::Wait
+    }
+
     pub(super) fn child_ended(&mut self, turn: &mut Turn<'_>, id: FrameId, end: End) -> Next {
         turn.stop_timer(id);
+        if self.phase == Phase::Turns {
+            self.attempts = end.attempts;
+        }
         match (self.phase, end.into_result()) {
             // Each item has had its own fallbacks, catches and default.
             (Phase::Items, Ok(outputs)) => self.completed(outputs),
             (Phase::Items, Err(failure)) => Next::End(End::failed(failure)),
-            (Phase::Attempt | Phase::Fallback(_), Ok(result)) => match self.mapped(turn, result) {
-                Ok(output) => self.completed(output),
-                Err(failure) if self.step(turn).effect.may_repeat() => self.attempt_failed(turn, id, failure),
-                // The tool has done its work; a fallback would do it again.
-                Err(failure) => rescue::catch(self, turn, id, failure),
-            },
+            // Each turn has had its own retries.
+            (Phase::Turns, Ok(result)) => self.finished(turn, id, result),
+            (Phase::Turns, Err(failure)) => rescue::fall_back(self, turn, id, 0, failure),
+            (Phase::Attempt | Phase::Fallback(_), Ok(result)) => self.succeeded(turn, id, result),
             (Phase::Attempt | Phase::Fallback(_), Err(failure)) => self.attempt_failed(turn, id, failure),
             (Phase::Catch, Ok(output)) => self.completed(output),
             (Phase::Catch, Err(failure)) => rescue::give_up(self, turn, failure),
@@ -123,6 +157,29 @@ impl StepFrame {
         }
         let failure = self.timed_out(turn, id);
         self.attempt_failed(turn, id, failure.into())
+    }
+
+    /// The attempt has done its work. That can be undone, whatever becomes of its result.
+    fn succeeded(&mut self, turn: &mut Turn<'_>, id: FrameId, result: Value) -> Next {
+        if self.step(turn).undo.is_some() {
+            let (at, place, scope) = (Arc::clone(&self.at), self.place.clone(), self.scope.clone());
+            if let Err(failure) = turn.done(Deed { at, place, scope, result: result.clone() }) {
+                return Next::Finish(Outcome::Failed(failure.at(&self.at)).into());
+            }
+        }
+        if self.part == Part::Turn { self.completed(result) } else { self.finished(turn, id, result) }
+    }
+
+    /// The step has its result, and makes its output from that.
+    fn finished(&mut self, turn: &mut Turn<'_>, id: FrameId, result: Value) -> Next {
+        match self.mapped(turn, result) {
+            Ok(output) => self.completed(output),
+            // Turns are not begun again: their end was reached.
+            Err(failure) if self.phase == Phase::Turns => rescue::catch(self, turn, id, failure),
+            Err(failure) if self.step(turn).effect.may_repeat() => self.attempt_failed(turn, id, failure),
+            // The tool has done its work; a fallback would do it again.
+            Err(failure) => rescue::catch(self, turn, id, failure),
+        }
     }
 
     /// The step has this output.
@@ -165,6 +222,9 @@ impl StepFrame {
         }
         let step = self.step(turn);
         if !self.may_retry(step, &failure) {
+            if self.part == Part::Turn {
+                return Next::End(End { attempts: self.attempts, ..End::failed(failure) });
+            }
             return rescue::fall_back(self, turn, id, 0, failure);
         }
         let policy = step.retry.as_ref().map(|retry| &retry.policy);
@@ -210,8 +270,11 @@ impl StepFrame {
         Failure { was_sent: in_flight.is_some(), ..failure }.told(in_flight.unwrap_or(Effect::Read))
     }
 
-    /// The output that `output` makes from the result.
+    /// The output that `output` makes from the result, if that is what the step expects.
     fn mapped(&self, turn: &Turn<'_>, result: Value) -> Result<Value, Box<Failure>> {
+        if let Some(expect) = &self.step(turn).expect {
+            expectation::check(expect, &self.scope, &result, &self.at)?;
+        }
         match &self.step(turn).output {
             Some(template) => self.scope.with("result", result).value(template, "output", Some(&self.at)),
             None => Ok(result),

@@ -7,13 +7,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::engine::aftermath::{self, Deed};
 use crate::engine::block;
 use crate::engine::bounds::Size;
 use crate::engine::chance;
 use crate::engine::command::{Command, Outcome, StepCall};
 use crate::engine::event::{Called, Failure, Timestamp};
 use crate::engine::frame::{End, FrameId, Frames, Kind, Next, Signal};
-use crate::engine::view::{Rows, Status};
+use crate::engine::scope::Scope;
+use crate::engine::view::{Rows, Status, Undone};
+use crate::engine::wait;
 use crate::expr::value::Value;
 use crate::model::effect::Effect;
 use crate::workflow::definition::Workflow;
@@ -25,26 +28,34 @@ pub(super) struct State {
     pub(super) root: Option<FrameId>,
     pub(super) rows: Rows,
     pub(super) outcome: Option<Outcome>,
+    /// What became of undoing.
+    pub(super) undone: Vec<Undone>,
     /// How many steps of the body are over.
     pub(super) done: usize,
     /// The calls in flight, by address.
     pub(super) calls: HashMap<Arc<str>, FrameId>,
+    /// What can be undone, in the order in which it was done.
+    pub(super) deeds: Vec<Deed>,
+    /// What the workflow sees before its first step.
+    pub(super) scope: Option<Scope>,
+    /// What goes on after the run has failed, and how it will have ended.
+    pub(super) aftermath: Option<(FrameId, Outcome)>,
     timers: HashMap<Arc<str>, (Timestamp, FrameId)>,
-    now: Timestamp,
+    pub(super) now: Timestamp,
     seed: u64,
-    size: Size,
+    pub(super) size: Size,
 }
 
 /// The work that one event sets off.
 pub(super) struct Turn<'run> {
     /// The definition, which outlives every frame.
     pub(super) workflow: &'run Workflow,
-    state: &'run mut State,
-    commands: Vec<Command>,
+    pub(super) state: &'run mut State,
+    pub(super) commands: Vec<Command>,
     /// What is to be told to whom; the last comes first.
-    waiting: Vec<(FrameId, Signal)>,
+    pub(super) waiting: Vec<(FrameId, Signal)>,
     /// What the frame that is being told something sets off, in order.
-    fresh: Vec<(FrameId, Signal)>,
+    pub(super) fresh: Vec<(FrameId, Signal)>,
 }
 
 impl<'run> Turn<'run> {
@@ -116,11 +127,19 @@ impl<'run> Turn<'run> {
             (Kind::Block(_), Signal::Fired) => block::run_timed_out(self.workflow),
             (Kind::Each(each), Signal::Start) => each.start(self, id),
             (Kind::Each(each), Signal::ChildEnded(slot, end)) => each.child_ended(self, id, slot, end),
+            (Kind::Repeat(repeat), Signal::Start | Signal::Fired) => repeat.start(self, id),
+            (Kind::Repeat(repeat), Signal::ChildEnded(_, end)) => repeat.child_ended(self, id, end),
             (Kind::Step(step), Signal::Start) => step.start(self, id),
             (Kind::Step(step), Signal::ChildEnded(_, end)) => step.child_ended(self, id, end),
             (Kind::Step(step), Signal::Fired) => step.fired(self, id),
             (Kind::Parallel(parallel), Signal::Start) => parallel.start(self, id),
             (Kind::Parallel(parallel), Signal::ChildEnded(slot, end)) => parallel.child_ended(self, id, slot, end),
+            (Kind::Aftermath(aftermath), Signal::Start) => aftermath.start(self, id),
+            (Kind::Aftermath(aftermath), Signal::ChildEnded(_, end)) => aftermath.child_ended(self, id, end),
+            (Kind::Aftermath(_), Signal::Fired) => aftermath::timed_out(),
+            (Kind::Parallel(parallel), Signal::Fired) => parallel.fired(self, id),
+            (Kind::Wait(wait), Signal::Start) => wait.start(self, id),
+            (Kind::Wait(_), Signal::Fired) => wait::over(),
             (Kind::Call(call), Signal::Start) => call.start(self, id),
             (Kind::Call(call), Signal::Answered(called)) => call.answered(*called),
             _ => Next::Wait,
@@ -138,6 +157,11 @@ impl<'run> Turn<'run> {
         self.fresh.push((id, signal));
     }
 
+    /// What time it is.
+    pub(super) fn now(&self) -> Timestamp {
+        self.state.now
+    }
+
     /// How many things that `id` started are not over.
     pub(super) fn running(&self, id: FrameId) -> usize {
         self.state.frames.get(id).map_or(0, |frame| frame.children.len())
@@ -145,6 +169,7 @@ impl<'run> Turn<'run> {
 
     /// Makes a call for the frame `id`.
     pub(super) fn call(&mut self, id: FrameId, at: &Arc<str>, call: StepCall) {
+        let call = StepCall { is_afterwards: self.is_cleaning_up(), ..call };
         self.state.calls.insert(Arc::clone(at), id);
         self.commands.push(Command::Call(call));
     }
@@ -165,7 +190,7 @@ impl<'run> Turn<'run> {
         self.forget(timer);
     }
 
-    fn forget(&mut self, timer: Option<Arc<str>>) {
+    pub(super) fn forget(&mut self, timer: Option<Arc<str>>) {
         if let Some(at) = timer
             && self.state.timers.remove(&at).is_some()
         {
@@ -220,7 +245,7 @@ impl<'run> Turn<'run> {
     }
 
     /// Cancels one frame; returns the effect of its call if one was in flight.
-    fn cancel(&mut self, id: FrameId) -> Option<Effect> {
+    pub(super) fn cancel(&mut self, id: FrameId) -> Option<Effect> {
         let frame = self.state.frames.remove(id)?;
         self.state.size.release(frame.stored);
         self.forget(frame.timer);
@@ -253,55 +278,11 @@ impl<'run> Turn<'run> {
         if let Some((parent, slot)) = frame.parent {
             self.state.done += usize::from(self.state.root == Some(parent));
             self.tell(parent, Signal::ChildEnded(slot, end));
+        } else if let Some((_, outcome)) = self.state.aftermath.take() {
+            self.conclude(outcome);
         } else {
             self.finish(self.outcome(end, frame.kind.as_ref()));
         }
-    }
-
-    /// The outcome of a run whose body has ended.
-    fn outcome(&self, end: End, body: Option<&Kind>) -> Outcome {
-        let output = end.into_result().and_then(|last| match (&self.workflow.output, body) {
-            (Some(template), Some(Kind::Block(body))) => body.scope().value(template, "output", None),
-            _ => Ok(last),
-        });
-        match output {
-            Ok(output) => Outcome::Completed(output.to_json()),
-            Err(failure) => Outcome::Failed(*failure),
-        }
-    }
-
-    /// The frame `id` ends the run. The steps that it is inside of end as the run does.
-    fn finish_from(&mut self, id: FrameId, outcome: Outcome) {
-        let (status, error) = match &outcome {
-            Outcome::Completed(_) => (Status::Completed, None),
-            Outcome::Failed(failure) => (Status::Failed, Some(failure)),
-            Outcome::Cancelled { .. } => (Status::Cancelled, None),
-        };
-        let mut inside = Some(id);
-        while let Some(frame) = inside.and_then(|id| self.state.frames.get_mut(id)) {
-            if let Some(Kind::Step(step)) = &mut frame.kind
-                && let Some(row) = step.row.take()
-            {
-                self.state.rows.end(row, status, error, self.state.now);
-            }
-            inside = frame.parent.map(|(parent, _)| parent);
-        }
-        self.finish(outcome);
-    }
-
-    /// Ends the run.
-    pub(super) fn finish(&mut self, mut outcome: Outcome) {
-        if let Some(root) = self.state.root {
-            let in_flight = self.cancel_children(root).max(self.cancel(root));
-            // Whoever runs this again must know that something may have been done.
-            if let Outcome::Failed(failure) = &mut outcome {
-                failure.was_sent |= in_flight.is_some_and(|effect| !effect.may_repeat());
-            }
-        }
-        self.waiting.clear();
-        self.fresh.clear();
-        self.commands.push(Command::Finish(outcome.clone()));
-        self.state.outcome = Some(outcome);
     }
 }
 

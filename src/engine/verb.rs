@@ -14,6 +14,7 @@ use crate::engine::place::Door;
 use crate::engine::scope::Scope;
 use crate::engine::step::StepFrame;
 use crate::engine::turn::Turn;
+use crate::engine::wait::WaitFrame;
 use crate::expr::template::Template;
 use crate::expr::value::Value;
 use crate::model::code;
@@ -50,9 +51,13 @@ pub(super) fn perform(frame: &StepFrame, turn: &Turn<'_>, number: u32) -> Result
         Verb::Set(template) => Ok(Deed::Done(value(template, "set")?)),
         Verb::Return(template) => Ok(Deed::Return(value(template, "return")?)),
         Verb::Fail(template) => Err(failed(&value(template, "fail")?).into()),
+        Verb::Wait(wait) => {
+            let wait = WaitFrame::new(wait, &frame.scope, &frame.at, turn.now())?;
+            Ok(Deed::Started(Kind::Wait(wait).into()))
+        }
         Verb::Steps(_) => Ok(block(Door::Body)),
-        Verb::Parallel(_) => {
-            let parallel = ParallelFrame::new(frame.place.clone(), Arc::clone(&frame.at), frame.scope.clone());
+        Verb::Parallel(_, join) => {
+            let parallel = ParallelFrame::new(frame.place.clone(), Arc::clone(&frame.at), frame.scope.clone(), *join);
             Ok(Deed::Started(Kind::Parallel(parallel).into()))
         }
         Verb::Switch(cases) => Ok(match branch::choose(cases, &frame.scope, &frame.at)? {
@@ -71,7 +76,7 @@ pub(super) fn call(
     attempt: u32,
 ) -> CallFrame {
     let at = frame.at.to_string();
-    let call = StepCall { at, attempt, callee, arguments, effect, timeout: step.timeout };
+    let call = StepCall { at, attempt, callee, arguments, effect, timeout: step.timeout, is_afterwards: false };
     CallFrame::new(Arc::clone(&frame.at), call)
 }
 
@@ -102,9 +107,10 @@ pub(super) fn label(verb: &Verb) -> Arc<str> {
         Verb::Tool { tool, .. } => tool.to_string().into(),
         Verb::Workflow { name, .. } => Arc::clone(name),
         Verb::Set(_) => "set".into(),
-        Verb::Parallel(_) => "parallel".into(),
+        Verb::Parallel(..) => "parallel".into(),
         Verb::Switch(_) => "switch".into(),
         Verb::Steps(_) => "steps".into(),
+        Verb::Wait(_) => "wait".into(),
         Verb::Fail(_) => "fail".into(),
         Verb::Return(_) => "return".into(),
     }

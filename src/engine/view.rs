@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
 use crate::engine::event::{Failure, Timestamp};
 
@@ -53,6 +54,17 @@ pub struct StepView {
     pub ended: Option<Timestamp>,
     /// The last failure that counted, without its `data`.
     pub error: Option<Failure>,
+}
+
+/// What became of undoing what one step, or one item of its `for_each`, had done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Undone {
+    /// The step's address.
+    pub at: Arc<str>,
+    /// Why it could not be undone; `None` if it was.
+    pub failure: Option<Failure>,
+    /// What had come of the step, for whoever has to undo it by hand; null if it was undone.
+    pub result: Json,
 }
 
 /// How far a run is.
@@ -111,6 +123,6 @@ impl Rows {
     pub(super) fn end(&mut self, row: usize, status: Status, error: Option<&Failure>, now: Timestamp) {
         let view = &mut self.rows[row];
         (view.status, view.ended) = (status, Some(now));
-        view.error = error.map(|failure| Failure { data: serde_json::Value::Null, ..failure.clone() });
+        view.error = error.map(|failure| Failure { data: Json::Null, ..failure.clone() });
     }
 }

@@ -1,9 +1,11 @@
 //! The door itself: what it stands on, and where each kind of call goes.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{OnceCell, Semaphore, watch};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -20,6 +22,9 @@ use crate::model::limits::Limits;
 use crate::model::port::{BoxFuture, Invoke};
 use crate::registry::server::Registry;
 use crate::workflow::set::WorkflowSet;
+
+/// How long runs that are being undone may keep the program from ending.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// What everything is called through.
 pub struct Gateway {
@@ -38,6 +43,8 @@ pub struct Gateway {
     pub(super) records: Records,
     /// What goes on when its caller has left.
     pub(super) tasks: TaskTracker,
+    /// Runs whose caller has left and that still undo what they have done.
+    pub(super) endings: TaskTracker,
     stop: CancellationToken,
 }
 
@@ -62,6 +69,7 @@ impl Gateway {
             settled: OnceCell::new(),
             records: Records::default(),
             tasks: TaskTracker::new(),
+            endings: TaskTracker::new(),
             stop: CancellationToken::new(),
         });
         // Whoever watches begins before the first look, so that nothing is missed in between.
@@ -106,10 +114,14 @@ impl Gateway {
         self.refresh();
     }
 
-    /// Stops every server and waits for it.
+    /// Stops every server and waits for it. Runs that are being undone have a moment to get that done.
     pub async fn close(&self) {
         self.stop.cancel();
         self.tasks.close();
+        self.endings.close();
+        if timeout(GRACE, self.endings.wait()).await.is_err() {
+            tracing::error!("the program ends before every failed run was undone; see what the servers have done");
+        }
         self.pool.stop().await;
         self.tasks.wait().await;
     }

@@ -78,7 +78,8 @@ fn story(report: &Report) -> String {
         (None, None) => String::new(),
     };
     let hint = failure.hint.map_or_else(String::new, |hint| format!("; {hint}"));
-    format!("[{}] {head}{at}: {whose}{}{hint}", failure.code, failure.message)
+    let undoing = report.undoing().map_or_else(String::new, |undoing| format!("; {undoing}"));
+    format!("[{}] {head}{at}: {whose}{}{hint}{undoing}", failure.code, failure.message)
 }
 
 fn of(result: &Value) -> Reply {

@@ -7,7 +7,6 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::engine::command::Outcome;
 use crate::engine::event::Failure;
 use crate::gateway::door::Gateway;
 use crate::gateway::reply;
@@ -19,11 +18,10 @@ use crate::model::limits::{Limits, MAX_DEPTH};
 use crate::model::port::Invoke;
 use crate::model::suggest::did_you_mean;
 use crate::runner::drive::{Begin, Watch, drive, new_id};
-use crate::runner::effects::{Through, failure};
+use crate::runner::effects::Through;
 use crate::runner::report::Report;
 use crate::workflow::definition::Workflow;
 use crate::workflow::input::accept;
-use crate::workflow::output::check_output;
 use crate::workflow::plan::plan;
 
 /// How much later than the run the time of its calls is up: the run ends first and says so, which cancels them.
@@ -90,8 +88,8 @@ impl Gateway {
             run: new_id(),
             places: Arc::clone(&self.steps),
         };
-        let report = drive(Begin { plan, input, progress: call.progress, through, watcher }).await;
-        Ok(checked(&workflow, report))
+        let endings = self.endings.clone();
+        Ok(drive(Begin { plan, input, progress: call.progress, through, watcher, endings }).await)
     }
 
     /// A place among the runs; the runs that a run starts do not count again.
@@ -150,16 +148,4 @@ fn bad_input(workflow: &Workflow, why: &[String]) -> Fault {
     Fault::new(Kind::Invalid, code::BAD_INPUT, format!("the input does not fit: {}", why.join("; ")))
         .target(workflow.name.as_ref())
         .hint("correct the input; nothing was run")
-}
-
-/// Fails a completed run whose output is not what the workflow promises.
-fn checked(workflow: &Workflow, report: Report) -> Report {
-    let Outcome::Completed(output) = &report.outcome else { return report };
-    let Err(why) = check_output(workflow, output) else { return report };
-    let fault = Fault::new(
-        Kind::Invalid,
-        code::BAD_OUTPUT,
-        format!("the output does not fit `output_schema`: {}", why.join("; ")),
-    );
-    Report { outcome: Outcome::Failed(Failure { data: output.clone(), ..failure(&fault) }), ..report }
 }

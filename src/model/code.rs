@@ -111,6 +111,16 @@ codes! {
     BAD_DEFINITION = "MO4011";
     /// Too many runs at once.
     TOO_MANY_RUNS = "MO4012";
+    /// Undoing what a failed run had done took longer than it may.
+    UNDO_TIMEOUT = "MO4013";
+    /// Fewer items of a `for_each`, or branches of a `parallel`, succeed than must.
+    TOO_FEW = "MO4014";
+    /// A `repeat` has had all its turns and not reached its end.
+    REPEAT_EXHAUSTED = "MO4015";
+    /// The branches of a `parallel` did not come together in time.
+    JOIN_TIMEOUT = "MO4016";
+    /// The result of a step is not what the step expects.
+    UNEXPECTED = "MO4017";
 
     /// The server cannot be reached or has died.
     SERVER_DOWN = "MO5101";

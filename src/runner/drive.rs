@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use serde_json::Value;
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::engine::command::{Command, Outcome};
-use crate::engine::event::{Event, Identity, What};
+use crate::engine::command::Command;
+use crate::engine::event::{Event, Identity, Timestamp, What};
 use crate::engine::run::Run;
 use crate::model::call::Progress;
 use crate::runner::effects::{Effects, Through, now};
@@ -25,6 +27,8 @@ pub struct Begin {
     pub through: Through,
     /// Is told of each change, for those who watch.
     pub watcher: Option<Arc<dyn Watch>>,
+    /// Who owns what is left of a run whose caller has left.
+    pub endings: TaskTracker,
 }
 
 /// Watches a run as it goes on.
@@ -38,46 +42,112 @@ pub fn new_id() -> String {
     Uuid::now_v7().to_string()
 }
 
-/// Runs to the end. Dropping the future cancels every call in flight.
+/// Runs to the end. Dropping the future cancels every call in flight; what the run has done is then undone without it.
 pub async fn drive(begin: Begin) -> Report {
-    let Begin { plan, input, progress, through, watcher } = begin;
+    let Begin { plan, input, progress, through, watcher, endings } = begin;
     let run_id = through.run.clone();
-    let started = now();
-    let mut run = Run::new(Arc::clone(&plan.workflow));
-    let mut reporter = Reporter { progress, done: None };
     let identity = Identity { id: run_id.clone(), caller: through.principal.name.to_string() };
-    let mut effects = Effects::new(through);
-    let mut event = Event { now: started, what: What::Started { run: identity, input, seed: seed(&run_id) } };
-    let outcome = loop {
-        let commands = run.apply(event);
+    let started = What::Started { seed: seed(&run_id), run: identity, input };
+    let mut reporter = Reporter { progress, done: None };
+    let mut held = Held { driven: Some(Driven::new(plan, run_id, Effects::new(through))), endings };
+    let driven = held.driven();
+    driven.apply(Event { now: driven.began, what: started });
+    loop {
         if let Some(watcher) = &watcher {
-            watcher.changed(&run);
+            watcher.changed(&driven.run);
         }
-        if let Some(outcome) = carry_out(commands, &mut effects) {
-            break outcome;
+        if let Some(report) = driven.report() {
+            return report;
         }
-        reporter.report(&run);
-        event = match effects.next().await {
+        reporter.report(&driven.run);
+        driven.step().await;
+    }
+}
+
+/// A run and what it has set off.
+struct Driven {
+    run: Run,
+    effects: Effects,
+    run_id: String,
+    workflow: Arc<str>,
+    began: Timestamp,
+}
+
+impl Driven {
+    fn new(plan: Plan, run_id: String, effects: Effects) -> Self {
+        let workflow = Arc::clone(&plan.workflow.name);
+        Self { run: Run::new(plan.workflow), effects, run_id, workflow, began: now() }
+    }
+
+    /// Waits for the next thing to happen and does what follows from it.
+    async fn step(&mut self) {
+        let event = match self.effects.next().await {
             Some((now, what)) => Event { now, what },
             None => stuck(),
         };
-    };
-    let workflow = plan.workflow.name.to_string();
-    Report { run_id, workflow, outcome, steps: run.steps(), took: now().saturating_sub(started) }
-}
+        self.apply(event);
+    }
 
-fn carry_out(commands: Vec<Command>, effects: &mut Effects) -> Option<Outcome> {
-    let mut outcome = None;
-    for command in commands {
-        match command {
-            Command::Call(call) => effects.call(call),
-            Command::Timer { at, due } => effects.timer(at, due),
-            Command::Cancel { at, attempt } => effects.cancel(at, attempt),
-            Command::Forget { at } => effects.forget(at),
-            Command::Finish(how) => outcome = Some(how),
+    fn apply(&mut self, event: Event) {
+        for command in self.run.apply(event) {
+            match command {
+                Command::Call(call) => self.effects.call(call),
+                Command::Timer { at, due } => self.effects.timer(at, due),
+                Command::Cancel { at, attempt } => self.effects.cancel(at, attempt),
+                Command::Forget { at } => self.effects.forget(at),
+                // The run itself tells its outcome.
+                Command::Finish(_) => {}
+            }
         }
     }
-    outcome
+
+    /// What is to be told of the run, once it is over.
+    fn report(&self) -> Option<Report> {
+        Some(Report {
+            run_id: self.run_id.clone(),
+            workflow: self.workflow.to_string(),
+            outcome: self.run.outcome()?.clone(),
+            steps: self.run.steps(),
+            undone: self.run.undone().to_vec(),
+            took: now().saturating_sub(self.began),
+        })
+    }
+
+    /// Ends a run that nobody waits for any more. What came of it is in the log, as there is nobody else to tell.
+    async fn wind_up(mut self) {
+        let report = loop {
+            if let Some(report) = self.report() {
+                break report;
+            }
+            self.step().await;
+        };
+        let undoing = report.undoing().unwrap_or_default();
+        tracing::warn!(run = report.run_id, workflow = report.workflow, "the caller left; {undoing}");
+    }
+}
+
+/// Holds a run for as long as somebody waits for it.
+struct Held {
+    driven: Option<Driven>,
+    endings: TaskTracker,
+}
+
+impl Held {
+    fn driven(&mut self) -> &mut Driven {
+        self.driven.as_mut().expect("it is only taken out when this is dropped")
+    }
+}
+
+impl Drop for Held {
+    /// The caller has left: the run is cancelled, and if it has something to undo, that is done in the background.
+    fn drop(&mut self) {
+        let Some(mut driven) = self.driven.take().filter(|driven| driven.run.outcome().is_none()) else { return };
+        let what = What::CancelRequested { why: "its caller has left".to_owned() };
+        driven.apply(Event { now: now(), what });
+        if driven.run.outcome().is_none() && Handle::try_current().is_ok() {
+            self.endings.spawn(driven.wind_up());
+        }
+    }
 }
 
 /// Ends a run that waits for nothing. The engine never leaves one in that state.

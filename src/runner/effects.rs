@@ -76,12 +76,15 @@ impl Effects {
         };
         let arguments = to_raw_value(&step.arguments).ok();
         let mut call = Call::new(target, arguments, self.through.principal.clone());
-        call.limits = match step.timeout {
-            Some(timeout) => self.through.limits.within(Instant::now(), timeout),
-            None => self.through.limits,
+        let limits = if step.is_afterwards {
+            // What bounded the run is over; the engine bounds what comes after it.
+            Limits { deadline: None, ..self.through.limits }
+        } else {
+            call.ask.clone_from(&self.through.ask);
+            self.through.limits
         };
+        call.limits = step.timeout.map_or(limits, |timeout| limits.within(Instant::now(), timeout));
         call.profile.clone_from(&self.through.profile);
-        call.ask.clone_from(&self.through.ask);
         call.idempotency_key = Some(format!("{}/{}", self.through.run, step.at).into());
         call
     }
@@ -141,7 +144,7 @@ fn read_result(body: &str) -> Called {
 }
 
 /// A fault as a run stores it.
-pub fn failure(fault: &Fault) -> Failure {
+fn failure(fault: &Fault) -> Failure {
     Failure {
         kind: fault.kind.as_str().to_owned(),
         code: fault.code.as_str().to_owned(),

@@ -4,9 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::engine::command::Outcome;
 use crate::engine::event::Failure;
-use crate::engine::view::StepView;
-use crate::model::code;
-use crate::model::fault::Kind;
+use crate::engine::view::{StepView, Undone};
 
 /// How a run ended, and how its steps did.
 #[derive(Debug, Clone)]
@@ -19,15 +17,20 @@ pub struct Report {
     pub outcome: Outcome,
     /// Every step that began, in the order of beginning.
     pub steps: Vec<StepView>,
+    /// What became of undoing what it had done, in the order of undoing.
+    pub undone: Vec<Undone>,
     /// How long it took, in milliseconds.
     pub took: u64,
 }
 
 impl Report {
-    /// `completed`, `failed` or `cancelled`.
+    /// `completed`, `failed` or `cancelled`; or of a run that did not complete but had done something that can be undone,
+    /// `undone` if all of it was, else `undo_failed`.
     pub fn status(&self) -> &'static str {
         match self.outcome {
             Outcome::Completed(_) => "completed",
+            _ if self.undone.iter().any(|undone| undone.failure.is_some()) => "undo_failed",
+            _ if !self.undone.is_empty() => "undone",
             Outcome::Failed(_) => "failed",
             Outcome::Cancelled { .. } => "cancelled",
         }
@@ -35,13 +38,19 @@ impl Report {
 
     /// The failure of a run that did not complete.
     pub fn failure(&self) -> Option<Failure> {
-        match &self.outcome {
-            Outcome::Completed(_) => None,
-            Outcome::Failed(failure) => Some(failure.clone()),
-            Outcome::Cancelled { why } => {
-                Some(Failure::new(Kind::Cancelled, code::RUN_CANCELLED, format!("the run was cancelled: {why}")))
-            }
-        }
+        self.outcome.failure()
+    }
+
+    /// What was undone and what is left to be done by hand, in one line; `None` if there was nothing to undo.
+    pub fn undoing(&self) -> Option<String> {
+        let of = |is_done: bool| -> Vec<String> {
+            let steps = self.undone.iter().filter(|undone| undone.failure.is_none() == is_done);
+            steps.map(|undone| format!("`{}`", undone.at)).collect()
+        };
+        let parts = [("undone: ", of(true)), ("could not be undone and needs somebody: ", of(false))];
+        let told = parts.into_iter().filter(|(_, steps)| !steps.is_empty());
+        let told: Vec<_> = told.map(|(what, steps)| format!("{what}{}", steps.join(", "))).collect();
+        (!told.is_empty()).then(|| told.join("; "))
     }
 
     /// The whole report as the structured result of `run_workflow`.
@@ -54,6 +63,13 @@ impl Report {
             Outcome::Completed(output) => all.insert("output".to_owned(), output.clone()),
             _ => all.insert("error".to_owned(), self.failure().map_or(Value::Null, |failure| error_json(&failure))),
         };
+        if !self.undone.is_empty() {
+            let is_done = |undone: &&Undone| undone.failure.is_none();
+            let undone = self.undone.iter().filter(is_done).map(|undone| json!(undone.at));
+            all.insert("undone".to_owned(), undone.collect());
+            let left = self.undone.iter().filter(|undone| !is_done(undone)).map(left_json);
+            all.insert("not_undone".to_owned(), left.collect());
+        }
         all.insert("steps".to_owned(), self.steps.iter().map(step_json).collect());
         all.insert("duration_ms".to_owned(), json!(self.took));
         Value::Object(all)
@@ -63,6 +79,11 @@ impl Report {
 /// A failure as models see it.
 pub fn error_json(failure: &Failure) -> Value {
     serde_json::to_value(failure).unwrap_or_default()
+}
+
+/// What is left to be undone by hand: of which step, what had come of it, and why it is left.
+fn left_json(undone: &Undone) -> Value {
+    json!({ "step": undone.at, "result": undone.result, "error": undone.failure.as_ref().map(error_json) })
 }
 
 fn step_json(step: &StepView) -> Value {

@@ -8,10 +8,14 @@ mod catch;
 mod declaration;
 mod expression;
 mod header;
+mod join;
 mod modifier;
+mod repetition;
 mod step;
+mod undo;
 mod unsupported;
 mod verb;
+mod wait;
 
 use std::sync::Arc;
 
@@ -73,6 +77,7 @@ fn workflow(author: &mut Author, root: &Node) -> Option<Workflow> {
         .and_then(|node| author.reader.word(node, "order", &[("written", Order::Written), ("data", Order::Data)]));
     let timeout = table.take("timeout").and_then(|node| author.reader.duration(node, "timeout"));
     let body = steps(author, &mut table);
+    let on_failure = undo::on_failure(author, &mut table);
     let mut uses = Vec::new();
     let output = table.take("output").map(|node| author.template(node, Place::Outside, &mut uses));
     unsupported::report(author, &mut table, unsupported::OF_WORKFLOW);
@@ -89,6 +94,7 @@ fn workflow(author: &mut Author, root: &Node) -> Option<Workflow> {
         order: order.unwrap_or_default(),
         timeout,
         body,
+        on_failure,
         source: Arc::clone(&author.reader.source),
         sites: WorkflowSites {
             name: name_span,

@@ -17,14 +17,15 @@ use crate::workflow::tool::{calls_anything, is_backed};
 /// wrong.
 pub fn check(workflow: &Workflow, surroundings: &dyn Surroundings) -> Vec<Problem> {
     let mut problems = Vec::new();
-    each_step(&workflow.body, &mut |step| {
+    let mut visit = |step| {
         for call in targets::calls(step) {
             match targets::resolve(workflow, surroundings, &call) {
                 Ok(facts) => problems.extend(arguments::check(workflow, &call, facts.as_ref())),
                 Err(problem) => problems.push(*problem),
             }
         }
-    });
+    };
+    workflow.blocks().for_each(|(_, block)| each_step(block, &mut visit));
     problems.extend(outputs::check(workflow, surroundings));
     problems.extend(annotations(workflow, surroundings));
     problems.sort_by_key(|problem| problem.span.start);
@@ -46,7 +47,7 @@ fn annotations(workflow: &Workflow, surroundings: &dyn Surroundings) -> Vec<Prob
         return Vec::new();
     }
     let effect = plan(workflow, surroundings).effect();
-    let calls = calls_anything(&workflow.body);
+    let calls = calls_anything(workflow);
     let claims = workflow.annotations.iter().filter_map(|(claim, value)| Some((claim, value.as_bool()?)));
     claims
         .filter(|(claim, value)| !is_backed(claim, *value, effect, calls))

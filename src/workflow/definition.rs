@@ -39,6 +39,8 @@ pub struct Workflow {
     pub timeout: Option<Duration>,
     /// The steps.
     pub body: Block,
+    /// What runs once a run has failed and what it had done has been undone. It sees `error`.
+    pub on_failure: Option<Block>,
     /// The file it was read from.
     pub source: Arc<Source>,
     /// Where its parts stand in that file.
@@ -75,6 +77,8 @@ pub struct Step {
     pub after: Option<Vec<Arc<str>>>,
     /// Once for each item of a list.
     pub each: Option<Each>,
+    /// Again and again until something holds; each turn with its own retries.
+    pub repeat: Option<Repeat>,
     /// How often it is tried.
     pub retry: Option<StepRetry>,
     /// The longest one attempt may take.
@@ -87,8 +91,12 @@ pub struct Step {
     pub optional: bool,
     /// The output of a step that is skipped; null without it.
     pub default: Option<Template>,
+    /// What the result must be for the step to have succeeded.
+    pub expect: Option<Expect>,
     /// Makes the output from `result`.
     pub output: Option<Template>,
+    /// Takes back what the step has done, should the run fail later. It sees `result`.
+    pub undo: Option<Block>,
     /// Overrides what the tool's annotations say.
     pub claimed_effect: Option<Effect>,
     /// What one attempt may do, without fallbacks and catches. Filled in by the plan.
@@ -103,36 +111,61 @@ pub struct Step {
     pub sites: StepSites,
 }
 
+impl Workflow {
+    /// The blocks at the top, each with the part of the workflow that it is (empty for its steps).
+    pub fn blocks(&self) -> impl Iterator<Item = (&str, &Block)> {
+        [("", &self.body)].into_iter().chain(self.on_failure.iter().map(|block| ("on_failure", block)))
+    }
+
+    /// Whether a run that fails has anything to do before it is over.
+    pub fn cleans_up(&self) -> bool {
+        fn undoes(block: &Block) -> bool {
+            block.steps.iter().any(|step| step.undo.is_some() || step.blocks().any(|(_, block)| undoes(block)))
+        }
+        self.on_failure.is_some() || undoes(&self.body)
+    }
+}
+
 impl Step {
     /// The blocks inside this step, each with the part of its address below the step's own (empty for none), in
-    /// written order: branches, cases, or steps of the verb first, then those of `catch`.
+    /// written order: branches, cases, or steps of the verb first, then those of `catch`, then `undo`.
     pub fn blocks(&self) -> impl Iterator<Item = (&str, &Block)> {
         let of_verb: Vec<(&str, &Block)> = match &self.verb {
-            Verb::Parallel(branches) => branches.iter().map(|branch| (&*branch.name, &branch.block)).collect(),
+            Verb::Parallel(branches, _) => branches.iter().map(|branch| (&*branch.name, &branch.block)).collect(),
             Verb::Switch(cases) => cases.iter().map(|case| ("", &case.block)).collect(),
             Verb::Steps(block) => vec![("", block)],
-            Verb::Tool { .. } | Verb::Set(_) | Verb::Workflow { .. } | Verb::Fail(_) | Verb::Return(_) => Vec::new(),
+            Verb::Tool { .. }
+            | Verb::Set(_)
+            | Verb::Workflow { .. }
+            | Verb::Fail(_)
+            | Verb::Return(_)
+            | Verb::Wait(_) => Vec::new(),
         };
         let of_catch = self.catch.iter().filter_map(|catch| match &catch.then {
             CatchBody::Steps(block) => Some(("catch", block)),
             CatchBody::Value(_) => None,
         });
-        of_verb.into_iter().chain(of_catch)
+        of_verb.into_iter().chain(of_catch).chain(self.undo.iter().map(|block| ("undo", block)))
     }
 
     /// [`Step::blocks`], to be filled in.
     pub fn blocks_mut(&mut self) -> impl Iterator<Item = &mut Block> {
         let of_verb: Vec<&mut Block> = match &mut self.verb {
-            Verb::Parallel(branches) => branches.iter_mut().map(|branch| &mut branch.block).collect(),
+            Verb::Parallel(branches, _) => branches.iter_mut().map(|branch| &mut branch.block).collect(),
             Verb::Switch(cases) => cases.iter_mut().map(|case| &mut case.block).collect(),
             Verb::Steps(block) => vec![block],
-            Verb::Tool { .. } | Verb::Set(_) | Verb::Workflow { .. } | Verb::Fail(_) | Verb::Return(_) => Vec::new(),
+            Verb::Tool { .. }
+            | Verb::Set(_)
+            | Verb::Workflow { .. }
+            | Verb::Fail(_)
+            | Verb::Return(_)
+            | Verb::Wait(_) => Vec::new(),
         };
         let of_catch = self.catch.iter_mut().filter_map(|catch| match &mut catch.then {
             CatchBody::Steps(block) => Some(block),
             CatchBody::Value(_) => None,
         });
-        of_verb.into_iter().chain(of_catch)
+        of_verb.into_iter().chain(of_catch).chain(&mut self.undo)
     }
 
     /// Whether it may be skipped, so that its output may be its `default` or null.
@@ -153,8 +186,8 @@ pub enum Verb {
     },
     /// Computes a value.
     Set(Template),
-    /// Runs branches side by side; all must succeed. The output is an object by branch.
-    Parallel(Vec<Branch>),
+    /// Runs branches side by side. The output is an object by branch, null for those that did not succeed.
+    Parallel(Vec<Branch>, Join),
     /// Runs the first case whose condition holds.
     Switch(Vec<Case>),
     /// Runs steps as one.
@@ -166,10 +199,21 @@ pub enum Verb {
         /// Its input; an object.
         args: Template,
     },
+    /// Lets time pass.
+    Wait(Wait),
     /// Ends in failure with this message.
     Fail(Template),
     /// Ends the whole run with this output.
     Return(Template),
+}
+
+/// How much time `wait` lets pass.
+#[derive(Debug, Clone)]
+pub enum Wait {
+    /// So much: text such as `5m`, or milliseconds.
+    For(Template),
+    /// Until then: text as of RFC 3339, or milliseconds since the Unix epoch.
+    Until(Template),
 }
 
 /// One branch of `parallel`.
@@ -179,6 +223,19 @@ pub struct Branch {
     pub name: Arc<str>,
     /// Its steps; the last one's output is the branch's.
     pub block: Block,
+}
+
+/// How many branches of `parallel` must succeed, and what becomes of the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Join {
+    /// With so many successes the step has succeeded.
+    pub quorum: usize,
+    /// With more failures than this it has failed.
+    pub tolerates: usize,
+    /// How long the branches have.
+    pub within: Option<Duration>,
+    /// Whether branches that still run are cancelled when the step has succeeded.
+    pub cancels_rest: bool,
 }
 
 /// One case of `switch`.
@@ -199,8 +256,41 @@ pub struct Each {
     pub binding: Arc<str>,
     /// How many run at once; at least 1.
     pub concurrency: usize,
+    /// How many items are begun and brought to an end before any other begins; all if not given.
+    pub batch: Option<usize>,
     /// What a failed item does.
     pub on_error: OnError,
+    /// How many items must succeed.
+    pub at_least: usize,
+}
+
+/// What a result must be.
+#[derive(Debug, Clone)]
+pub enum Expect {
+    /// Such that this holds; it sees `result`.
+    Holds(Expr),
+    /// What this JSON Schema describes.
+    Fits(Arc<Value>),
+}
+
+/// Repetition in time.
+#[derive(Debug, Clone)]
+pub struct Repeat {
+    /// When it is over; without it, after `max` turns.
+    pub goal: Option<Goal>,
+    /// The pause between the end of a turn and the next.
+    pub every: Duration,
+    /// How many turns there may be; at least 1.
+    pub max: u32,
+}
+
+/// When a repetition is over. The condition is looked at after each turn and sees its `result`.
+#[derive(Debug, Clone)]
+pub enum Goal {
+    /// As soon as this holds.
+    Until(Expr),
+    /// As soon as this does not hold.
+    While(Expr),
 }
 
 /// What a failed item of `for_each` does.

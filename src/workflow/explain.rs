@@ -13,7 +13,7 @@ pub struct Line {
     pub id: Arc<str>,
     /// How many blocks it is nested in; 0 at the top.
     pub depth: usize,
-    /// The branch, or `catch`, that its block belongs to; empty if its parent has no such parts.
+    /// The branch, or `catch`, `undo` or `on_failure`, that its block belongs to; empty if its parent has no such parts.
     pub part: String,
     /// Its level within its block.
     pub level: usize,
@@ -49,7 +49,9 @@ impl Plan {
     /// Every step in written order, nested ones below the step that holds them.
     pub fn explain(&self) -> Vec<Line> {
         let mut lines = Vec::new();
-        explain_block(&self.workflow.body, 0, "", &mut lines);
+        for (part, block) in self.workflow.blocks() {
+            explain_block(block, 0, part, &mut lines);
+        }
         lines
     }
 }

@@ -23,7 +23,7 @@ pub fn text(plan: &Plan) -> String {
 /// A Mermaid `flowchart TD`: an arrow for each wait, a frame around each block, a colour for each effect.
 pub fn mermaid(plan: &Plan) -> String {
     let mut drawing = Drawing { picture: "flowchart TD\n".to_owned(), nodes: 0 };
-    drawing.block(&plan.workflow.body, 1);
+    drawing.parts(plan.workflow.blocks(), 1);
     for effect in Effect::ALL {
         let (name, colour) = (effect.as_str(), colour(effect));
         drawing.row(1, &format!("classDef {name} fill:{colour},stroke:#555,color:#111"));
@@ -92,18 +92,23 @@ impl Drawing {
             return;
         }
         self.row(depth, &format!("subgraph {key}[\"{what} ({effect})\"]"));
-        for (part, block) in step.blocks() {
+        self.parts(step.blocks(), depth + 1);
+        self.row(depth, "end");
+        self.row(depth, &format!("class {key} {effect}"));
+    }
+
+    /// Draws blocks, a frame around each that has a name.
+    fn parts<'a>(&mut self, parts: impl Iterator<Item = (&'a str, &'a Block)>, depth: usize) {
+        for (part, block) in parts {
             if part.is_empty() {
-                self.block(block, depth + 1);
+                self.block(block, depth);
                 continue;
             }
             let frame = self.key();
-            self.row(depth + 1, &format!("subgraph {frame}[\"{}\"]", escaped(part)));
-            self.block(block, depth + 2);
-            self.row(depth + 1, "end");
+            self.row(depth, &format!("subgraph {frame}[\"{}\"]", escaped(part)));
+            self.block(block, depth + 1);
+            self.row(depth, "end");
         }
-        self.row(depth, "end");
-        self.row(depth, &format!("class {key} {effect}"));
     }
 
     fn key(&mut self) -> String {
@@ -117,9 +122,10 @@ fn verb(verb: &Verb) -> String {
         Verb::Tool { tool, .. } => tool.to_string(),
         Verb::Workflow { name, .. } => format!("workflow {name}"),
         Verb::Set(_) => "set".to_owned(),
-        Verb::Parallel(_) => "parallel".to_owned(),
+        Verb::Parallel(..) => "parallel".to_owned(),
         Verb::Switch(_) => "switch".to_owned(),
         Verb::Steps(_) => "steps".to_owned(),
+        Verb::Wait(_) => "wait".to_owned(),
         Verb::Fail(_) => "fail".to_owned(),
         Verb::Return(_) => "return".to_owned(),
     }

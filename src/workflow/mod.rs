@@ -9,6 +9,7 @@ pub mod definition;
 pub mod explain;
 pub mod graph;
 pub mod input;
+pub mod moment;
 pub mod output;
 pub mod plan;
 pub mod schema;

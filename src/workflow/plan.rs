@@ -20,14 +20,17 @@ pub struct Plan {
 /// Plans a workflow. A tool that is not known counts as destructive.
 pub fn plan(workflow: &Workflow, surroundings: &dyn Surroundings) -> Plan {
     let mut workflow = workflow.clone();
-    order_block(&mut workflow.body, workflow.order, surroundings);
+    for block in [&mut workflow.body].into_iter().chain(&mut workflow.on_failure) {
+        order_block(block, workflow.order, surroundings);
+    }
     Plan { workflow: Arc::new(workflow) }
 }
 
 impl Plan {
-    /// The strongest thing that a run may do.
+    /// The strongest thing that a run may do, also when it fails.
     pub fn effect(&self) -> Effect {
-        strongest(&self.workflow.body)
+        let of_steps = self.workflow.blocks().map(|(_, block)| strongest(block));
+        of_steps.max().unwrap_or(Effect::Read).max(of_undos(&self.workflow.body))
     }
 
     /// The ids of the steps of the top block by level. Steps of one level never wait for each other.
@@ -61,14 +64,24 @@ pub fn names(step: &Step) -> BTreeSet<&str> {
     found
 }
 
-/// Whether a step must keep its place among others: it may change something, or it may end the run.
+/// Whether a step must keep its place among others: it may change something, it may end the run, or
+/// it stands for time that has to pass.
 pub fn keeps_its_place(step: &Step) -> bool {
-    !step.effect.is_read() || may_end(step)
+    !step.effect.is_read() || is_a_mark(step)
 }
 
-fn may_end(step: &Step) -> bool {
-    matches!(step.verb, Verb::Fail(_) | Verb::Return(_))
-        || step.blocks().any(|(_, block)| block.steps.iter().any(may_end))
+fn is_a_mark(step: &Step) -> bool {
+    matches!(step.verb, Verb::Fail(_) | Verb::Return(_) | Verb::Wait(_))
+        || step.blocks().any(|(_, block)| block.steps.iter().any(is_a_mark))
+}
+
+/// The strongest thing that undoing may do. It is no part of what a step does, and its `effect` says nothing about it.
+fn of_undos(block: &Block) -> Effect {
+    let of_step = |step: &Step| {
+        let own = step.undo.as_ref().map_or(Effect::Read, strongest);
+        step.blocks().map(|(_, block)| of_undos(block)).fold(own, Effect::max)
+    };
+    block.steps.iter().map(of_step).max().unwrap_or(Effect::Read)
 }
 
 fn strongest(block: &Block) -> Effect {
@@ -94,12 +107,12 @@ fn judge(step: &mut Step, surroundings: &dyn Surroundings) {
     let own = match &step.verb {
         Verb::Tool { tool, .. } => of_tool(tool),
         Verb::Workflow { name, .. } => surroundings.workflow(name).map_or(Effect::Destructive, |facts| facts.effect),
-        Verb::Parallel(branches) => {
+        Verb::Parallel(branches, _) => {
             branches.iter().map(|branch| strongest(&branch.block)).max().unwrap_or(Effect::Read)
         }
         Verb::Switch(cases) => cases.iter().map(|case| strongest(&case.block)).max().unwrap_or(Effect::Read),
         Verb::Steps(block) => strongest(block),
-        Verb::Set(_) | Verb::Fail(_) | Verb::Return(_) => Effect::Read,
+        Verb::Set(_) | Verb::Fail(_) | Verb::Return(_) | Verb::Wait(_) => Effect::Read,
     };
     step.own_effect = step.claimed_effect.unwrap_or(own);
     let mut most = step.own_effect;

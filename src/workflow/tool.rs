@@ -39,12 +39,15 @@ pub fn is_backed(claim: &str, value: bool, effect: Effect, calls: bool) -> bool 
 }
 
 /// Whether a workflow calls a tool or another workflow.
-pub fn calls_anything(block: &Block) -> bool {
-    block.steps.iter().any(|step| {
-        matches!(step.verb, Verb::Tool { .. } | Verb::Workflow { .. })
-            || step.fallback.iter().any(|fallback| matches!(fallback, Fallback::Tool { .. }))
-            || step.blocks().any(|(_, block)| calls_anything(block))
-    })
+pub fn calls_anything(workflow: &Workflow) -> bool {
+    fn calls(block: &Block) -> bool {
+        block.steps.iter().any(|step| {
+            matches!(step.verb, Verb::Tool { .. } | Verb::Workflow { .. })
+                || step.fallback.iter().any(|fallback| matches!(fallback, Fallback::Tool { .. }))
+                || step.blocks().any(|(_, block)| calls(block))
+        })
+    }
+    workflow.blocks().any(|(_, block)| calls(block))
 }
 
 /// What annotations say of a tool that may do as much as `effect`.
@@ -63,7 +66,7 @@ pub fn hints(effect: Effect) -> Map<String, Value> {
 
 fn annotations(workflow: &Workflow, effect: Effect) -> Map<String, Value> {
     let mut hints = hints(effect);
-    let calls = calls_anything(&workflow.body);
+    let calls = calls_anything(workflow);
     for (claim, value) in &workflow.annotations {
         if value.as_bool().is_none_or(|value| is_backed(claim, value, effect, calls)) {
             hints.insert(claim.clone(), value.clone());

@@ -63,6 +63,15 @@ fn every_workflow_in_the_readme_passes_the_check() {
     }
 }
 
+#[test]
+fn every_workflow_in_the_reference_passes_the_check() {
+    for example in blocks(&text("docs/workflows.md"), "yaml") {
+        let (workflow, problems) = read(&Source::new("workflows.yaml", example), Format::Yaml);
+        let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        assert!(workflow.is_some() && problems.is_empty(), "{problems:#?}");
+    }
+}
+
 #[expect(clippy::disallowed_methods, reason = "the rule is for servers")]
 #[test]
 fn every_command_in_the_readme_exists() {

@@ -26,3 +26,4 @@ mod support;
 mod tasks;
 mod workflow_files;
 mod workflows_e2e;
+mod workflows_undo;

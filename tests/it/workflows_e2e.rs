@@ -100,6 +100,51 @@ fn a_step_runs_for_each_item_side_by_side_and_in_order() {
 }
 
 #[test]
+fn a_step_is_repeated_until_it_may_end_and_enough_items_must_succeed() {
+    let began = Instant::now();
+    let steps = r"
+  - { id: turns, tool: north.echo, args: { n: 1 }, repeat: { while: result.n == 1, every: 200ms, max: 3 }, catch: [{ on: budget, value: $error.code }] }
+  - { id: naps, for_each: [1, 2, 3, 4], batch: 2, at_least: 3, on_error: skip, tool: south.sleep, args: { ms: 300, tag: $item } }";
+    let output = inline(steps, "['$steps.turns.output', \"${steps.naps.output|map(attribute='tag')|list}\"]");
+    assert_eq!(output, json!(["MO4015", [1, 2, 3, 4]]));
+    assert!(began.elapsed() >= Duration::from_millis(600), "two batches: {:?}", began.elapsed());
+}
+
+#[test]
+fn a_quorum_of_branches_does_not_wait_for_the_slowest() {
+    let began = Instant::now();
+    let steps = r"
+  - id: quotes
+    join: { quorum: 2, within: 8s }
+    parallel:
+      slow: { tool: north.sleep, args: { ms: 9000 } }
+      cheap: { tool: south.echo, args: { price: 3 } }
+      quick: { tool: south.echo, args: { price: 4 } }";
+    let output = inline(steps, "['$steps.quotes.output.slow', '$steps.quotes.output.quick.price']");
+    assert_eq!(output, json!([null, 4]));
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_wait_lets_time_pass_before_what_stands_below_it() {
+    let began = Instant::now();
+    let steps = r"
+  - { id: pause, wait: 700ms }
+  - { id: past, wait: { until: $run.started_at } }
+  - { id: then, tool: north.echo, args: { paused: $steps.pause.output } }";
+    assert_eq!(inline(steps, "$steps.then.output.paused"), json!(null));
+    assert!(began.elapsed() >= Duration::from_millis(700), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_result_that_is_not_as_expected_fails_its_step() {
+    let steps = r"
+  - { id: fits, tool: north.echo, args: { n: 1 }, expect: { n: integer } }
+  - { id: other, tool: north.echo, args: { n: 1 }, expect: result.n > 1, catch: [{ on: tool_error, value: $error.code }] }";
+    assert_eq!(inline(steps, "['$steps.fits.output.n', '$steps.other.output']"), json!([1, "MO4017"]));
+}
+
+#[test]
 fn a_switch_takes_the_first_case_that_holds() {
     let steps = r"
   - id: size

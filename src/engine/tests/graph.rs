@@ -33,7 +33,8 @@ impl Graph {
             for (part, inner) in step.blocks() {
                 let lends_its_name = matches!(inner.steps.as_slice(), [only] if *only.id == *part);
                 let part = if part.is_empty() || lends_its_name { String::new() } else { format!("{part}/") };
-                self.add(inner, &format!("{address}/{part}"), blocks);
+                let mark = if step.undo.as_ref().is_some_and(|undo| std::ptr::eq(undo, inner)) { '#' } else { '/' };
+                self.add(inner, &format!("{address}{mark}{part}"), blocks);
             }
             let waits = step.waits.iter().map(|&before| block.steps[before].id.to_string()).collect();
             let demand = Demand { block: number, id: step.id.to_string(), writes: !step.effect.is_read(), waits };
@@ -79,17 +80,17 @@ impl Graph {
     }
 }
 
-/// The addresses of a step and of the steps around it, without the item number of each one's own `for_each`.
+/// The addresses of a step and of the steps around it, without the numbers of each one's own item and turn.
 fn around(address: &str) -> Vec<String> {
     let ends = address.match_indices('/').map(|(end, _)| end).chain([address.len()]);
     ends.map(|end| without_last_item(&address[..end]).to_owned()).collect()
 }
 
-fn without_last_item(address: &str) -> &str {
-    match address.rsplit_once('[') {
-        Some((step, _)) if address.ends_with(']') => step,
-        _ => address,
+fn without_last_item(mut address: &str) -> &str {
+    while let Some((step, _)) = address.rsplit_once('[').filter(|_| address.ends_with(']')) {
+        address = step;
     }
+    address
 }
 
 fn without_items(address: &str) -> String {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::engine::command::{Command, Outcome};
-use crate::engine::event::What;
+use crate::engine::command::{Command, Outcome, StepCall};
+use crate::engine::event::{Called, What};
 use crate::engine::run::Run;
 use crate::engine::tests::graph::Graph;
 use crate::engine::tests::laws_plans;
@@ -71,7 +71,19 @@ fn play(workflow: &Arc<Workflow>, seed: u64, world: World, mut heed: impl FnMut(
 }
 
 fn planned(body: &Value, order: &str) -> Arc<Workflow> {
-    workflow(&json!({ "name": "random", "order": order, "timeout": "5s", "steps": body }).to_string())
+    let on_failure = json!({ "tool": "s.put_note", "args": { "why": "$error.kind" }, "timeout": "1s" });
+    let whole = json!({ "name": "random", "order": order, "timeout": "5s", "on_failure": on_failure, "steps": body });
+    workflow(&whole.to_string())
+}
+
+/// The calls that have succeeded, in that order.
+fn succeeded(played: &Play) -> impl Iterator<Item = &StepCall> {
+    played.events.iter().filter_map(|event| match &event.what {
+        What::Called { at, attempt, outcome: Called::Result(result) } if result.get("isError").is_none() => {
+            played.ever.get(&(at.clone(), *attempt))
+        }
+        _ => None,
+    })
 }
 
 proptest! {
@@ -86,6 +98,35 @@ proptest! {
         prop_assert!(progress.done <= progress.total && progress.current.is_none());
         let completed = matches!(played.run.outcome(), Some(Outcome::Completed(_)));
         prop_assert_eq!(completed, progress.done == progress.total && played.run.steps().iter().all(|row| row.status.as_str() != "failed" || row.at.contains(['/', '['])));
+    }
+
+    #[test]
+    fn exactly_what_was_done_is_undone_the_last_first_and_after_everything_else(body in laws_plans::body(), seed in any::<u64>()) {
+        let workflow = planned(&body, "data");
+        let played = play(&workflow, seed, World::Fickle, |play| {
+            if play.calls.iter().any(|call| call.is_afterwards) {
+                let first = play.calls[0].at.rsplit_once('#').map(|(step, _)| step.to_owned());
+                assert!(play.calls.iter().all(|call| call.is_afterwards && call.at.rsplit_once('#').map(|(step, _)| step.to_owned()) == first), "{:?}", play.waiting());
+            }
+        });
+        let done: Vec<_> = succeeded(&played).filter(|call| call.arguments["undoable"] == true).map(|call| call.at.clone()).collect();
+        // What has no call of its own is undone in its place, too, but only calls are known here.
+        let undone: Vec<_> = played.run.undone().iter().map(|undone| undone.at.to_string()).filter(|at| done.contains(at)).collect();
+        let expected: Vec<_> = match played.run.outcome() {
+            Some(Outcome::Completed(_)) => Vec::new(),
+            _ => done.iter().rev().cloned().collect(),
+        };
+        prop_assert_eq!(undone, expected);
+    }
+
+    #[test]
+    fn what_has_succeeded_is_not_done_again(body in laws_plans::body(), seed in any::<u64>()) {
+        let workflow = planned(&body, "data");
+        let played = play(&workflow, seed, World::Late, |_| {});
+        for call in succeeded(&played).filter(|call| !call.at.contains(['/', '#'])) {
+            // Inside a block that is tried again it would be.
+            prop_assert!(!played.ever.contains_key(&(call.at.clone(), call.attempt + 1)), "{} was done again", call.at);
+        }
     }
 
     #[test]

@@ -1,12 +1,17 @@
 //! Runs, played against tools that answer as told.
 
 mod bounds;
+mod expect;
 mod flow;
 mod graph;
+mod join;
 mod laws;
 mod laws_plans;
 mod play;
+mod repeat;
 mod rescue;
 mod results;
 mod retry;
 mod time;
+mod undo;
+mod wait;

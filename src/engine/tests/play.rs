@@ -1,6 +1,6 @@
 //! Plays a run: keeps its time, its calls and its timers, and objects to whatever no run may do.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -67,7 +67,7 @@ pub(super) struct Play {
     pub(super) calls: Vec<StepCall>,
     pub(super) timers: BTreeMap<String, u64>,
     /// Every call ever made, by address and attempt.
-    made: BTreeSet<(String, u32)>,
+    pub(super) ever: BTreeMap<(String, u32), StepCall>,
     finished: usize,
 }
 
@@ -84,7 +84,7 @@ impl Play {
             events: Vec::new(),
             calls: Vec::new(),
             timers: BTreeMap::new(),
-            made: BTreeSet::new(),
+            ever: BTreeMap::new(),
             finished: 0,
         };
         let run = Identity { id: "r1".to_owned(), caller: "tester".to_owned() };
@@ -111,7 +111,11 @@ impl Play {
         assert_eq!(self.finished, 0, "{command:?} after the end");
         match command {
             Command::Call(call) => {
-                assert!(self.made.insert((call.at.clone(), call.attempt)), "{} made twice", call.at);
+                assert!(
+                    self.ever.insert((call.at.clone(), call.attempt), call.clone()).is_none(),
+                    "{} made twice",
+                    call.at
+                );
                 assert!(call.arguments.is_object());
                 self.calls.push(call.clone());
             }

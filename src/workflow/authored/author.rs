@@ -15,12 +15,14 @@ pub(super) struct Author {
     pub(super) depth: usize,
     /// How many steps there were so far.
     pub(super) steps: usize,
+    /// The key whose steps are being read, if they run when the run has failed already.
+    pub(super) afterwards: Option<&'static str>,
 }
 
 impl Author {
     /// At the top of a file.
     pub(super) fn new(source: &Arc<Source>) -> Self {
-        Self { reader: Reader::new(source), bindings: Vec::new(), depth: 0, steps: 0 }
+        Self { reader: Reader::new(source), bindings: Vec::new(), depth: 0, steps: 0, afterwards: None }
     }
 
     /// The first line of `span`: enough to point at a table or a list.

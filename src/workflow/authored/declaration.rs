@@ -27,6 +27,21 @@ pub(super) fn object(author: &mut Author, node: Option<&Node>, what: &str) -> Va
     if is_whole { whole(author, node) } else { fields(author, node, what) }
 }
 
+/// The schema of a result: like that of any value, but fields that the short form does not name may be there, too.
+pub(super) fn result(author: &mut Author, node: &Node, what: &str) -> Value {
+    let mut schema = any(author, node, what);
+    let is_short = schema.get("additionalProperties").is_some() && node.get("additionalProperties").is_none();
+    if let Some(schema) = schema.as_object_mut().filter(|_| is_short) {
+        schema.shift_remove("additionalProperties");
+    }
+    schema
+}
+
+/// Whether this is the name of a type.
+pub(super) fn is_type(word: &str) -> bool {
+    TYPES.contains(&word)
+}
+
 /// The schema of any value.
 pub(super) fn any(author: &mut Author, node: &Node, what: &str) -> Value {
     let has = |keys: &[&str]| keys.iter().any(|key| node.get(key).is_some());

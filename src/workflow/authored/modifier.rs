@@ -1,85 +1,20 @@
-//! How a step runs: for which items, in which order, how often.
+//! How a step runs: in which order, and how often it is tried.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::document::node::{Node, Value};
 use crate::document::table::Table;
-use crate::expr::template::Template;
 use crate::model::code;
 use crate::model::fault::Kind;
-use crate::model::name;
 use crate::model::suggest;
 use crate::policy::retry::{Backoff, Jitter, Retry};
 use crate::workflow::authored::author::Author;
-use crate::workflow::authored::step;
-use crate::workflow::definition::{Each, OnError, StepRetry};
-use crate::workflow::site::{Place, StepSites};
+use crate::workflow::authored::declaration;
+use crate::workflow::definition::{Expect, StepRetry};
+use crate::workflow::site::{Place, StepSites, Use};
 
-/// Items at once, unless the step says otherwise.
-const CONCURRENCY: usize = 8;
-const MAX_CONCURRENCY: u64 = 1_000;
 const MAX_ATTEMPTS: u64 = 100;
-
-/// Names that expressions give a meaning to; an item cannot have them.
-const RESERVED: [&str; 11] =
-    ["input", "steps", "index", "result", "error", "run", "event", "trigger", "flags", "context", "env"];
-
-/// `for_each` with `as`, `concurrency` and `on_error`. If there is one, its item and `index` stay bound.
-pub(super) fn each(author: &mut Author, table: &mut Table<'_>, what: &str, sites: &mut StepSites) -> Option<Each> {
-    let over = table.take("for_each");
-    let binding_node = table.take("as");
-    let concurrency = table.take("concurrency");
-    let on_error = table.take("on_error");
-    let Some(over) = over else {
-        for key in ["as", "concurrency", "on_error"] {
-            let Some(span) = table.key_span(key) else { continue };
-            let problem =
-                author.reader.error(code::UNKNOWN_KEY, span, format!("`{key}` means nothing without `for_each`"));
-            problem.help = Some("say over what: `for_each: $input.items`".to_owned());
-        }
-        return None;
-    };
-    let binding = binding_node.and_then(|node| binding(author, node, what)).unwrap_or_else(|| "item".to_owned());
-    let binding: Arc<str> = Arc::from(binding);
-    let template = author.template(over, Place::Outside, &mut sites.uses);
-    must_be_a_list(author, over, &template, what);
-    author.bindings.push(Arc::clone(&binding));
-    author.bindings.push(Arc::from("index"));
-    let words = [("fail", OnError::Fail), ("skip", OnError::Skip), ("collect", OnError::Collect)];
-    Some(Each {
-        over: template,
-        binding,
-        concurrency: concurrency
-            .and_then(|node| author.reader.integer(node, &format!("{what}.concurrency"), 1..=MAX_CONCURRENCY))
-            .and_then(|number| usize::try_from(number).ok())
-            .unwrap_or(CONCURRENCY),
-        on_error: on_error
-            .and_then(|node| author.reader.word(node, &format!("{what}.on_error"), &words))
-            .unwrap_or_default(),
-    })
-}
-
-fn binding(author: &mut Author, node: &Node, what: &str) -> Option<String> {
-    let name = author.reader.text(node, &format!("{what}.as"))?;
-    if RESERVED.contains(&name.as_str()) {
-        let message = format!("`{name}` has a meaning of its own in expressions");
-        author.reader.error(code::CONFLICT, node.span.clone(), message).help = Some("choose another name".to_owned());
-    } else if !name::is_step_id(&name) {
-        step::bad_id(author, &name, &node.span, "an item");
-    }
-    Some(name)
-}
-
-fn must_be_a_list(author: &mut Author, node: &Node, template: &Template, what: &str) {
-    let is_expression = matches!(template, Template::Text(_));
-    if is_expression || matches!(node.value, Value::List(_)) || author.has_problem_in(&node.span) {
-        return;
-    }
-    let span = author.head(&node.span);
-    let message = format!("`{what}.for_each` must be a list or an expression, not {}", node.kind());
-    author.reader.error(code::WRONG_VALUE, span, message).help = Some("for example `$input.items`".to_owned());
-}
 
 /// `after`: a list of ids.
 pub(super) fn after(author: &mut Author, table: &mut Table<'_>, sites: &mut StepSites) -> Option<Vec<Arc<str>>> {
@@ -90,6 +25,17 @@ pub(super) fn after(author: &mut Author, table: &mut Table<'_>, sites: &mut Step
         sites.after = items.iter().map(|item| item.span.clone()).collect();
     }
     Some(names.into_iter().map(Arc::from).collect())
+}
+
+/// `expect`: a schema, or a condition.
+pub(super) fn expect(author: &mut Author, table: &mut Table<'_>, uses: &mut Vec<Use>) -> Option<Expect> {
+    let what = table.path("expect");
+    let node = table.take("expect")?;
+    let is_schema = matches!(node.value, Value::Table(_)) || node.as_text().is_some_and(declaration::is_type);
+    if is_schema {
+        return Some(Expect::Fits(Arc::new(declaration::result(author, node, &what))));
+    }
+    author.condition(node, &what, Place::Output, uses).map(Expect::Holds)
 }
 
 /// `retry`: a number of attempts, or a table.

@@ -9,7 +9,7 @@ use crate::model::effect::Effect;
 use crate::model::name;
 use crate::model::problem::{Patch, Span};
 use crate::workflow::authored::author::Author;
-use crate::workflow::authored::{MAX_NESTING, MAX_STEPS, catch, modifier, unsupported, verb};
+use crate::workflow::authored::{MAX_NESTING, MAX_STEPS, catch, modifier, repetition, undo, unsupported, verb};
 use crate::workflow::definition::{Block, Step};
 use crate::workflow::site::{Place, StepSites};
 
@@ -37,7 +37,7 @@ pub(super) fn single(author: &mut Author, node: &Node, id: &str, id_span: &Span,
     }
     let step = author.reader.table(node, what).and_then(|mut table| {
         if let Some(given) = table.take("id").filter(|given| given.as_text() != Some(id)) {
-            let message = format!("a branch of one step has the branch's name, `{id}`, as its id");
+            let message = format!("a step that stands alone under a name has that name, `{id}`, as its id");
             author.reader.error(code::CONFLICT, given.span.clone(), message).help = Some("remove it".to_owned());
         }
         counted(author, node).then(|| parts(author, (node, table), id, id_span.clone(), what))
@@ -127,7 +127,7 @@ fn legal_id(id: &str) -> Option<String> {
 fn parts(author: &mut Author, (node, mut table): (&Node, Table<'_>), id: &str, span: Span, what: &str) -> Step {
     let mut sites = StepSites::default();
     // The item is bound before anything else is read: `when` must not take `$option` for plain text.
-    let each = modifier::each(author, &mut table, what, &mut sites);
+    let each = repetition::each(author, &mut table, what, &mut sites);
     let inside = if each.is_some() { Place::Inside } else { Place::Outside };
     let when_key = table.path("when");
     let when = table.take("when").and_then(|node| author.condition(node, &when_key, Place::Outside, &mut sites.uses));
@@ -135,13 +135,16 @@ fn parts(author: &mut Author, (node, mut table): (&Node, Table<'_>), id: &str, s
     let verb = verb::read(author, (node, &mut table), what, inside, &mut sites);
     let timeout_key = table.path("timeout");
     let timeout = table.take("timeout").and_then(|node| author.reader.duration(node, &timeout_key));
+    let repeat = repetition::repeat(author, &mut table, &mut sites.uses);
     let retry = modifier::retry(author, &mut table);
     let fallback = catch::fallback(author, &mut table, inside, &mut sites);
     let catch = catch::catch(author, &mut table, &mut sites.uses);
     let optional_key = table.path("optional");
     let optional = table.take("optional").and_then(|node| author.reader.boolean(node, &optional_key)).unwrap_or(false);
     let default = table.take("default").map(|node| author.template(node, Place::Outside, &mut sites.uses));
+    let expect = modifier::expect(author, &mut table, &mut sites.uses);
     let output = table.take("output").map(|node| author.template(node, Place::Output, &mut sites.uses));
+    let undo = undo::undo(author, &mut table);
     let effect_key = table.path("effect");
     let claimed_effect = table
         .take("effect")
@@ -164,13 +167,16 @@ fn parts(author: &mut Author, (node, mut table): (&Node, Table<'_>), id: &str, s
         when,
         after,
         each,
+        repeat,
         retry,
         timeout,
         fallback,
         catch,
         optional,
         default,
+        expect,
         output,
+        undo,
         claimed_effect,
         own_effect: Effect::Destructive,
         effect: Effect::Destructive,

@@ -5,28 +5,14 @@ use crate::model::code;
 use crate::workflow::authored::author::Author;
 
 /// Of the workflow.
-pub(super) const OF_WORKFLOW: &[&str] =
-    &["budget", "priority", "deadline", "idempotency_key", "guards", "triggers", "on_failure"];
+pub(super) const OF_WORKFLOW: &[&str] = &["budget", "priority", "deadline", "idempotency_key", "guards", "triggers"];
 
 /// Modifiers of a step.
-pub(super) const OF_STEP: &[&str] = &[
-    "repeat",
-    "undo",
-    "cache",
-    "limits",
-    "expect",
-    "idempotency_key",
-    "in_doubt",
-    "check",
-    "providers",
-    "join",
-    "batch",
-    "at_least",
-    "detach",
-];
+pub(super) const OF_STEP: &[&str] =
+    &["cache", "limits", "idempotency_key", "in_doubt", "check", "providers", "detach"];
 
 /// Verbs.
-pub(super) const VERBS: &[&str] = &["llm", "agent", "ask", "emit", "await", "wait"];
+pub(super) const VERBS: &[&str] = &["llm", "agent", "ask", "emit", "await"];
 
 /// Keys that only mean something beside one of [`VERBS`].
 pub(super) const BESIDE_VERBS: &[&str] =

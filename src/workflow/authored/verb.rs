@@ -11,11 +11,11 @@ use crate::model::name::{self, ToolRef};
 use crate::model::problem::{Problem, Span};
 use crate::model::suggest;
 use crate::workflow::authored::author::Author;
-use crate::workflow::authored::{step, unsupported};
+use crate::workflow::authored::{join, step, unsupported, wait};
 use crate::workflow::definition::{Block, Branch, Case, Verb};
 use crate::workflow::site::{ArgumentSite, CallSite, Place, StepSites};
 
-const VERBS: [&str; 8] = ["tool", "set", "parallel", "switch", "steps", "workflow", "fail", "return"];
+const VERBS: [&str; 9] = ["tool", "set", "parallel", "switch", "steps", "workflow", "wait", "fail", "return"];
 
 /// The step's verb, or a stand-in if there was a problem.
 pub(super) fn read(
@@ -36,6 +36,7 @@ pub(super) fn read(
     let [(verb, key), others @ ..] = present.as_slice() else {
         none(author, node, what);
         table.take("args");
+        table.take("join");
         return stand_in();
     };
     if !others.is_empty() {
@@ -45,6 +46,14 @@ pub(super) fn read(
     if let Some(args) = args.filter(|_| !matches!(*verb, "tool" | "workflow")) {
         let span = table.key_span("args").unwrap_or_else(|| args.span.clone());
         author.reader.error(code::UNKNOWN_KEY, span, format!("`args` means nothing beside `{verb}`"));
+    }
+    if let Some(around) = author.afterwards.filter(|_| *verb == "return") {
+        let message = format!("`return` means nothing within `{around}`: the run has failed already");
+        author.reader.error(code::VERB, key.clone(), message).help =
+            Some("to give a value in place of a failure, `catch` it".to_owned());
+    }
+    if *verb != "parallel" {
+        join::refuse(author, table, verb);
     }
     let node = nodes.iter().find(|(name, _)| name == verb).and_then(|(_, node)| *node);
     let value = |author: &mut Author, sites: &mut StepSites| {
@@ -60,7 +69,12 @@ pub(super) fn read(
         }
         ("tool", Some(node)) => tool(author, node, args, what, inside, sites),
         ("workflow", Some(node)) => workflow(author, node, args, what, inside, sites),
-        ("parallel", Some(node)) => Verb::Parallel(parallel(author, node, what)),
+        ("wait", Some(node)) => wait::read(author, node, what, inside, sites).map_or_else(stand_in, Verb::Wait),
+        ("parallel", Some(node)) => {
+            let branches = parallel(author, node, what);
+            let join = join::read(author, table, branches.len());
+            Verb::Parallel(branches, join)
+        }
         ("switch", Some(node)) => Verb::Switch(switch(author, node, what, inside, sites)),
         (_, Some(node)) => Verb::Steps(step::block(author, node, &format!("{what}.steps"))),
     }

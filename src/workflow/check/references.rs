@@ -45,7 +45,7 @@ impl<'a> Visit<'a> for Names<'a> {
             "steps" => self.steps(scope, site),
             "run" => self.part(site, "run", &RUN_PARTS),
             "error" if scope.has_error(site.place) => self.part(site, "error", &ERROR_PARTS),
-            "result" if site.place == Place::Output => {}
+            "result" if scope.has_result(site.place) => {}
             _ => self.unknown_root(scope, owner, site, root),
         }
     }
@@ -158,7 +158,10 @@ impl<'a> Names<'a> {
             Found::Around(step) => {
                 let message = format!("this is a part of `{id}`, which has no output before it is over");
                 let related = (step.span.clone(), "stands here".to_owned());
-                self.error(code::FORWARD_REFERENCE, &site.span, message).related.push(related);
+                let problem = self.error(code::FORWARD_REFERENCE, &site.span, message);
+                problem.related.push(related);
+                problem.help =
+                    scope.has_result(site.place).then(|| "what came of the step is `result` here".to_owned());
             }
             Found::Later(step) => {
                 let message = format!("`{id}` stands further down, in line {}", line(step));
@@ -180,7 +183,7 @@ impl<'a> Names<'a> {
 
     fn hidden(&mut self, holder: &Step, id: &str, site: &Use) {
         let is_branch =
-            matches!(&holder.verb, Verb::Parallel(branches) if branches.iter().any(|branch| *branch.name == *id));
+            matches!(&holder.verb, Verb::Parallel(branches, _) if branches.iter().any(|branch| *branch.name == *id));
         let instead =
             if is_branch { format!("steps.{}.output.{id}", holder.id) } else { format!("steps.{}.output", holder.id) };
         let problem = self.error(
@@ -227,8 +230,8 @@ impl<'a> Names<'a> {
         }
         let binding = owner.and_then(|step| step.each.as_ref()).map(|each| &*each.binding);
         let help = match root {
-            "error" => Some("`error` exists in `catch` only"),
-            "result" => Some("`result` exists in a step's `output` only"),
+            "error" => Some("`error` exists in `catch` and `on_failure` only"),
+            "result" => Some("`result` exists in a step's `output`, `expect`, `repeat` and `undo` only"),
             "item" | "index" if binding.is_none() => Some("give the step a `for_each`"),
             _ if root == "index" || Some(root) == binding => {
                 Some("`when`, `for_each` and `default` are decided once for the step, not for each item")

@@ -10,8 +10,10 @@ pub(super) struct Scope<'a> {
     pub(super) frames: Vec<Frame<'a>>,
     /// The names that enclosing `for_each`es bind.
     bindings: Vec<&'a str>,
-    /// How many `catch`es are open.
+    /// How many blocks that see `error` are open.
     catches: usize,
+    /// How many blocks that see `result` are open.
+    undos: usize,
     /// The conditions that hold here.
     guards: Vec<&'a Expr>,
 }
@@ -50,11 +52,16 @@ pub(super) trait Visit<'a> {
 
 /// Shows the whole workflow to `visitor`.
 pub(super) fn walk<'a>(workflow: &'a Workflow, visitor: &mut impl Visit<'a>) {
-    let mut scope = Scope { frames: Vec::new(), bindings: Vec::new(), catches: 0, guards: Vec::new() };
+    let mut scope = Scope { frames: Vec::new(), bindings: Vec::new(), catches: 0, undos: 0, guards: Vec::new() };
     block(&mut scope, &workflow.body, visitor);
     scope.frames.push(Frame { block: &workflow.body, at: workflow.body.steps.len() });
     for site in &workflow.sites.uses {
         visitor.reference(&scope, None, site);
+    }
+    scope.frames.clear();
+    if let Some(on_failure) = &workflow.on_failure {
+        scope.catches += 1;
+        block(&mut scope, on_failure, visitor);
     }
 }
 
@@ -80,14 +87,14 @@ fn step<'a>(scope: &mut Scope<'a>, step: &'a Step, visitor: &mut impl Visit<'a>)
         scope.bindings.extend([&*each.binding, "index"]);
     }
     match &step.verb {
-        Verb::Parallel(branches) => branches.iter().for_each(|branch| block(scope, &branch.block, visitor)),
+        Verb::Parallel(branches, _) => branches.iter().for_each(|branch| block(scope, &branch.block, visitor)),
         Verb::Switch(cases) => {
             for case in cases {
                 guarded(scope, case.when.as_ref(), &case.block, visitor);
             }
         }
         Verb::Steps(inner) => block(scope, inner, visitor),
-        Verb::Tool { .. } | Verb::Set(_) | Verb::Workflow { .. } | Verb::Fail(_) | Verb::Return(_) => {}
+        Verb::Tool { .. } | Verb::Set(_) | Verb::Workflow { .. } | Verb::Fail(_) | Verb::Return(_) | Verb::Wait(_) => {}
     }
     scope.catches += 1;
     for catch in &step.catch {
@@ -96,6 +103,9 @@ fn step<'a>(scope: &mut Scope<'a>, step: &'a Step, visitor: &mut impl Visit<'a>)
         }
     }
     scope.catches -= 1;
+    scope.undos += 1;
+    step.undo.iter().for_each(|undo| block(scope, undo, visitor));
+    scope.undos -= 1;
     scope.bindings.truncate(bindings);
     scope.guards.truncate(guards);
 }
@@ -146,6 +156,11 @@ impl<'a> Scope<'a> {
     /// Whether there is a failure to speak of.
     pub(super) fn has_error(&self, place: Place) -> bool {
         place == Place::Catch || self.catches > 0
+    }
+
+    /// Whether there is a result to speak of.
+    pub(super) fn has_result(&self, place: Place) -> bool {
+        place == Place::Output || self.undos > 0
     }
 
     /// Whether a condition that holds here makes sure that `step` was not skipped, or looks whether it was.
