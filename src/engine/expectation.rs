@@ -11,7 +11,9 @@ use crate::workflow::schema;
 /// Fails if the result is not what the step at `at` expects. The failure has the result as its data.
 pub(super) fn check(expect: &Expect, scope: &Scope, result: &Value, at: &str) -> Result<(), Box<Failure>> {
     let why = match expect {
-        Expect::Holds(condition) if scope.with("result", result.clone()).holds(condition, "expect", at)? => return Ok(()),
+        Expect::Holds(condition) if scope.with("result", result.clone()).holds(condition, "expect", at)? => {
+            return Ok(());
+        }
         Expect::Holds(condition) => format!("`{}` does not hold", condition.source()),
         Expect::Fits(schema) => {
             let violations = schema::violations(schema, &result.to_json(), "the result");

@@ -24,7 +24,8 @@ fn a_result_must_fit_the_schema_and_may_have_more() {
 #[test]
 fn a_condition_looks_at_the_result_before_it_is_mapped() {
     let of = |n: u64| {
-        let mut play = of("get", "expect: result.n > 1, output: $result.v, catch: [{on: tool_error, value: $error.data.n}]");
+        let mut play =
+            of("get", "expect: result.n > 1, output: $result.v, catch: [{on: tool_error, value: $error.data.n}]");
         play.answer("a", json!({"n": n, "v": "right"}));
         play.output()
     };

@@ -8,8 +8,7 @@ use crate::workflow::authored::author::Author;
 pub(super) const OF_WORKFLOW: &[&str] = &["budget", "priority", "deadline", "idempotency_key", "guards", "triggers"];
 
 /// Modifiers of a step.
-pub(super) const OF_STEP: &[&str] =
-    &["cache", "limits", "idempotency_key", "in_doubt", "check", "providers", "detach"];
+pub(super) const OF_STEP: &[&str] = &["cache", "limits", "idempotency_key", "in_doubt", "check", "providers", "detach"];
 
 /// Verbs.
 pub(super) const VERBS: &[&str] = &["llm", "agent", "ask", "emit", "await"];
