@@ -180,7 +180,8 @@ fn report(peers: &[Peer], latencies: &[(&str, Vec<Vec<Duration>>)], rates: &[f64
         "# Performance\n\nWritten by `benches/run --write`: one run on a machine with {cores} cores, everybody in turns. *direct* is the\n\
          demonstration's server over two pipes; *orchestrator* is this program between the two, with every policy on; *typed proxy* is a\n\
          minimal proxy that decodes and encodes every message by rmcp's types (`benches/typed-proxy`). The server needs its own time for\n\
-         large payloads. Absolute times depend on the machine; judge the ratios.\n\n\
+         large payloads. Absolute times depend on the machine; judge the ratios: any proxy adds two more switches between processes, which is\n\
+         what the direct call of 100 B itself consists of.\n\n\
          | call | peer | p50 | p90 | added to direct | times direct |\n|---|---|---|---|---|---|\n"
     );
     let micros = |time: Duration| time.as_secs_f64() * 1e6;
