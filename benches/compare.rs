@@ -1,5 +1,6 @@
-//! What a call through us costs, beside the direct call to the same server and beside a proxy that decodes every message
-//! (`benches/typed-proxy`, by the variable `TYPED_PROXY`). Prints docs/performance.md; `benches/run` does the rest.
+//! What a call through us costs, beside the direct call to the same server, beside a proxy that decodes every message and
+//! beside one that reads nothing (both of `benches/typed-proxy`, by the variables `TYPED_PROXY` and `BYTE_RELAY`). Prints
+//! docs/performance.md; `benches/run` does the rest.
 //!
 //! All are measured in turns within one run, so that whatever else the machine does hits all alike. Judge the ratios.
 
@@ -22,6 +23,21 @@ use tokio::process::{Child, Command};
 use tokio_util::task::TaskTracker;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_mcp-orchestrator");
+
+/// What the page says before its numbers.
+const INTRODUCTION: &str = "\
+# Performance
+
+Written by `benches/run --write`: one run on one machine, everybody in turns.
+
+- *direct* is the demonstration's server over two pipes;
+- *orchestrator* is this program between the two, with every policy on (names, chains, deadlines, breaker, health, bounded
+  queues, cancellation, progress);
+- *typed proxy* is a minimal proxy that decodes and encodes every message by rmcp's types (`benches/typed-proxy`);
+- *byte relay* is two threads that copy bytes and read nothing: the least that a process between the two can cost.
+
+The server needs its own time for large payloads. Absolute times depend on the machine; judge the ratios.
+";
 
 /// How often every peer has its turn.
 const TURNS: usize = 12;
@@ -46,7 +62,8 @@ struct Payload {
     calls: usize,
 }
 
-#[tokio::main]
+/// The host is one thread, as those of Node and Python are: it leaves the other cores to those whom it measures.
+#[tokio::main(flavor = "current_thread")]
 async fn main() {
     let registry = registry();
     let path = registry.path().to_string_lossy().into_owned();
@@ -54,8 +71,10 @@ async fn main() {
         connect("direct", "reserve", BINARY.into(), &["demo-server", "warehouse"]).await,
         connect("orchestrator", "warehouse__reserve", BINARY.into(), &["serve", "--quiet", "--registry", &path]).await,
     ];
-    if let Some(proxy) = std::env::var_os("TYPED_PROXY") {
-        peers.push(connect("typed proxy", "reserve", proxy.into(), &[BINARY, "demo-server", "warehouse"]).await);
+    for (name, variable) in [("typed proxy", "TYPED_PROXY"), ("byte relay", "BYTE_RELAY")] {
+        if let Some(proxy) = std::env::var_os(variable) {
+            peers.push(connect(name, "reserve", proxy.into(), &[BINARY, "demo-server", "warehouse"]).await);
+        }
     }
     let mut latencies = Vec::new();
     // `cargo bench --bench compare -- "100 B"` measures these only.
@@ -176,14 +195,8 @@ async fn throughput(peers: &[Peer]) -> Vec<f64> {
 
 fn report(peers: &[Peer], latencies: &[(&str, Vec<Vec<Duration>>)], rates: &[f64]) -> String {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let mut text = format!(
-        "# Performance\n\nWritten by `benches/run --write`: one run on a machine with {cores} cores, everybody in turns. *direct* is the\n\
-         demonstration's server over two pipes; *orchestrator* is this program between the two, with every policy on; *typed proxy* is a\n\
-         minimal proxy that decodes and encodes every message by rmcp's types (`benches/typed-proxy`). The server needs its own time for\n\
-         large payloads. Absolute times depend on the machine; judge the ratios: any proxy adds two more switches between processes, which is\n\
-         what the direct call of 100 B itself consists of.\n\n\
-         | call | peer | p50 | p90 | added to direct | times direct |\n|---|---|---|---|---|---|\n"
-    );
+    let mut text = format!("{INTRODUCTION}\nMeasured with {cores} cores.\n\n");
+    text.push_str("| call | peer | p50 | p90 | added to direct | times direct |\n|---|---|---|---|---|---|\n");
     let micros = |time: Duration| time.as_secs_f64() * 1e6;
     for (payload, taken) in latencies {
         let p50 = |taken: &Vec<Duration>| micros(taken[taken.len() / 2]);
@@ -203,14 +216,19 @@ fn report(peers: &[Peer], latencies: &[(&str, Vec<Vec<Duration>>)], rates: &[f64
     for (peer, rate) in peers.iter().zip(rates) {
         let _ = writeln!(text, "| {} | {rate:.0} |", peer.name);
     }
-    if let ([_, ours, typed], [(_, small), ..]) = (rates, latencies) {
+    if let ([direct, ours, typed, relay], [(_, small), ..]) = (rates, latencies) {
         let p50 = |taken: &Vec<Duration>| micros(taken[taken.len() / 2]);
         let added = |place: usize| p50(&small[place]) - p50(&small[0]);
         let _ = write!(
             text,
-            "\nAt 100 B the orchestrator adds {:.2} times what the typed proxy adds; with {AT_ONCE} calls in flight it carries {:.1} times\nas many.\n",
+            "\nAt 100 B the orchestrator adds {:.2} times what the typed proxy adds, and the byte relay {:.2} times. With {AT_ONCE}\n\
+             calls in flight the orchestrator carries {:.1} times as many calls as the typed proxy, the byte relay {:.1} times, and\n\
+             the direct connection {:.1} times, which no proxy can exceed here: host and server take part of the cores.\n",
             added(1) / added(2),
-            ours / typed
+            added(3) / added(2),
+            ours / typed,
+            relay / typed,
+            direct / typed
         );
     }
     text

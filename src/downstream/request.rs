@@ -1,6 +1,7 @@
 //! A request to a server, with its payloads raw.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -73,8 +74,18 @@ impl Request {
         serde_json::from_str(raw.get()).ok()
     }
 
-    /// `params` as they go to a server of `era`; `token` is the progress token if progress is wanted.
-    pub fn params(&self, era: Option<Era>, token: u64) -> Box<RawValue> {
+    /// The request as a line to a server of `era`; `id` is also the progress token if progress is wanted.
+    pub fn line(&self, era: Option<Era>, id: u64) -> String {
+        let payload: usize = self.members.iter().map(|(_, value)| value.get().len()).sum();
+        let mut line = String::with_capacity(payload + 512);
+        let (method, params) = (&self.method, self.params(era, id));
+        // Writing to memory does not fail.
+        let _ = write!(line, r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#);
+        line
+    }
+
+    /// `params` as they go to a server of `era`.
+    fn params(&self, era: Option<Era>, token: u64) -> Object<'_> {
         let mut params = Object::default();
         for (key, value) in &self.members {
             params.set_raw(key, Cow::Borrowed(value.as_ref()));
@@ -104,13 +115,8 @@ impl Request {
         if !meta.is_empty() {
             params.set_raw("_meta", Cow::Owned(meta.to_raw()));
         }
-        params.to_raw()
+        params
     }
-}
-
-/// A whole request as a line.
-pub fn request_line(id: u64, method: &str, params: &RawValue) -> String {
-    format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{}}}"#, params.get())
 }
 
 /// A whole response as a line; `answer` is its `result` or `error` member.
@@ -140,14 +146,15 @@ mod tests {
             ..Request::new("tools/call").with_text("name", "echo").with("arguments", raw(r#"{"n": 1.0}"#))
         };
         assert_eq!(
-            request.params(Some(Era::Legacy), 7).get(),
+            request.params(Some(Era::Legacy), 7).to_raw().get(),
             r#"{"name":"echo","arguments":{"n": 1.0},"_meta":{"traceparent":"00-a"}}"#
         );
     }
 
     #[test]
     fn a_modern_request_carries_who_asks() {
-        let params = Request::new("tools/list").params(Some(Era::Modern), 7);
+        let request = Request::new("tools/list");
+        let params = request.params(Some(Era::Modern), 7).to_raw();
         let read: serde_json::Value = serde_json::from_str(params.get()).expect("JSON");
         assert_eq!(read["_meta"][PROTOCOL_VERSION_KEY], MODERN);
         assert_eq!(read["_meta"][CLIENT_INFO_KEY]["name"], "mcp-orchestrator");

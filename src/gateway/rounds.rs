@@ -75,7 +75,7 @@ impl Gateway {
 /// Makes `request`, and makes it again with the answers for as long as the server asks.
 async fn rounds(endpoint: &Endpoint, request: &Request, terms: Terms) -> Result<Reply, Fault> {
     let mut reply = endpoint.request(request, terms).await?;
-    let mut next = request.clone();
+    let mut again: Option<Request> = None;
     for _ in 0..MAX_ROUNDS {
         let Some(open) = open(&reply) else { return Ok(reply) };
         let Some(ask) = &request.ask else { return Err(nobody(endpoint)) };
@@ -84,6 +84,7 @@ async fn rounds(endpoint: &Endpoint, request: &Request, terms: Terms) -> Result<
         }
         let answers =
             timeout(LONGEST, put(endpoint, ask, open.input_requests)).await.map_err(|_| nobody(endpoint))??;
+        let mut next = again.take().unwrap_or_else(|| request.clone());
         next.members.retain(|(key, _)| !ANSWERS.contains(&key.as_ref()));
         if let Ok(answers) = to_raw_value(&answers) {
             next = next.with(ANSWERS[0], answers);
@@ -91,7 +92,7 @@ async fn rounds(endpoint: &Endpoint, request: &Request, terms: Terms) -> Result<
         if let Some(state) = open.request_state {
             next = next.with(ANSWERS[1], state);
         }
-        reply = endpoint.request(&next, terms).await?;
+        reply = endpoint.request(again.insert(next), terms).await?;
     }
     let message = format!("asked more than {MAX_ROUNDS} times in one call");
     Err(Fault::new(Kind::Internal, code::BAD_ANSWER, message).server(endpoint.server.name.as_ref()).sent())

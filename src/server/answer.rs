@@ -1,5 +1,6 @@
 //! Answers in the form that the host's era demands.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use serde_json::value::{RawValue, to_raw_value};
@@ -106,17 +107,17 @@ fn rpc_error(method: &str, fault: &Fault, era: Era) -> Option<(i64, Value)> {
 }
 
 /// A result with the members that the host's era wants, everything else untouched.
-fn fitted(body: &RawValue, era: Era) -> Box<RawValue> {
+fn fitted(body: &RawValue, era: Era) -> Cow<'_, RawValue> {
     match era {
-        Era::Legacy if !body.get().contains("\"resultType\"") => body.to_owned(),
+        Era::Legacy if !body.get().contains("\"resultType\"") => Cow::Borrowed(body),
         Era::Legacy => Object::parse(body).map_or_else(
-            || body.to_owned(),
+            || Cow::Borrowed(body),
             |mut result| {
                 result.retain(|key| !MODERN_MEMBERS.contains(&key));
-                result.to_raw()
+                Cow::Owned(result.to_raw())
             },
         ),
-        Era::Modern => Object::parse(body).map_or_else(|| body.to_owned(), |result| modern(result).to_raw()),
+        Era::Modern => Object::parse(body).map_or(Cow::Borrowed(body), |result| Cow::Owned(modern(result).to_raw())),
     }
 }
 

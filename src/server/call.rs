@@ -2,10 +2,11 @@
 
 use std::future::pending;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde::Deserialize;
+use futures::FutureExt as _;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
@@ -15,11 +16,11 @@ use crate::model::ask::Ask;
 use crate::model::call::{Call, Progress, Target};
 use crate::model::chain::{CHAIN_KEY, hear};
 use crate::model::limits::Limits;
-use crate::model::port::Invoke as _;
+use crate::model::port::{BoxFuture, Invoke as _};
 use crate::server::answer;
 use crate::server::ask::{AsResult, Directly};
 use crate::server::connection::{Connection, Request, post, text};
-use crate::server::conversation::{Conversation, Next, owner};
+use crate::server::conversation::{Conversation, Next, Worked, lost, owner};
 use crate::server::host::Refusal;
 use crate::server::overheard::Overheard;
 use crate::server::progress::Reporter;
@@ -29,29 +30,28 @@ use crate::wire::outbox::{Message, Outbox};
 /// How many questions of one call may wait to be put.
 const MAX_QUESTIONS: usize = 16;
 
-/// The parameters of a call, read at their top level.
-#[derive(Deserialize, Default)]
-pub(super) struct Params<'a> {
-    #[serde(borrow, default)]
-    pub(super) name: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    pub(super) uri: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    arguments: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    pub(super) cursor: Option<&'a RawValue>,
-    #[serde(borrow, default, rename = "_meta")]
-    pub(super) meta: Option<&'a RawValue>,
-    #[serde(borrow, default, rename = "requestState")]
-    state: Option<&'a RawValue>,
-    #[serde(borrow, default, rename = "inputResponses")]
-    responses: Option<&'a RawValue>,
-}
+/// The parameters of a request, read at their top level.
+#[derive(Default)]
+pub(super) struct Params<'a>(Object<'a>);
 
 impl<'a> Params<'a> {
     /// Reads what can be read; the rest is as if it were not there.
     pub(super) fn of(params: Option<&'a RawValue>) -> Self {
-        params.and_then(|params| serde_json::from_str(params.get()).ok()).unwrap_or_default()
+        Self(params.and_then(Object::parse).unwrap_or_default())
+    }
+
+    /// The member `key`; `null` counts as absent.
+    pub(super) fn get(&self, key: &str) -> Option<&RawValue> {
+        self.0.get(key).filter(|value| value.get() != "null")
+    }
+
+    /// The members that are passed on as they are.
+    fn others(&self) -> Vec<(String, Box<RawValue>)> {
+        self.0
+            .iter()
+            .filter(|(key, _)| !READ.contains(key))
+            .map(|(key, raw)| (key.to_owned(), raw.to_owned()))
+            .collect()
     }
 }
 
@@ -67,20 +67,21 @@ impl Connection {
         };
         // The params of some requests are their arguments, as a whole.
         let is_whole = matches!(target, Target::Completion | Target::Task(..));
-        let arguments = if is_whole { params } else { read.arguments };
-        let owner = owner(
-            (&request.sender.principal.name, self.host.profile.as_deref()),
-            &request.method,
-            &target.to_string(),
-            arguments,
-        );
-        let token = read.meta.and_then(Object::parse).and_then(|meta| meta.get("progressToken").map(ToOwned::to_owned));
-        let overheard = self.overheard(&request, read.meta, &target);
-        let state = text(read.state).filter(|state| self.parking.is_ours(state));
+        let arguments = if is_whole { params } else { read.get("arguments") };
+        let meta = read.get("_meta");
+        let state = text(read.get("requestState")).filter(|state| self.parking.is_ours(state));
+        let whom = || {
+            let whose = (request.sender.principal.name.as_ref(), self.host.profile.as_deref());
+            owner(whose, &request.method, &target.to_string(), arguments)
+        };
+        // An old host does not come back to a call, and large arguments take a while.
+        let owner = if request.sender.era == Era::Modern || state.is_some() { whom() } else { String::new() };
+        let token = meta.and_then(Object::parse).and_then(|meta| meta.get("progressToken").map(ToOwned::to_owned));
+        let overheard = self.overheard(&request, meta, &target);
         let conversation = if let Some(state) = state {
             if let Some(mut conversation) = self.parking.resume(&state, &owner) {
                 conversation.progress().redirect(token.as_deref(), request.outlet.clone());
-                conversation.answer(read.responses);
+                conversation.answer(read.get("inputResponses"));
                 conversation
             } else {
                 let refusal =
@@ -88,12 +89,11 @@ impl Connection {
                 return self.refusal(&request.id, &refusal, &request.outlet);
             }
         } else {
-            let others = params.filter(|_| !is_whole);
             let mut call = Call::new(target, arguments.map(ToOwned::to_owned), request.sender.principal.clone());
-            call.meta = self.passed_on(read.meta, request.sender.era);
+            call.meta = self.passed_on(meta, request.sender.era);
             call.profile.clone_from(&self.host.profile);
-            call.limits = heard(read.meta);
-            call.extra = others.map(extra).unwrap_or_default();
+            call.limits = heard(meta);
+            call.extra = if is_whole { Vec::new() } else { read.others() };
             self.begin(call, &request, token.as_deref())
         };
         self.follow(request, conversation, owner, overheard);
@@ -122,11 +122,22 @@ impl Connection {
             }
         });
         let (gateway, places) = (Arc::clone(&self.gateway), Arc::clone(&self.places));
-        let working = self.tasks.spawn(async move {
+        let work = async move {
             let place = places.acquire_owned().await.ok();
             (gateway.invoke(call).await, place)
-        });
-        Conversation::new(AbortOnDropHandle::new(working), asked, progress)
+        };
+        let lost = || (Err(lost()), None);
+        let working: BoxFuture<Worked> = match request.sender.era {
+            // Nobody leaves before it is over: it needs no task of its own, which would cost a wake-up.
+            Era::Legacy => {
+                Box::pin(AssertUnwindSafe(work).catch_unwind().map(move |done| done.unwrap_or_else(|_| lost())))
+            }
+            Era::Modern => {
+                let working = AbortOnDropHandle::new(self.tasks.spawn(work));
+                Box::pin(working.map(move |done| done.unwrap_or_else(|_| lost())))
+            }
+        };
+        Conversation::new(working, asked, progress)
     }
 
     /// The caller's `_meta` without what belongs to this hop. A modern server is asked for the log messages that an old host
@@ -198,12 +209,6 @@ pub(super) fn heard(meta: Option<&RawValue>) -> Limits {
     told.map_or_else(Limits::default, |told| hear(told.get(), Instant::now()))
 }
 
-/// The members of params that are passed on as they are.
-fn extra(params: &RawValue) -> Vec<(String, Box<RawValue>)> {
-    let Some(params) = Object::parse(params) else { return Vec::new() };
-    params.iter().filter(|(key, _)| !READ.contains(key)).map(|(key, raw)| (key.to_owned(), raw.to_owned())).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::value::to_raw_value;
@@ -214,7 +219,7 @@ mod tests {
     fn what_is_not_read_is_passed_on() {
         let params =
             to_raw_value(&serde_json::json!({ "name": "x", "_meta": {}, "task": { "ttl": 1 }, "requestState": "s" }));
-        let kept: Vec<_> = extra(&params.expect("JSON")).into_iter().map(|(key, _)| key).collect();
+        let kept: Vec<_> = Params::of(Some(&params.expect("JSON"))).others().into_iter().map(|(key, _)| key).collect();
         assert_eq!(kept, ["task", "requestState"]);
     }
 }

@@ -126,7 +126,7 @@ impl Connection {
             return self.reply(id, &result, Era::Legacy, outlet);
         }
         let read = Params::of(params);
-        let meta = read.meta.and_then(Object::parse);
+        let meta = read.get("_meta").and_then(Object::parse);
         // A modern host may come without `initialize`; an old one may ask whether we live before it.
         let sender = match self.host.sender(meta.as_ref()) {
             Ok(sender) => sender,
@@ -140,9 +140,9 @@ impl Connection {
         }
         let request = Request { id: id.to_owned(), method: method.to_owned(), sender, outlet: outlet.clone() };
         match method {
-            "tools/call" => self.call(request, &read, params, text(read.name).map(Target::Exposed)),
-            "prompts/get" => self.call(request, &read, params, text(read.name).map(Target::Prompt)),
-            "resources/read" => self.call(request, &read, params, text(read.uri).map(Target::Resource)),
+            "tools/call" => self.call(request, &read, params, text(read.get("name")).map(Target::Exposed)),
+            "prompts/get" => self.call(request, &read, params, text(read.get("name")).map(Target::Prompt)),
+            "resources/read" => self.call(request, &read, params, text(read.get("uri")).map(Target::Resource)),
             "completion/complete" => self.call(request, &read, params, Some(Target::Completion)),
             _ if method.starts_with("tasks/") => self.task(request, &read, params),
             _ => match Kind::ALL.into_iter().find(|kind| kind.list_method() == method) {

@@ -9,11 +9,11 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::timeout;
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::model::call::Reply;
 use crate::model::code;
 use crate::model::fault::{Fault, Kind, Rpc};
+use crate::model::port::BoxFuture;
 use crate::server::ask::{Answer, Open};
 use crate::server::progress::Reporter;
 use crate::wire::object::Object;
@@ -26,7 +26,7 @@ pub type Worked = (Result<Reply, Fault>, Option<OwnedSemaphorePermit>);
 
 /// A call that goes on while its host comes and goes. Dropping it cancels the call.
 pub struct Conversation {
-    call: AbortOnDropHandle<Worked>,
+    call: BoxFuture<Worked>,
     questions: mpsc::Receiver<Open>,
     open: BTreeMap<String, Open>,
     asked: usize,
@@ -43,7 +43,7 @@ pub enum Next {
 
 impl Conversation {
     /// A call that has begun.
-    pub fn new(call: AbortOnDropHandle<Worked>, questions: mpsc::Receiver<Open>, progress: Arc<Reporter>) -> Self {
+    pub fn new(call: BoxFuture<Worked>, questions: mpsc::Receiver<Open>, progress: Arc<Reporter>) -> Self {
         Self { call, questions, open: BTreeMap::new(), asked: 0, progress }
     }
 
@@ -57,10 +57,7 @@ impl Conversation {
         if self.open.is_empty() {
             tokio::select! {
                 biased;
-                worked = &mut self.call => {
-                    let (result, place) = worked.unwrap_or_else(|_| (Err(lost()), None));
-                    return Next::Over(result, place);
-                }
+                (result, place) = &mut self.call => return Next::Over(result, place),
                 Some(open) = self.questions.recv() => self.add(open),
             }
             while let Ok(Some(open)) = timeout(TOGETHER, self.questions.recv()).await {
@@ -137,6 +134,7 @@ fn lacking(capability: &str) -> Fault {
     fault
 }
 
-fn lost() -> Fault {
+/// A call that ended without saying how.
+pub fn lost() -> Fault {
     Fault::new(Kind::Internal, code::INTERNAL, "the call was lost")
 }

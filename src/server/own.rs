@@ -17,14 +17,14 @@ use crate::server::requests;
 impl Connection {
     /// A list of what there is.
     pub(super) fn list(&self, request: Request, kind: Kind, read: &Params<'_>) {
-        let cursor = read.cursor.map(|raw| text(Some(raw)).and_then(|text| Cursor::parse(&text)));
+        let cursor = read.get("cursor").map(|raw| text(Some(raw)).and_then(|text| Cursor::parse(&text)));
         if let Some(None) = cursor {
             let refusal = Refusal::new(-32602, "this cursor was not given out here: begin with the first page");
             return self.refusal(&request.id, &refusal, &request.outlet);
         }
         let cursor = cursor.flatten();
         // Another orchestrator leaves out what has come through it.
-        let is_chained = !heard(read.meta).hops.is_empty();
+        let is_chained = !heard(read.get("_meta")).hops.is_empty();
         let (gateway, host) = (Arc::clone(&self.gateway), Arc::clone(&self.host));
         let lists = Arc::clone(&self.lists);
         self.tasks.spawn(async move {

@@ -3,6 +3,7 @@
 use std::io;
 
 use bytes::{Bytes, BytesMut};
+use memchr::memchr;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 /// The longest line that is accepted, in bytes.
@@ -61,7 +62,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
 
     fn take_line(&mut self) -> Option<Line> {
         loop {
-            let Some(offset) = self.buffer[self.scanned..].iter().position(|byte| *byte == b'\n') else {
+            let Some(offset) = memchr(b'\n', &self.buffer[self.scanned..]) else {
                 self.scanned = self.buffer.len();
                 return None;
             };

@@ -1,7 +1,7 @@
 //! A JSON object whose members stay raw: for edits at the top level of an envelope.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap as _;
@@ -60,6 +60,19 @@ impl<'a> Object<'a> {
     }
 }
 
+/// The object as JSON text.
+impl fmt::Display for Object<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('{')?;
+        for (position, (name, value)) in self.0.iter().enumerate() {
+            let comma = if position > 0 { "," } else { "" };
+            let name = serde_json::to_string(name).map_err(|_| fmt::Error)?;
+            write!(f, "{comma}{name}:{value}")?;
+        }
+        f.write_char('}')
+    }
+}
+
 impl Serialize for Object<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.0.len()))?;
@@ -72,6 +85,10 @@ impl Serialize for Object<'_> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// Borrowed unless it has escapes.
+        #[derive(Deserialize)]
+        struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
         struct Members;
         impl<'de> Visitor<'de> for Members {
             type Value = Vec<(Cow<'de, str>, Cow<'de, RawValue>)>;
@@ -82,8 +99,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members = Vec::with_capacity(map.size_hint().unwrap_or(4));
-                while let Some((name, value)) = map.next_entry::<String, &'de RawValue>()? {
-                    members.push((Cow::Owned(name), Cow::Borrowed(value)));
+                while let Some((Name(name), value)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
+                    members.push((name, Cow::Borrowed(value)));
                 }
                 Ok(members)
             }

@@ -142,19 +142,23 @@ impl Outbox {
 /// Ends with an error if the peer is gone, or takes nothing for `stall`.
 pub async fn write_all(mut queue: Queue, mut writer: impl AsyncWrite + Unpin, stall: Duration) -> io::Result<()> {
     let mut batch = Vec::with_capacity(BATCH);
-    let mut text = Vec::new();
+    let mut text = Vec::with_capacity(SMALL);
     while queue.recv_many(&mut batch, BATCH).await > 0 {
         for message in batch.drain(..) {
-            if message.ticket.as_ref().is_none_or(|ticket| ticket.claim()) {
-                text.extend_from_slice(&message.text);
-                text.push(b'\n');
+            if message.ticket.as_ref().is_some_and(|ticket| !ticket.claim()) {
+                continue;
             }
-            // What is as long as this keeps its room until it has been written.
-            if text.len() >= CHUNK {
+            if text.len() + message.text.len() >= CHUNK {
                 write_steadily(&mut writer, &text, stall).await?;
                 text.clear();
-                text.shrink_to(CHUNK);
             }
+            if message.text.len() >= CHUNK {
+                // Not worth a copy. It keeps its room until it has been written.
+                write_steadily(&mut writer, &message.text, stall).await?;
+            } else {
+                text.extend_from_slice(&message.text);
+            }
+            text.push(b'\n');
         }
         write_steadily(&mut writer, &text, stall).await?;
         text.clear();

@@ -15,7 +15,7 @@ use crate::downstream::http::link::Link;
 use crate::downstream::http::resume::Awaited;
 use crate::downstream::http::unasked::InFlight;
 use crate::downstream::protocol::Era;
-use crate::downstream::request::{Request, notification_line, request_line};
+use crate::downstream::request::{Request, notification_line};
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
 use crate::wire::envelope::{Envelope, RpcError};
@@ -30,7 +30,7 @@ impl Link {
     /// Sends `request` and waits for its answer. Dropping the future cancels it at the server.
     pub async fn request(self: &Arc<Self>, request: &Request) -> Result<Box<RawValue>, Fault> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let line = request_line(id, &request.method, &request.params(Some(self.about.era), id));
+        let line = request.line(Some(self.about.era), id);
         let over = CancellationToken::new();
         self.in_flight().insert(id, InFlight::new(request, over.clone()));
         let mut guard = Guard { link: self, id, over: over.clone(), is_answered: false };

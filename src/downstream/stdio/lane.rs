@@ -18,7 +18,7 @@ use crate::downstream::ending::Ending;
 use crate::downstream::notice::Inbox;
 use crate::downstream::protocol::Era;
 use crate::downstream::question::{Asking, answer, unanswered};
-use crate::downstream::request::{Request, notification_line, request_line, response_line};
+use crate::downstream::request::{Request, notification_line, response_line};
 use crate::model::ask::{Ask, Question};
 use crate::model::call::Progress;
 use crate::model::code;
@@ -92,7 +92,7 @@ impl Lane {
     /// is cancelled.
     pub async fn request(self: &Arc<Self>, request: &Request, era: Option<Era>) -> Answer {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let line = request_line(id, &request.method, &request.params(era, id));
+        let line = request.line(era, id);
         let (answer, answered) = oneshot::channel();
         let ticket = Arc::new(Ticket::default());
         let _guard = Cancel { lane: self, id, ticket: &ticket, method: &request.method };
