@@ -6,21 +6,11 @@
 
 use std::fmt::Write as _;
 use std::hint::black_box;
-use std::io::Write as _;
-use std::path::PathBuf;
-use std::process::Stdio;
-use std::sync::Arc;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use futures::stream::{FuturesUnordered, StreamExt as _};
-use mcp_orchestrator::downstream::notice::Inbox;
-use mcp_orchestrator::downstream::request::Request;
-use mcp_orchestrator::downstream::stdio::lane::Lane;
-use mcp_orchestrator::downstream::stdio::pipes::{self, Ends};
-use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
-use tokio::process::{Child, Command};
-use tokio_util::task::TaskTracker;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_mcp-orchestrator");
 
@@ -44,45 +34,44 @@ const TURNS: usize = 12;
 
 /// How many calls are in flight at once where throughput is measured, and how many are made in a turn.
 const AT_ONCE: usize = 64;
-const FLOOD: u32 = 4_000;
+const FLOOD: usize = 4_000;
 
-/// A peer that speaks MCP over pipes, and the connection to it.
+/// A peer that speaks MCP over pipes, and the host before it: one thread that writes and waits, as simple hosts are.
 struct Peer {
     name: &'static str,
     tool: &'static str,
-    lane: Arc<Lane>,
-    _child: Child,
-    _tasks: TaskTracker,
+    to: ChildStdin,
+    from: BufReader<ChildStdout>,
+    line: Vec<u8>,
+    child: Child,
 }
 
 /// What goes there and back, and how many calls make a turn.
 struct Payload {
     name: &'static str,
-    arguments: Box<RawValue>,
+    arguments: Value,
     calls: usize,
 }
 
-/// The host is one thread, as those of Node and Python are: it leaves the other cores to those whom it measures.
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
+fn main() {
     let registry = registry();
     let path = registry.path().to_string_lossy().into_owned();
     let mut peers = vec![
-        connect("direct", "reserve", BINARY.into(), &["demo-server", "warehouse"]).await,
-        connect("orchestrator", "warehouse__reserve", BINARY.into(), &["serve", "--quiet", "--registry", &path]).await,
+        Peer::start("direct", "reserve", BINARY, &["demo-server", "warehouse"]),
+        Peer::start("orchestrator", "warehouse__reserve", BINARY, &["serve", "--quiet", "--registry", &path]),
     ];
     for (name, variable) in [("typed proxy", "TYPED_PROXY"), ("byte relay", "BYTE_RELAY")] {
-        if let Some(proxy) = std::env::var_os(variable) {
-            peers.push(connect(name, "reserve", proxy.into(), &[BINARY, "demo-server", "warehouse"]).await);
+        if let Ok(proxy) = std::env::var(variable) {
+            peers.push(Peer::start(name, "reserve", &proxy, &[BINARY, "demo-server", "warehouse"]));
         }
     }
     let mut latencies = Vec::new();
     // `cargo bench --bench compare -- "100 B"` measures these only.
     let only = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
     for payload in payloads().into_iter().filter(|payload| payload.name.contains(&only)) {
-        latencies.push((payload.name, latency(&peers, &payload).await));
+        latencies.push((payload.name, latency(&mut peers, &payload)));
     }
-    let rates = throughput(&peers).await;
+    let rates = throughput(&mut peers);
     let mut out = std::io::stdout().lock();
     out.write_all(report(&peers, &latencies, &rates).as_bytes()).expect("standard output is there");
 }
@@ -101,7 +90,7 @@ fn payloads() -> [Payload; 4] {
 }
 
 fn payload(name: &'static str, sku: &Value, calls: usize) -> Payload {
-    Payload { name, arguments: to_raw_value(&json!({ "sku": sku, "quantity": 1 })).expect("JSON"), calls }
+    Payload { name, arguments: json!({ "sku": sku, "quantity": 1 }), calls }
 }
 
 fn registry() -> tempfile::NamedTempFile {
@@ -113,46 +102,70 @@ fn registry() -> tempfile::NamedTempFile {
     file
 }
 
-#[expect(clippy::disallowed_methods, reason = "a benchmark starts its own peers")]
-async fn connect(name: &'static str, tool: &'static str, program: PathBuf, arguments: &[&str]) -> Peer {
-    let mut child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("the peer starts");
-    let (stdin, stdout) = (child.stdin.take().expect("piped"), child.stdout.take().expect("piped"));
-    let tasks = TaskTracker::new();
-    let inbox = Arc::new(Inbox::new("bench".into(), tokio::sync::broadcast::channel(8).0));
-    let lane = pipes::open(stdout, stdin, Ends::Pipes, &inbox, &tasks);
-    let raw = |text: &str| RawValue::from_string(text.to_owned()).expect("JSON");
-    let initialize = Request::new("initialize")
-        .with_text("protocolVersion", "2025-11-25")
-        .with("capabilities", raw("{}"))
-        .with("clientInfo", raw(r#"{"name":"bench","version":"1"}"#));
-    lane.request(&initialize, None).await.expect("a handshake");
-    lane.notify("notifications/initialized", "{}");
-    lane.request(&Request::new("tools/list"), None).await.expect("a list");
-    Peer { name, tool, lane, _child: child, _tasks: tasks }
+impl Peer {
+    #[expect(clippy::disallowed_methods, reason = "a benchmark starts its own peers")]
+    fn start(name: &'static str, tool: &'static str, program: &str, arguments: &[&str]) -> Self {
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("the peer starts");
+        let (to, from) = (child.stdin.take().expect("piped"), child.stdout.take().expect("piped"));
+        let mut peer = Self { name, tool, to, from: BufReader::with_capacity(1 << 16, from), line: Vec::new(), child };
+        let about = json!({ "name": "bench", "version": "1" });
+        peer.ask("initialize", &json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": about }));
+        peer.write(b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}\n");
+        peer.ask("tools/list", &json!({}));
+        peer
+    }
+
+    fn ask(&mut self, method: &str, params: &Value) {
+        let line = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        self.write(format!("{line}\n").as_bytes());
+        self.read();
+    }
+
+    /// `count` calls as they go over the wire, each with an id of its own.
+    fn calls(&self, arguments: &Value, first: usize, count: usize) -> Vec<u8> {
+        let params = json!({ "name": self.tool, "arguments": arguments }).to_string();
+        let call = |id| format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"tools/call\",\"params\":{params}}}\n");
+        (first..first + count).map(call).collect::<String>().into_bytes()
+    }
+
+    fn write(&mut self, text: &[u8]) {
+        self.to.write_all(text).expect("the peer reads");
+    }
+
+    /// Reads the next answer, past what the peer has to say besides.
+    fn read(&mut self) {
+        let has = |line: &[u8], member: &[u8]| line.windows(member.len()).any(|part| part == member);
+        loop {
+            self.line.clear();
+            self.from.read_until(b'\n', &mut self.line).expect("the peer answers");
+            let start = &black_box(&self.line)[..self.line.len().min(80)];
+            if has(start, b"\"method\"") {
+                continue;
+            }
+            return assert!(has(start, b"\"result\""), "{}: {}", self.name, String::from_utf8_lossy(start));
+        }
+    }
 }
 
-impl Peer {
-    fn request(&self, arguments: &RawValue) -> Request {
-        Request::new("tools/call").with_text("name", self.tool).with("arguments", arguments.to_owned())
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
 /// How long calls take one after the other, by peer, shortest first.
-async fn latency(peers: &[Peer], payload: &Payload) -> Vec<Vec<Duration>> {
+fn latency(peers: &mut [Peer], payload: &Payload) -> Vec<Vec<Duration>> {
     let mut taken = vec![Vec::new(); peers.len()];
     for turn in 0..=TURNS {
-        for (peer, taken) in peers.iter().zip(&mut taken) {
-            let request = peer.request(&payload.arguments);
+        for (peer, taken) in peers.iter_mut().zip(&mut taken) {
+            let call = peer.calls(&payload.arguments, 1, 1);
             for _ in 0..payload.calls {
                 let began = Instant::now();
-                black_box(peer.lane.request(&request, None).await.expect("a result"));
+                peer.write(&call);
+                peer.read();
                 // The first turn is for warming up.
                 if turn > 0 {
                     taken.push(began.elapsed());
@@ -167,21 +180,25 @@ async fn latency(peers: &[Peer], payload: &Payload) -> Vec<Vec<Duration>> {
 }
 
 /// Calls per second with many in flight, by peer: the middle of the turns.
-async fn throughput(peers: &[Peer]) -> Vec<f64> {
+fn throughput(peers: &mut [Peer]) -> Vec<f64> {
     let arguments = payload("", &json!("x".repeat(100)), 0).arguments;
     let mut rates = vec![Vec::new(); peers.len()];
     for _ in 0..TURNS {
-        for (peer, rates) in peers.iter().zip(&mut rates) {
-            let request = peer.request(&arguments);
+        for (peer, rates) in peers.iter_mut().zip(&mut rates) {
             let began = Instant::now();
-            let mut calls: FuturesUnordered<_> = (0..AT_ONCE).map(|_| peer.lane.request(&request, None)).collect();
+            peer.write(&peer.calls(&arguments, 0, AT_ONCE));
+            let (mut sent, mut answered) = (AT_ONCE, 0);
             for left in (0..FLOOD).rev() {
-                black_box(calls.next().await.expect("calls in flight").expect("a result"));
-                if left as usize >= AT_ONCE {
-                    calls.push(peer.lane.request(&request, None));
+                peer.read();
+                answered += 1;
+                // As many again as have been answered so far, in one go.
+                if peer.from.buffer().is_empty() || left == 0 {
+                    let more = answered.min(FLOOD - sent);
+                    peer.write(&peer.calls(&arguments, sent, more));
+                    (sent, answered) = (sent + more, 0);
                 }
             }
-            rates.push(f64::from(FLOOD) / began.elapsed().as_secs_f64());
+            rates.push(f64::from(u32::try_from(FLOOD).unwrap_or(u32::MAX)) / began.elapsed().as_secs_f64());
         }
     }
     rates
