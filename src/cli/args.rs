@@ -78,6 +78,10 @@ pub enum Command {
         /// A JSON file with the input; `-` is standard input.
         #[arg(long = "input", value_name = "FILE")]
         file: Option<PathBuf>,
+        /// The answer to what a step asks, as `step=yes`, `step=no` or `step={"field": "value"}`; may be repeated. In a
+        /// terminal you are asked.
+        #[arg(long, value_name = "STEP=ANSWER")]
+        answer: Vec<String>,
         /// Show what would be done and call nothing.
         #[arg(long)]
         dry_run: bool,

@@ -135,8 +135,8 @@ async fn with_servers(command: Command, loaded: Loaded, profile: Option<&str>, t
     let app = if is_serving { app } else { app.without_host() };
     let exit = match command {
         Command::Serve(how) => serve::serve(&app, how, terminal).await,
-        Command::Run { workflow, input, file, dry_run } => {
-            let wanted = run::Wanted { workflow, pairs: input, file, is_dry: dry_run };
+        Command::Run { workflow, input, file, answer, dry_run } => {
+            let wanted = run::Wanted { workflow, pairs: input, file, answers: answer, is_dry: dry_run };
             run::run(&app, wanted, terminal).await
         }
         Command::Call { tool, arguments, json } => call::call(&app, &tool, &arguments, json.as_deref(), terminal).await,

@@ -1,5 +1,6 @@
 //! What an operator types, and what is shown for it. The only module that writes to the terminal.
 
+pub mod answers;
 pub mod args;
 pub mod call;
 pub mod check;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::{Map, Value, json};
 
 use crate::app::run::App;
+use crate::cli::answers::attend;
 use crate::cli::exit::Exit;
 use crate::cli::list::settle;
 use crate::cli::pairs::object;
@@ -27,6 +28,8 @@ pub struct Wanted {
     pub pairs: Vec<String>,
     /// A JSON file with the input.
     pub file: Option<PathBuf>,
+    /// The answers to what its steps ask, as `step=answer`.
+    pub answers: Vec<String>,
     /// Whether nothing is to be called.
     pub is_dry: bool,
 }
@@ -55,7 +58,14 @@ pub async fn run(app: &App, wanted: Wanted, terminal: Terminal) -> Exit {
     let watcher: Arc<dyn Watch> = Arc::new(Live { terminal, seen: Mutex::default() });
     // What is registered may use more than its caller sees.
     let call = Call::new(Target::Workflow(wanted.workflow), None, Principal::new("cli"));
-    let running = Arc::clone(gateway).run(workflow, input, call, Some(watcher));
+    let waiter = match Arc::clone(gateway).begin(&workflow, input, call, Some(watcher)) {
+        Ok(waiter) => waiter,
+        Err(fault) => {
+            terminal.error(&fault.to_string());
+            return Exit::of(&fault);
+        }
+    };
+    let running = attend(gateway, waiter, wanted.answers, terminal);
     let result = tokio::select! {
         result = running => result,
         () = crate::cli::serve::asked_to_stop() => {

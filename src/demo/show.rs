@@ -78,7 +78,7 @@ fn load(program: &Path) -> Result<Loaded, String> {
     }
 }
 
-async fn perform(gateway: &Arc<Gateway>, tell: &(dyn Fn(&str) + Sync)) -> Result<Report, String> {
+async fn perform(gateway: &Arc<Gateway>, tell: &(dyn Fn(&str) + Sync)) -> Result<Arc<Report>, String> {
     let began = Instant::now();
     gateway.settle().await;
     tell(&format!(
@@ -107,7 +107,9 @@ async fn perform(gateway: &Arc<Gateway>, tell: &(dyn Fn(&str) + Sync)) -> Result
         "items": [{ "sku": "lamp", "quantity": 2 }, { "sku": "bulb", "quantity": 4 }],
     });
     let call = Call::new(Target::Workflow("fulfil_order".to_owned()), None, Principal::new("demo"));
-    let running = Arc::clone(gateway).run(workflow, input, call, Some(Arc::clone(&stage) as Arc<dyn Watch>));
+    let watcher = Some(Arc::clone(&stage) as Arc<dyn Watch>);
+    let mut waiter = Arc::clone(gateway).begin(&workflow, input, call, watcher).map_err(|fault| fault.to_string())?;
+    let running = waiter.ended();
     tokio::pin!(running);
     let mut accident = std::pin::pin!(accident(gateway, &stage));
     let mut has_happened = false;

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::engine::event::{Failure, Timestamp};
 use crate::model::effect::Effect;
 use crate::model::name::ToolRef;
+use crate::workflow::definition::Audience;
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,7 +22,18 @@ pub enum Command {
         /// When.
         due: Timestamp,
     },
-    /// A call that is no longer wanted. Its answer, if one still comes, is ignored.
+    /// Put a question; answered by [`crate::engine::event::What::Answered`] with the same address and attempt.
+    Ask(StepQuestion),
+    /// Tell everybody who waits for it that something has happened.
+    Emit {
+        /// The address of the step that says so; the same event keeps it.
+        at: String,
+        /// What sort of thing.
+        event: Arc<str>,
+        /// What is to be known about it.
+        data: Value,
+    },
+    /// A call or a question that is no longer wanted. Its answer, if one still comes, is ignored.
     Cancel {
         /// The address of the step that made it.
         at: String,
@@ -55,6 +67,21 @@ pub struct StepCall {
     /// Whether the run has failed already and this is part of cleaning up: neither the run's time limit nor the departure of
     /// whoever wanted it bind the call.
     pub is_afterwards: bool,
+}
+
+/// A question that a step asks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepQuestion {
+    /// The step's stable address.
+    pub at: Arc<str>,
+    /// Which attempt, from 1.
+    pub attempt: u32,
+    /// The question, in words.
+    pub message: String,
+    /// The JSON Schema of the answer: an object of plain fields. `None` if all that is asked is whether somebody agrees.
+    pub schema: Option<Arc<Value>>,
+    /// Who is to answer.
+    pub audience: Audience,
 }
 
 /// Whom a step calls.

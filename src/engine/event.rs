@@ -42,6 +42,24 @@ pub enum What {
         /// The timer's address.
         at: String,
     },
+    /// A question was answered.
+    Answered {
+        /// The address of the step that asked.
+        at: String,
+        /// Which of its attempts.
+        attempt: u32,
+        /// What was answered.
+        answer: Answer,
+    },
+    /// Something has happened that the run may wait for.
+    Arrived {
+        /// Tells it from others, so that it counts once.
+        id: String,
+        /// What sort of thing.
+        event: String,
+        /// What is known about it.
+        data: Value,
+    },
     /// Somebody wants the run to end.
     CancelRequested {
         /// Why, in words.
@@ -66,6 +84,20 @@ pub enum Called {
     Result(Value),
     /// No result.
     Failure(Failure),
+}
+
+/// What somebody answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// This.
+    Given(Value),
+    /// No.
+    Declined {
+        /// Why, in words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+    },
 }
 
 /// Why a step or a run failed, as expressions see it under `error`.

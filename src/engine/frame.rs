@@ -9,12 +9,14 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use crate::engine::aftermath::Aftermath;
+use crate::engine::arrival::AwaitFrame;
+use crate::engine::ask::AskFrame;
 use crate::engine::block::BlockFrame;
 use crate::engine::branch::ParallelFrame;
 use crate::engine::call::CallFrame;
 use crate::engine::command::Outcome;
 use crate::engine::each::EachFrame;
-use crate::engine::event::{Called, Failure};
+use crate::engine::event::{Answer, Called, Failure};
 use crate::engine::repeat::RepeatFrame;
 use crate::engine::step::StepFrame;
 use crate::engine::view::Status;
@@ -42,6 +44,10 @@ pub(super) enum Kind {
     Wait(WaitFrame),
     /// Waits for the answer to a call.
     Call(CallFrame),
+    /// Waits for the answer to a question.
+    Ask(AskFrame),
+    /// Waits for an event.
+    Await(AwaitFrame),
     /// Undoes what a failed run has done.
     Aftermath(Aftermath),
 }
@@ -55,6 +61,10 @@ pub(super) enum Signal {
     ChildEnded(usize, End),
     /// Its call came back.
     Answered(Box<Called>),
+    /// Its question was answered.
+    Told(Answer),
+    /// Something has happened outside.
+    Arrived,
     /// Its timer went off.
     Fired,
 }

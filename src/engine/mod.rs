@@ -7,6 +7,8 @@
 //! `branch`, `call`, and when the run has failed `aftermath`. An event becomes a signal to one frame; a `turn` carries signals from frame to frame until none is left.
 
 mod aftermath;
+mod arrival;
+mod ask;
 mod block;
 mod bounds;
 mod branch;

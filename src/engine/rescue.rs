@@ -12,8 +12,9 @@ use crate::engine::step::{Phase, StepFrame};
 use crate::engine::turn::Turn;
 use crate::engine::verb;
 use crate::expr::value::Value;
+use crate::model::code;
 use crate::model::fault;
-use crate::workflow::definition::{Catch, CatchBody, Fallback, Step};
+use crate::workflow::definition::{Catch, CatchBody, Fallback, Step, Verb};
 
 /// Tries the fallbacks from the one at `first` on.
 pub(super) fn fall_back(
@@ -95,7 +96,10 @@ pub(super) fn catch(frame: &mut StepFrame, turn: &mut Turn<'_>, id: FrameId, fai
 /// Nothing caught the failure: an optional step is skipped, any other fails.
 pub(super) fn give_up(frame: &mut StepFrame, turn: &Turn<'_>, failure: Box<Failure>) -> Next {
     let step = frame.step(turn);
-    if !step.optional {
+    // A default answer counts if nobody has answered, but not for somebody who has said no.
+    let is_unanswered = matches!(step.verb, Verb::Ask(_)) && failure.code == code::NOT_ANSWERED.as_str();
+    let stands_in = is_unanswered && step.default.is_some();
+    if !step.optional && !stands_in {
         return Next::End(End { attempts: frame.attempts, ..End::failed(failure.at(&frame.at)) });
     }
     frame.failure = Some(failure);

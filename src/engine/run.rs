@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use crate::engine::block::BlockFrame;
-use crate::engine::command::{Command, Outcome};
+use crate::engine::command::{Command, Outcome, StepQuestion};
 use crate::engine::event::{Event, Identity, Timestamp, What};
 use crate::engine::frame::Kind;
 use crate::engine::place::BlockPlace;
@@ -46,6 +46,8 @@ impl Run {
                 turn.started(Kind::Block(body), seed);
             }
             What::Called { at, attempt, outcome } if is_running => turn.called(&at, attempt, outcome),
+            What::Answered { at, attempt, answer } if is_running => turn.answered(&at, attempt, answer),
+            What::Arrived { id, event, data } if is_running => turn.arrived(id, &event, data),
             What::Fired { at } if is_running => turn.fired(&at, event.now),
             What::CancelRequested { why } if is_running && !turn.is_cleaning_up() => {
                 turn.finish(Outcome::Cancelled { why });
@@ -68,6 +70,22 @@ impl Run {
     /// What became of undoing what the run had done, in the order of undoing. Empty while it has not failed.
     pub fn undone(&self) -> &[Undone] {
         &self.state.undone
+    }
+
+    /// The questions that wait for an answer, in the order of their steps' addresses.
+    pub fn questions(&self) -> Vec<StepQuestion> {
+        let frames = self.state.questions.values().filter_map(|id| self.state.frames.get(*id)?.kind.as_ref());
+        frames.filter_map(|kind| if let Kind::Ask(ask) = kind { Some(ask.question().clone()) } else { None }).collect()
+    }
+
+    /// Whether the run waits for something that comes from outside without being called: an answer or an event.
+    pub fn waits_for_others(&self) -> bool {
+        !self.state.questions.is_empty() || !self.state.awaiting.is_empty()
+    }
+
+    /// Whether the run has failed and what it has done is being undone.
+    pub fn is_undoing(&self) -> bool {
+        self.state.aftermath.is_some()
     }
 
     /// How far the run is. `total` never changes and `done` never shrinks.

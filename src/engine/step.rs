@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::aftermath::Deed;
+use crate::engine::arrival;
+use crate::engine::ask;
 use crate::engine::command::Outcome;
 use crate::engine::each::{self, EachFrame};
 use crate::engine::event::Failure;
@@ -264,6 +266,8 @@ impl StepFrame {
             Verb::Workflow { name, .. } => {
                 (code::CALL_TIMEOUT, format!("workflow `{name}` did not end within {limit:?}"))
             }
+            Verb::Ask(_) => return ask::unanswered(&self.at, limit).at(&self.at),
+            Verb::Await { event, .. } => return arrival::missed(&self.at, event, limit).at(&self.at),
             _ => (code::STEP_FAILED, format!("step `{}` was not over after {limit:?}", self.at)),
         };
         let failure = Failure::new(fault::Kind::Timeout, code, message).at(&self.at);

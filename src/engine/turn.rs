@@ -3,16 +3,19 @@
 //! What one frame sets off is done before whatever was waiting already. So the consequences of a failure come before the
 //! start of the next step: where a step has failed, none starts any more.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value as Json;
+
 use crate::engine::aftermath::{self, Deed};
+use crate::engine::arrival::{Arrival, Mailbox};
 use crate::engine::block;
 use crate::engine::bounds::Size;
 use crate::engine::chance;
-use crate::engine::command::{Command, Outcome, StepCall};
-use crate::engine::event::{Called, Failure, Timestamp};
+use crate::engine::command::{Command, Outcome, StepCall, StepQuestion};
+use crate::engine::event::{Answer, Called, Failure, Timestamp};
 use crate::engine::frame::{End, FrameId, Frames, Kind, Next, Signal};
 use crate::engine::scope::Scope;
 use crate::engine::view::{Rows, Status, Undone};
@@ -34,6 +37,12 @@ pub(super) struct State {
     pub(super) done: usize,
     /// The calls in flight, by address.
     pub(super) calls: HashMap<Arc<str>, FrameId>,
+    /// The questions that wait for an answer, by address.
+    pub(super) questions: BTreeMap<Arc<str>, FrameId>,
+    /// The steps that wait for an event.
+    pub(super) awaiting: BTreeSet<FrameId>,
+    /// The events that have come and were not used.
+    pub(super) mailbox: Mailbox,
     /// What can be undone, in the order in which it was done.
     pub(super) deeds: Vec<Deed>,
     /// What the workflow sees before its first step.
@@ -83,6 +92,25 @@ impl<'run> Turn<'run> {
         if matches!(frame.and_then(|frame| frame.kind.as_ref()), Some(Kind::Call(call)) if call.attempt == attempt) {
             self.state.calls.remove(at);
             self.tell(id, Signal::Answered(outcome.into()));
+        }
+    }
+
+    /// A question was answered. An answer that nobody waits for is not heard.
+    pub(super) fn answered(&mut self, at: &str, attempt: u32, answer: Answer) {
+        let Some(&id) = self.state.questions.get(at) else { return };
+        let frame = self.state.frames.get(id).and_then(|frame| frame.kind.as_ref());
+        if matches!(frame, Some(Kind::Ask(ask)) if ask.question().attempt == attempt) {
+            self.state.questions.remove(at);
+            self.tell(id, Signal::Told(answer));
+        }
+    }
+
+    /// Something has happened outside; whoever has waited longest looks at it first.
+    pub(super) fn arrived(&mut self, id: String, event: &str, data: Json) {
+        if self.state.mailbox.add(id, Arrival { event: event.into(), data }) {
+            for id in self.state.awaiting.clone() {
+                self.tell(id, Signal::Arrived);
+            }
         }
     }
 
@@ -142,6 +170,9 @@ impl<'run> Turn<'run> {
             (Kind::Wait(_), Signal::Fired) => wait::over(),
             (Kind::Call(call), Signal::Start) => call.start(self, id),
             (Kind::Call(call), Signal::Answered(called)) => call.answered(*called),
+            (Kind::Ask(ask), Signal::Start) => ask.start(self, id),
+            (Kind::Ask(ask), Signal::Told(answer)) => ask.answered(answer),
+            (Kind::Await(wait), Signal::Start | Signal::Arrived) => wait.look(self, id),
             _ => Next::Wait,
         }
     }
@@ -172,6 +203,17 @@ impl<'run> Turn<'run> {
         let call = StepCall { is_afterwards: self.is_cleaning_up(), ..call };
         self.state.calls.insert(Arc::clone(at), id);
         self.commands.push(Command::Call(call));
+    }
+
+    /// Puts a question for the frame `id`.
+    pub(super) fn ask(&mut self, id: FrameId, question: StepQuestion) {
+        self.state.questions.insert(Arc::clone(&question.at), id);
+        self.commands.push(Command::Ask(question));
+    }
+
+    /// Tells the world that something has happened.
+    pub(super) fn emit(&mut self, at: &Arc<str>, event: &Arc<str>, data: Json) {
+        self.commands.push(Command::Emit { at: at.to_string(), event: Arc::clone(event), data });
     }
 
     /// Starts the timer of the frame `id`; a timer takes at least a millisecond, so that no event can set it off twice.
@@ -247,12 +289,20 @@ impl<'run> Turn<'run> {
     /// Cancels one frame; returns the effect of its call if one was in flight.
     pub(super) fn cancel(&mut self, id: FrameId) -> Option<Effect> {
         let frame = self.state.frames.remove(id)?;
+        self.state.awaiting.remove(&id);
         self.state.size.release(frame.stored);
         self.forget(frame.timer);
         match frame.kind? {
             Kind::Call(call) if self.state.calls.remove(&call.at).is_some() => {
                 self.commands.push(Command::Cancel { at: call.at.to_string(), attempt: call.attempt });
                 Some(call.effect)
+            }
+            Kind::Ask(ask) => {
+                let StepQuestion { at, attempt, .. } = ask.question();
+                if self.state.questions.remove(at).is_some() {
+                    self.commands.push(Command::Cancel { at: at.to_string(), attempt: *attempt });
+                }
+                None
             }
             Kind::Step(step) => {
                 if let Some(row) = step.row {

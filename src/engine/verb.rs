@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 
+use crate::engine::arrival::AwaitFrame;
+use crate::engine::ask::AskFrame;
 use crate::engine::block::BlockFrame;
 use crate::engine::branch::{self, ParallelFrame};
 use crate::engine::call::CallFrame;
-use crate::engine::command::{Callee, StepCall};
+use crate::engine::command::{Callee, StepCall, StepQuestion};
 use crate::engine::event::Failure;
 use crate::engine::frame::Kind;
 use crate::engine::place::Door;
@@ -33,7 +35,7 @@ pub(super) enum Deed {
 }
 
 /// Does what the step's verb says; `number` is the attempt's.
-pub(super) fn perform(frame: &StepFrame, turn: &Turn<'_>, number: u32) -> Result<Deed, Box<Failure>> {
+pub(super) fn perform(frame: &StepFrame, turn: &mut Turn<'_>, number: u32) -> Result<Deed, Box<Failure>> {
     let step = frame.step(turn);
     let value = |template: &Template, what: &str| frame.scope.value(template, what, Some(&frame.at));
     let block = |door: Door| {
@@ -55,6 +57,27 @@ pub(super) fn perform(frame: &StepFrame, turn: &Turn<'_>, number: u32) -> Result
             let wait = WaitFrame::new(wait, &frame.scope, &frame.at, turn.now())?;
             Ok(Deed::Started(Kind::Wait(wait).into()))
         }
+        Verb::Ask(ask) => {
+            let message = value(&ask.question, "ask")?.to_json();
+            let message = message.as_str().map_or_else(|| message.to_string(), ToOwned::to_owned);
+            let question = StepQuestion {
+                at: Arc::clone(&frame.at),
+                attempt: number,
+                message,
+                schema: ask.answer.clone(),
+                audience: ask.audience.clone(),
+            };
+            Ok(Deed::Started(Kind::Ask(AskFrame::new(question)).into()))
+        }
+        Verb::Emit { event, data } => {
+            let data = value(data, "data")?.to_json();
+            turn.emit(&frame.at, event, data);
+            Ok(Deed::Done(Value::null()))
+        }
+        verb @ Verb::Await { .. } => match AwaitFrame::new(verb, &frame.at, &frame.scope) {
+            Some(wait) => Ok(Deed::Started(Kind::Await(wait).into())),
+            None => Ok(Deed::Done(Value::null())),
+        },
         Verb::Steps(_) => Ok(block(Door::Body)),
         Verb::Parallel(_, join) => {
             let parallel = ParallelFrame::new(frame.place.clone(), Arc::clone(&frame.at), frame.scope.clone(), *join);
@@ -111,6 +134,9 @@ pub(super) fn label(verb: &Verb) -> Arc<str> {
         Verb::Switch(_) => "switch".into(),
         Verb::Steps(_) => "steps".into(),
         Verb::Wait(_) => "wait".into(),
+        Verb::Ask(_) => "ask".into(),
+        Verb::Emit { event, .. } => format!("emit {event}").into(),
+        Verb::Await { event, .. } => format!("await {event}").into(),
         Verb::Fail(_) => "fail".into(),
         Verb::Return(_) => "return".into(),
     }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::document::format::Format;
 use crate::gateway::door::Gateway;
 use crate::gateway::reply;
+use crate::gateway::runs::Stand;
 use crate::gateway::workflows::parse_input;
 use crate::model::call::{Call, Reply};
 use crate::model::code;
@@ -26,6 +27,12 @@ pub enum Builtin {
     RunWorkflow,
     /// Lists the workflows.
     ListWorkflows,
+    /// Shows a run, or those that go on.
+    GetRun,
+    /// Answers what a run asks.
+    AnswerRun,
+    /// Cancels a run, or tells it that something has happened.
+    ControlRun,
     /// Says how every server does.
     Status,
     /// Checks a workflow that a caller has written.
@@ -34,7 +41,15 @@ pub enum Builtin {
 
 impl Builtin {
     /// Every one of them.
-    pub const ALL: [Self; 4] = [Self::RunWorkflow, Self::ListWorkflows, Self::Status, Self::Validate];
+    pub const ALL: [Self; 7] = [
+        Self::RunWorkflow,
+        Self::ListWorkflows,
+        Self::GetRun,
+        Self::AnswerRun,
+        Self::ControlRun,
+        Self::Status,
+        Self::Validate,
+    ];
 
     /// The tool of our own under `name`.
     pub fn find(name: &str) -> Option<Self> {
@@ -46,6 +61,9 @@ impl Builtin {
         match self {
             Self::RunWorkflow => "run_workflow",
             Self::ListWorkflows => "list_workflows",
+            Self::GetRun => "get_run",
+            Self::AnswerRun => "answer_run",
+            Self::ControlRun => "control_run",
             Self::Status => "orchestrator_status",
             Self::Validate => "validate_workflow",
         }
@@ -62,8 +80,14 @@ struct RunArguments {
     input: Option<Value>,
     #[serde(default)]
     dry_run: bool,
+    #[serde(default = "yes")]
+    wait: bool,
     #[serde(default)]
     timeout_ms: Option<u64>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// The arguments of `validate_workflow`.
@@ -92,6 +116,9 @@ impl Gateway {
         let result = match builtin {
             Builtin::RunWorkflow => self.run_workflow(call).await,
             Builtin::ListWorkflows => self.list_workflows(&call),
+            Builtin::GetRun => self.get_run(&call).await,
+            Builtin::AnswerRun => self.answer_run(&call).await,
+            Builtin::ControlRun => self.control_run(&call).await,
             Builtin::Status => self.orchestrator_status(&call),
             Builtin::Validate => self.validate_workflow(&call).await,
         };
@@ -116,7 +143,14 @@ impl Gateway {
         if let Some(timeout) = arguments.timeout_ms {
             call.limits = call.limits.within(Instant::now(), Duration::from_millis(timeout));
         }
-        Ok(reply::report(&self.run(workflow, input, call, None).await?))
+        let mut waiter = self.begin(&workflow, input, call, None)?;
+        if !arguments.wait {
+            return Ok(reply::begun(&waiter.leave()));
+        }
+        match waiter.ended_or_open().await? {
+            Stand::Ended(report) => Ok(reply::report(&report)),
+            Stand::Waiting(questions) => Ok(reply::waiting(&waiter.leave(), &questions, false)),
+        }
     }
 
     /// A workflow that a caller has written, if nothing is wrong with it.
@@ -239,11 +273,11 @@ fn guess(text: &str) -> Format {
     }
 }
 
-fn arguments<T: for<'de> Deserialize<'de>>(call: &Call) -> Result<T, Fault> {
+pub(super) fn arguments<T: for<'de> Deserialize<'de>>(call: &Call) -> Result<T, Fault> {
     let value = parse_input(call.arguments.as_deref())?;
     serde_json::from_value(value).map_err(|error| invalid(format!("the arguments are wrong: {error}")))
 }
 
-fn invalid(message: impl Into<String>) -> Fault {
+pub(super) fn invalid(message: impl Into<String>) -> Fault {
     Fault::new(Kind::Invalid, code::BAD_REQUEST, message)
 }

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::catalog::instructions::merged;
 use crate::catalog::snapshot::{Catalog, Own};
 use crate::gateway::builtin::Builtin;
 use crate::gateway::capabilities::shown_as;
+use crate::gateway::described::describe;
 use crate::gateway::door::Gateway;
 use crate::workflow::plan::plan;
 use crate::workflow::tool::definition;
@@ -65,73 +66,5 @@ fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(members) => members,
         _ => Map::new(),
-    }
-}
-
-fn describe(builtin: Builtin) -> Value {
-    match builtin {
-        Builtin::RunWorkflow => json!({
-            "name": builtin.name(),
-            "title": "Run a workflow",
-            "description": "Runs a workflow and waits for its end: one of list_workflows by `workflow`, or one that you \
-                write yourself as `definition` (an object, or YAML text). A definition has `name`, optionally `input`, \
-                `steps` and `output`; a step has an `id` and one verb, e.g. {\"id\": \"found\", \"tool\": \"server.tool\", \
-                \"args\": {\"q\": \"$input.q\"}}. `$steps.found.output.x` refers to a result. Steps that only read run in \
-                parallel, writes keep their order. Use it to make many calls in one; intermediate results stay out of \
-                your context. With `dry_run` nothing is called and the plan is returned.",
-            "inputSchema": {
-                "type": "object",
-                "properties": {
-                    "workflow": { "type": "string", "description": "The name of a workflow." },
-                    "definition": {
-                        "type": ["object", "string"],
-                        "description": "A whole workflow instead of a name.",
-                    },
-                    "input": { "type": "object", "description": "The workflow's input." },
-                    "dry_run": { "type": "boolean", "description": "Only show what would be done." },
-                    "timeout_ms": { "type": "integer", "minimum": 1, "description": "The longest the run may take." },
-                },
-                "additionalProperties": false,
-            },
-            "annotations": { "readOnlyHint": false, "destructiveHint": true, "idempotentHint": false },
-        }),
-        Builtin::Validate => json!({
-            "name": builtin.name(),
-            "title": "Check a workflow",
-            "description": "Checks a workflow definition as run_workflow would, and runs nothing: every mistake with its line, \
-                and where there is only one way to correct it, the patch (bytes of the text to replace).",
-            "inputSchema": {
-                "type": "object",
-                "properties": {
-                    "definition": { "type": ["object", "string"], "description": "The definition; text keeps its lines." },
-                },
-                "required": ["definition"],
-                "additionalProperties": false,
-            },
-            "annotations": { "readOnlyHint": true },
-        }),
-        Builtin::ListWorkflows => json!({
-            "name": builtin.name(),
-            "title": "List workflows",
-            "description": "Lists the workflows with their input schemas. Each is also a tool of its own.",
-            "inputSchema": {
-                "type": "object",
-                "properties": { "query": { "type": "string", "description": "Only those whose name or description has this." } },
-                "additionalProperties": false,
-            },
-            "annotations": { "readOnlyHint": true },
-        }),
-        Builtin::Status => json!({
-            "name": builtin.name(),
-            "title": "Status of the servers",
-            "description": "Says how every server behind this one does: whether it is connected, what went wrong last, and \
-                what to do about it.",
-            "inputSchema": {
-                "type": "object",
-                "properties": { "server": { "type": "string", "description": "Only this server." } },
-                "additionalProperties": false,
-            },
-            "annotations": { "readOnlyHint": true },
-        }),
     }
 }

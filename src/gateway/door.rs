@@ -13,6 +13,7 @@ use crate::downstream::listing::Listing;
 use crate::downstream::pool::Pool;
 use crate::gateway::capabilities::Records;
 use crate::gateway::refresh::Versions;
+use crate::gateway::runs::Runs;
 use crate::gateway::views::Views;
 use crate::model::call::{Call, Reply, Target};
 use crate::model::chain::MAX_HOPS;
@@ -36,6 +37,8 @@ pub struct Gateway {
     /// What the catalog was built from; also keeps refreshes in order.
     pub(super) refreshing: Mutex<Option<Vec<Arc<Listing>>>>,
     pub(super) runs: Arc<Semaphore>,
+    /// The runs themselves.
+    pub(super) live: Runs,
     pub(super) steps: Arc<Semaphore>,
     /// What was wrong with the files, one line each.
     pub(super) problems: Vec<String>,
@@ -43,7 +46,7 @@ pub struct Gateway {
     pub(super) records: Records,
     /// What goes on when its caller has left.
     pub(super) tasks: TaskTracker,
-    /// Runs whose caller has left and that still undo what they have done.
+    /// The tasks that carry runs to their ends.
     pub(super) endings: TaskTracker,
     stop: CancellationToken,
 }
@@ -59,6 +62,7 @@ impl Gateway {
         let gateway = Arc::new(Self {
             runs: Arc::new(Semaphore::new(registry.orchestrator.max_concurrent_runs)),
             steps: Arc::new(Semaphore::new(registry.orchestrator.max_concurrent_steps)),
+            live: Runs::default(),
             registry,
             workflows,
             pool,
@@ -116,7 +120,7 @@ impl Gateway {
 
     /// Stops every server and waits for it. Runs that are being undone have a moment to get that done.
     pub async fn close(&self) {
-        self.stop.cancel();
+        self.stop_runs(&self.stop);
         self.tasks.close();
         self.endings.close();
         if timeout(GRACE, self.endings.wait()).await.is_err() {

@@ -3,13 +3,16 @@
 pub mod awaited;
 pub mod builtin;
 pub mod capabilities;
-pub mod definitions;
+pub mod control;
+mod definitions;
+mod described;
 pub mod door;
 pub mod known;
 pub mod refresh;
 pub mod reply;
 pub mod rounds;
 pub mod route;
+pub mod runs;
 pub mod status;
 pub mod subscriptions;
 pub mod tasks;

@@ -4,7 +4,9 @@ use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 
 use crate::model::call::Reply;
+use crate::model::code;
 use crate::model::fault::Fault;
+use crate::runner::live::{Handle, OpenQuestion};
 use crate::runner::report::{Report, error_json};
 
 /// The `_meta` key under which a workflow's result names its run.
@@ -42,6 +44,37 @@ pub fn report(report: &Report) -> Reply {
         Some(_) => failure(&structured, &story(report)),
         None => success(&structured, &format!("{}\n{}", story(report), structured["output"])),
     }
+}
+
+/// A run that has begun and that nobody waits for.
+pub fn begun(handle: &Handle) -> Reply {
+    let structured = json!({ "run_id": handle.run_id, "workflow": &*handle.workflow, "status": "running" });
+    success(
+        &structured,
+        &format!("run {} of `{}` has begun; `get_run` shows how it does", handle.run_id, handle.workflow),
+    )
+}
+
+/// A run that needs an answer before it can go on. As the result of a workflow's own tool, which promises the workflow's output,
+/// it `is_failure`.
+pub fn waiting(handle: &Handle, questions: &[OpenQuestion], is_failure: bool) -> Reply {
+    let asked: Vec<_> = questions.iter().map(OpenQuestion::to_json).collect();
+    let mut structured =
+        json!({ "run_id": handle.run_id, "workflow": &*handle.workflow, "status": "waiting", "questions": asked });
+    let told: Vec<_> =
+        questions.iter().map(|open| format!("`{}` asks: {}", open.question.at, open.question.message)).collect();
+    let text = format!(
+        "[{}] run {} of `{}` waits for an answer. {}\nAnswer with `answer_run`.",
+        code::NEEDS_ANSWER,
+        handle.run_id,
+        handle.workflow,
+        told.join("\n")
+    );
+    if !is_failure {
+        return success(&structured, &text);
+    }
+    structured["error"] = json!({ "code": code::NEEDS_ANSWER.as_str(), "message": text });
+    failure(&structured, &text)
 }
 
 /// A run as the result of the workflow's own tool: the output itself, which must be an object for every host to accept it.

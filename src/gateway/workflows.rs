@@ -10,6 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::engine::event::Failure;
 use crate::gateway::door::Gateway;
 use crate::gateway::reply;
+use crate::gateway::runs::{Stand, Waiter};
 use crate::model::ask::within;
 use crate::model::call::{Call, Reply};
 use crate::model::code;
@@ -17,7 +18,7 @@ use crate::model::fault::{Fault, Kind};
 use crate::model::limits::{Limits, MAX_DEPTH};
 use crate::model::port::Invoke;
 use crate::model::suggest::did_you_mean;
-use crate::runner::drive::{Begin, Watch, drive, new_id};
+use crate::runner::drive::{Begin, Watch, new_id};
 use crate::runner::effects::Through;
 use crate::runner::report::Report;
 use crate::workflow::definition::Workflow;
@@ -32,15 +33,18 @@ impl Gateway {
     pub(super) async fn run_as_tool(self: Arc<Self>, name: &str, call: Call) -> Result<Reply, Fault> {
         let (workflow, call) = self.registered(name, call)?;
         let input = parse_input(call.arguments.as_deref())?;
-        let report = self.run(workflow, input, call, None).await?;
-        Ok(reply::output(&report))
+        let mut waiter = self.begin(&workflow, input, call, None)?;
+        match waiter.ended_or_open().await? {
+            Stand::Ended(report) => Ok(reply::output(&report)),
+            Stand::Waiting(questions) => Ok(reply::waiting(&waiter.leave(), &questions, true)),
+        }
     }
 
     /// A workflow as a step of another.
     pub(super) async fn call_workflow(self: Arc<Self>, name: &str, call: Call) -> Result<Reply, Fault> {
         let (workflow, call) = self.registered(name, call)?;
         let input = parse_input(call.arguments.as_deref())?;
-        let report = self.run(workflow, input, call, None).await?;
+        let report = self.begin(&workflow, input, call, None)?.ended().await?;
         match report.failure() {
             Some(failure) => Err(inner_fault(&report, &failure)),
             None => Ok(reply::inner(&report)),
@@ -65,31 +69,33 @@ impl Gateway {
         })
     }
 
-    /// Runs `workflow` to its end. A fault means that it never began.
-    pub async fn run(
+    /// Begins a run of `workflow`. A fault means that it never began.
+    pub fn begin(
         self: Arc<Self>,
-        workflow: Arc<Workflow>,
+        workflow: &Workflow,
         input: Value,
         call: Call,
         watcher: Option<Arc<dyn Watch>>,
-    ) -> Result<Report, Fault> {
-        let limits = deeper(&workflow, call.limits)?;
-        let _place = self.admit(limits)?;
-        let input = accept(&workflow, input).map_err(|why| bad_input(&workflow, &why))?;
-        let mut plan = plan(&workflow, &self.known());
+    ) -> Result<Waiter, Fault> {
+        let limits = deeper(workflow, call.limits)?;
+        let place = self.admit(limits)?;
+        let input = accept(workflow, input).map_err(|why| bad_input(workflow, &why))?;
+        let mut plan = plan(workflow, &self.known());
         // What is left to the caller bounds the run as its own limit does.
         Arc::make_mut(&mut plan.workflow).timeout = limits.left(Instant::now()).map(rounded);
+        let board = call.root.as_deref().and_then(|root| self.live.board(root)).unwrap_or_default();
         let through = Through {
             via: Arc::clone(&self) as Arc<dyn Invoke>,
             principal: call.principal,
             profile: call.profile,
             ask: call.ask.map(within),
             limits: Limits { deadline: limits.deadline.map(|deadline| deadline + LATER), ..limits },
+            root: call.root,
             run: new_id(),
             places: Arc::clone(&self.steps),
         };
-        let endings = self.endings.clone();
-        Ok(drive(Begin { plan, input, progress: call.progress, through, watcher, endings }).await)
+        let bus = self.live.bus.clone();
+        Ok(self.launch(Begin { plan, input, progress: call.progress, through, watcher, board, bus }, place))
     }
 
     /// A place among the runs; the runs that a run starts do not count again.

@@ -64,6 +64,8 @@ pub struct Call {
     pub ask: Option<Arc<dyn Ask>>,
     /// Members of the caller's params beside the usual ones, passed on as they are.
     pub extra: Vec<(String, Box<RawValue>)>,
+    /// The first of the runs that have led to this call; `None` if no run has.
+    pub root: Option<Arc<str>>,
     /// The same key makes a repeated call the same call, for servers that honour it.
     pub idempotency_key: Option<Arc<str>>,
 }
@@ -81,6 +83,7 @@ impl Call {
             progress: None,
             ask: None,
             extra: Vec::new(),
+            root: None,
             idempotency_key: None,
         }
     }

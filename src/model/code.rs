@@ -121,6 +121,18 @@ codes! {
     JOIN_TIMEOUT = "MO4016";
     /// The result of a step is not what the step expects.
     UNEXPECTED = "MO4017";
+    /// Nobody answered the question of an `ask` step in time.
+    NOT_ANSWERED = "MO4031";
+    /// The question of an `ask` step was answered with no.
+    DECLINED = "MO4032";
+    /// The answer to an `ask` step is not what was asked for.
+    WRONG_ANSWER = "MO4033";
+    /// An event that a step waits for did not come in time.
+    NO_EVENT = "MO4034";
+    /// The run waits for an answer that has to be given by `answer_run`.
+    NEEDS_ANSWER = "MO4035";
+    /// There is no such run, or none of this caller.
+    NO_SUCH_RUN = "MO4036";
 
     /// The server cannot be reached or has died.
     SERVER_DOWN = "MO5101";

@@ -40,6 +40,13 @@ pub fn is_workflow_name(name: &str) -> bool {
     is_server_name(name) && name.starts_with(|first: char| first.is_ascii_alphabetic())
 }
 
+/// Whether `name` may name an event: 1 to 128 of `[A-Za-z0-9_.-]`, starting with a letter.
+pub fn is_event_name(name: &str) -> bool {
+    (1..=128).contains(&name.len())
+        && name.starts_with(|first: char| first.is_ascii_alphabetic())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+}
+
 /// Whether `name` may name a step or a binding: `[a-z][a-z0-9_]*`, at most 64 bytes.
 pub fn is_step_id(name: &str) -> bool {
     name.len() <= 64

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use tokio::runtime::Handle;
-use tokio_util::task::TaskTracker;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::engine::command::Command;
 use crate::engine::event::{Event, Identity, Timestamp, What};
 use crate::engine::run::Run;
 use crate::model::call::Progress;
+use crate::runner::bus::Bus;
 use crate::runner::effects::{Effects, Through, now};
+use crate::runner::live::{Board, Handle, INBOX, Listener, Message, OpenQuestion, View};
 use crate::runner::report::Report;
 use crate::workflow::plan::Plan;
 
@@ -27,8 +29,10 @@ pub struct Begin {
     pub through: Through,
     /// Is told of each change, for those who watch.
     pub watcher: Option<Arc<dyn Watch>>,
-    /// Who owns what is left of a run whose caller has left.
-    pub endings: TaskTracker,
+    /// Where its open questions are put up.
+    pub board: Arc<Board>,
+    /// What it hears events from.
+    pub bus: Bus,
 }
 
 /// Watches a run as it goes on.
@@ -42,15 +46,48 @@ pub fn new_id() -> String {
     Uuid::now_v7().to_string()
 }
 
-/// Runs to the end. Dropping the future cancels every call in flight; what the run has done is then undone without it.
-pub async fn drive(begin: Begin) -> Report {
-    let Begin { plan, input, progress, through, watcher, endings } = begin;
+/// Begins a run: the future that carries it to its end, which somebody has to own, and the handle by which others reach it.
+pub fn begin(begin: Begin) -> (impl Future<Output = Arc<Report>> + Send + use<>, Handle) {
+    let (inbox, messages) = mpsc::channel(INBOX);
+    let (end, ended) = watch::channel(None);
+    let listener = Arc::new(Listener::new(begin.progress.clone()));
+    let handle = Handle {
+        run_id: begin.through.run.clone(),
+        workflow: Arc::clone(&begin.plan.workflow.name),
+        caller: Arc::clone(&begin.through.principal.name),
+        board: Arc::clone(&begin.board),
+        listener: Arc::clone(&listener),
+        stop: CancellationToken::new(),
+        inbox,
+        ended,
+    };
+    let stop = handle.stop.clone();
+    let going = async move {
+        let board = Arc::clone(&begin.board);
+        let run_id = begin.through.run.clone();
+        let report = Arc::new(drive(begin, listener, messages, stop).await);
+        board.set(&run_id, Vec::new());
+        end.send_replace(Some(Arc::clone(&report)));
+        report
+    };
+    (going, handle)
+}
+
+/// Runs to the end. When `stop` is cancelled the run is, and what it has done is undone first.
+async fn drive(
+    begin: Begin,
+    listener: Arc<Listener>,
+    mut messages: mpsc::Receiver<Message>,
+    stop: CancellationToken,
+) -> Report {
+    let Begin { plan, input, through, watcher, board, bus, .. } = begin;
+    let mut ear = bus.listen(plan.workflow.awaited());
     let run_id = through.run.clone();
     let identity = Identity { id: run_id.clone(), caller: through.principal.name.to_string() };
     let started = What::Started { seed: seed(&run_id), run: identity, input };
-    let mut reporter = Reporter { progress, done: None };
-    let mut held = Held { driven: Some(Driven::new(plan, run_id, Effects::new(through))), endings };
-    let driven = held.driven();
+    let mut reporter = Reporter { listener, done: None };
+    let mut driven = Driven::new(plan, run_id, Effects::new(through), bus);
+    let mut is_stopped = false;
     driven.apply(Event { now: driven.began, what: started });
     loop {
         if let Some(watcher) = &watcher {
@@ -60,7 +97,28 @@ pub async fn drive(begin: Begin) -> Report {
             return report;
         }
         reporter.report(&driven.run);
-        driven.step().await;
+        board.set(&driven.run_id, driven.open_questions());
+        let event = tokio::select! {
+            biased;
+            () = stop.cancelled(), if !is_stopped => {
+                is_stopped = true;
+                Event { now: now(), what: What::CancelRequested { why: "its caller has left".to_owned() } }
+            }
+            Some(message) = messages.recv() => match message {
+                Message::Event(what) => Event { now: now(), what: *what },
+                Message::Look(answer) => {
+                    // Fails only if nobody wants to know any more.
+                    let _ = answer.send(driven.view());
+                    continue;
+                }
+            },
+            what = ear.next() => Event { now: now(), what },
+            event = driven.next() => match event {
+                Some(event) => event,
+                None => continue,
+            },
+        };
+        driven.apply(event);
     }
 }
 
@@ -68,30 +126,34 @@ pub async fn drive(begin: Begin) -> Report {
 struct Driven {
     run: Run,
     effects: Effects,
+    bus: Bus,
     run_id: String,
     workflow: Arc<str>,
     began: Timestamp,
 }
 
 impl Driven {
-    fn new(plan: Plan, run_id: String, effects: Effects) -> Self {
+    fn new(plan: Plan, run_id: String, effects: Effects, bus: Bus) -> Self {
         let workflow = Arc::clone(&plan.workflow.name);
-        Self { run: Run::new(plan.workflow), effects, run_id, workflow, began: now() }
+        Self { run: Run::new(plan.workflow), effects, bus, run_id, workflow, began: now() }
     }
 
-    /// Waits for the next thing to happen and does what follows from it.
-    async fn step(&mut self) {
-        let event = match self.effects.next().await {
-            Some((now, what)) => Event { now, what },
-            None => stuck(),
-        };
-        self.apply(event);
+    /// Waits for the next thing that comes of what the run has set off.
+    async fn next(&mut self) -> Option<Event> {
+        match self.effects.next().await {
+            // Without an event a question could not be put, and stays open for others.
+            Some((now, what)) => what.map(|what| Event { now, what }),
+            None if self.run.waits_for_others() => std::future::pending().await,
+            None => Some(stuck()),
+        }
     }
 
     fn apply(&mut self, event: Event) {
         for command in self.run.apply(event) {
             match command {
                 Command::Call(call) => self.effects.call(call),
+                Command::Ask(question) => self.effects.ask(&self.workflow, &question),
+                Command::Emit { at, event, data } => self.bus.emit(format!("{}/{at}", self.run_id), event, data),
                 Command::Timer { at, due } => self.effects.timer(at, due),
                 Command::Cancel { at, attempt } => self.effects.cancel(at, attempt),
                 Command::Forget { at } => self.effects.forget(at),
@@ -99,6 +161,17 @@ impl Driven {
                 Command::Finish(_) => {}
             }
         }
+    }
+
+    /// The questions that nobody is being asked.
+    fn open_questions(&self) -> Vec<OpenQuestion> {
+        let questions = self.run.questions().into_iter();
+        let open = questions.filter(|question| !self.effects.is_asking(question));
+        open.map(|question| OpenQuestion { run_id: self.run_id.clone(), question }).collect()
+    }
+
+    fn view(&self) -> View {
+        View { steps: self.run.steps(), is_undoing: self.run.is_undoing() }
     }
 
     /// What is to be told of the run, once it is over.
@@ -111,42 +184,6 @@ impl Driven {
             undone: self.run.undone().to_vec(),
             took: now().saturating_sub(self.began),
         })
-    }
-
-    /// Ends a run that nobody waits for any more. What came of it is in the log, as there is nobody else to tell.
-    async fn wind_up(mut self) {
-        let report = loop {
-            if let Some(report) = self.report() {
-                break report;
-            }
-            self.step().await;
-        };
-        let undoing = report.undoing().unwrap_or_default();
-        tracing::warn!(run = report.run_id, workflow = report.workflow, "the caller left; {undoing}");
-    }
-}
-
-/// Holds a run for as long as somebody waits for it.
-struct Held {
-    driven: Option<Driven>,
-    endings: TaskTracker,
-}
-
-impl Held {
-    fn driven(&mut self) -> &mut Driven {
-        self.driven.as_mut().expect("it is only taken out when this is dropped")
-    }
-}
-
-impl Drop for Held {
-    /// The caller has left: the run is cancelled, and if it has something to undo, that is done in the background.
-    fn drop(&mut self) {
-        let Some(mut driven) = self.driven.take().filter(|driven| driven.run.outcome().is_none()) else { return };
-        let what = What::CancelRequested { why: "its caller has left".to_owned() };
-        driven.apply(Event { now: now(), what });
-        if driven.run.outcome().is_none() && Handle::try_current().is_ok() {
-            self.endings.spawn(driven.wind_up());
-        }
     }
 }
 
@@ -161,13 +198,12 @@ fn seed(run_id: &str) -> u64 {
 
 /// Reports progress, each number of finished steps once, since progress must rise.
 struct Reporter {
-    progress: Option<Arc<dyn Progress>>,
+    listener: Arc<Listener>,
     done: Option<usize>,
 }
 
 impl Reporter {
     fn report(&mut self, run: &Run) {
-        let Some(listener) = &self.progress else { return };
         let progress = run.progress();
         if self.done.is_some_and(|done| done >= progress.done) {
             return;
@@ -176,6 +212,6 @@ impl Reporter {
         let at = (progress.done + 1).min(progress.total);
         let message = format!("{at}/{} {}", progress.total, progress.current.as_deref().unwrap_or_default());
         #[expect(clippy::cast_precision_loss, reason = "a run has far fewer than 2^52 steps")]
-        listener.report(progress.done as f64, Some(progress.total as f64), Some(message.trim_end()));
+        self.listener.report(progress.done as f64, Some(progress.total as f64), Some(message.trim_end()));
     }
 }

@@ -1,16 +1,17 @@
 //! What a run's commands do: calls through the one door, and timers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use futures::FutureExt as _;
 use serde_json::Value;
 use serde_json::value::to_raw_value;
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 
-use crate::engine::command::{Callee, StepCall};
+use crate::engine::command::{Callee, StepCall, StepQuestion};
 use crate::engine::event::{Called, Failure, Timestamp, What};
 use crate::model::ask::Ask;
 use crate::model::call::{Call, Target};
@@ -19,6 +20,8 @@ use crate::model::fault::{Fault, Kind};
 use crate::model::limits::Limits;
 use crate::model::port::Invoke;
 use crate::model::principal::Principal;
+use crate::runner::asking;
+use crate::workflow::definition::Audience;
 
 /// What every call of a run has in common.
 pub struct Through {
@@ -32,6 +35,8 @@ pub struct Through {
     pub ask: Option<Arc<dyn Ask>>,
     /// The run's own bounds, one level deeper than its caller's.
     pub limits: Limits,
+    /// The run that has set off this one, by way of others or not; `None` if this is the first.
+    pub root: Option<Arc<str>>,
     /// The run's id, which makes the calls' idempotency keys.
     pub run: String,
     /// How many tool calls may be made at once, by all runs together.
@@ -41,14 +46,22 @@ pub struct Through {
 /// A run's calls and timers in flight. Dropping it cancels them all.
 pub struct Effects {
     through: Through,
-    tasks: JoinSet<(Timestamp, What)>,
-    handles: HashMap<(String, u32), AbortHandle>,
+    tasks: JoinSet<(Key, Happened)>,
+    handles: HashMap<Key, AbortHandle>,
+    /// The questions that the host is being asked.
+    asking: HashSet<Key>,
 }
+
+/// An address and an attempt; 0 for a timer.
+type Key = (String, u32);
+
+/// What came of something that the run has set off, and when; nothing if it is left to others.
+pub type Happened = (Timestamp, Option<What>);
 
 impl Effects {
     /// Nothing in flight yet.
     pub fn new(through: Through) -> Self {
-        Self { through, tasks: JoinSet::new(), handles: HashMap::new() }
+        Self { through, tasks: JoinSet::new(), handles: HashMap::new(), asking: HashSet::new() }
     }
 
     /// Makes a call.
@@ -58,15 +71,14 @@ impl Effects {
         let (via, places) = (Arc::clone(&self.through.via), Arc::clone(&self.through.places));
         // A sub-workflow takes no place: it would wait for places that its own steps need.
         let needs_place = matches!(step.callee, Callee::Tool(_));
-        let handle = self.tasks.spawn(async move {
+        self.start(key, async move {
             let _place = if needs_place { places.acquire_owned().await.ok() } else { None };
             let outcome = match via.invoke(call).await {
                 Ok(reply) => read_result(reply.body.get()),
                 Err(fault) => Called::Failure(failure(&fault)),
             };
-            (now(), What::Called { at: step.at, attempt: step.attempt, outcome })
+            (now(), Some(What::Called { at: step.at, attempt: step.attempt, outcome }))
         });
-        self.handles.insert(key, handle);
     }
 
     fn prepare(&self, step: &StepCall) -> Call {
@@ -84,26 +96,60 @@ impl Effects {
             self.through.limits
         };
         call.limits = step.timeout.map_or(limits, |timeout| limits.within(Instant::now(), timeout));
+        call.root = Some(self.through.root.as_ref().map_or_else(|| self.through.run.as_str().into(), Arc::clone));
         call.profile.clone_from(&self.through.profile);
         call.idempotency_key = Some(format!("{}/{}", self.through.run, step.at).into());
         call
     }
 
+    /// Puts a question to the host that wanted the run, if it can be asked.
+    pub fn ask(&mut self, workflow: &Arc<str>, question: &StepQuestion) {
+        let is_for_host = question.audience == Audience::Caller;
+        let Some(host) = self.through.ask.clone().filter(|host| is_for_host && asking::is_able(&**host)) else {
+            return;
+        };
+        let key = (question.at.to_string(), question.attempt);
+        let asked = asking::form(workflow, question);
+        self.asking.insert(key.clone());
+        self.start(key.clone(), async move {
+            let answer = match host.ask(asked).await {
+                Ok(answer) => asking::read(&answer),
+                Err(fault) => {
+                    tracing::info!(%fault, "the host could not be asked");
+                    None
+                }
+            };
+            let (at, attempt) = key;
+            (now(), answer.map(|answer| What::Answered { at, attempt, answer }))
+        });
+    }
+
+    /// Whether the host is being asked this.
+    pub fn is_asking(&self, question: &StepQuestion) -> bool {
+        self.asking.contains(&(question.at.to_string(), question.attempt))
+    }
+
     /// Starts a timer.
     pub fn timer(&mut self, at: String, due: Timestamp) {
         let wait = Duration::from_millis(due.saturating_sub(now()));
-        let key = (at.clone(), 0);
-        let handle = self.tasks.spawn(async move {
+        self.start((at.clone(), 0), async move {
             sleep(wait).await;
             // A clock that was set back must not make the timer fire before its time.
-            (now().max(due), What::Fired { at })
+            (now().max(due), Some(What::Fired { at }))
         });
+    }
+
+    fn start(&mut self, key: Key, work: impl Future<Output = Happened> + Send + 'static) {
+        let answered = key.clone();
+        let handle = self.tasks.spawn(work.map(|happened| (answered, happened)));
         self.handles.insert(key, handle);
     }
 
-    /// Cancels a call, down to its server.
+    /// Cancels a call, down to its server, or withdraws a question.
     pub fn cancel(&mut self, at: String, attempt: u32) {
-        if let Some(handle) = self.handles.remove(&(at, attempt)) {
+        let key = (at, attempt);
+        self.asking.remove(&key);
+        if let Some(handle) = self.handles.remove(&key) {
             handle.abort();
         }
     }
@@ -113,18 +159,14 @@ impl Effects {
         self.cancel(at, 0);
     }
 
-    /// The next thing that happens, and when; `None` if nothing is in flight.
-    pub async fn next(&mut self) -> Option<(Timestamp, What)> {
+    /// The next thing that happens; `None` if nothing is in flight.
+    pub async fn next(&mut self) -> Option<Happened> {
         loop {
             match self.tasks.join_next().await? {
-                Ok((at_time, what)) => {
-                    let key = match &what {
-                        What::Called { at, attempt, .. } => (at.clone(), *attempt),
-                        What::Fired { at } => (at.clone(), 0),
-                        _ => return Some((at_time, what)),
-                    };
+                Ok((key, happened)) => {
                     self.handles.remove(&key);
-                    return Some((at_time, what));
+                    self.asking.remove(&key);
+                    return Some(happened);
                 }
                 Err(error) if error.is_cancelled() => {}
                 Err(error) => tracing::error!(%error, "a step's call panicked"),

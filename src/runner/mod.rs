@@ -1,5 +1,8 @@
 //! Carries out a run: feeds events to the engine and carries out its commands through the one door.
 
+mod asking;
+pub mod bus;
 pub mod drive;
 pub mod effects;
+pub mod live;
 pub mod report;

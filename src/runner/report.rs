@@ -86,7 +86,8 @@ fn left_json(undone: &Undone) -> Value {
     json!({ "step": undone.at, "result": undone.result, "error": undone.failure.as_ref().map(error_json) })
 }
 
-fn step_json(step: &StepView) -> Value {
+/// One step as models see it.
+pub(super) fn step_json(step: &StepView) -> Value {
     let mut all = Map::new();
     all.insert("id".to_owned(), json!(step.at));
     all.insert("status".to_owned(), json!(step.status.as_str()));

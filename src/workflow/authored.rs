@@ -3,9 +3,11 @@
 //! One file for each level of the language: [`read`] takes the workflow apart, `step` a step, `verb` and `modifier` the
 //! parts of a step, `declaration` the shorthand of schemas, `expression` whatever holds expressions.
 
+mod ask;
 mod author;
 mod catch;
 mod declaration;
+mod event;
 mod expression;
 mod header;
 mod join;

@@ -1,5 +1,6 @@
 //! A checked workflow: what the engine may rely on without looking again.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,9 @@ use crate::model::name::ToolRef;
 use crate::model::problem::{Source, Span};
 use crate::policy::retry::Retry;
 use crate::workflow::site::{StepSites, WorkflowSites};
+
+/// How long an answer or an event is waited for unless the step has a `timeout`.
+pub const PATIENCE: Duration = Duration::from_hours(24);
 
 /// A workflow whose every name, reference and schema has been checked as far as that is possible without its servers.
 #[derive(Debug, Clone)]
@@ -117,6 +121,21 @@ impl Workflow {
         [("", &self.body)].into_iter().chain(self.on_failure.iter().map(|block| ("on_failure", block)))
     }
 
+    /// The events that its steps wait for.
+    pub fn awaited(&self) -> BTreeSet<Arc<str>> {
+        fn within(block: &Block, found: &mut BTreeSet<Arc<str>>) {
+            for step in &block.steps {
+                if let Verb::Await { event, .. } = &step.verb {
+                    found.insert(Arc::clone(event));
+                }
+                step.blocks().for_each(|(_, block)| within(block, found));
+            }
+        }
+        let mut found = BTreeSet::new();
+        self.blocks().for_each(|(_, block)| within(block, &mut found));
+        found
+    }
+
     /// Whether a run that fails has anything to do before it is over.
     pub fn cleans_up(&self) -> bool {
         fn undoes(block: &Block) -> bool {
@@ -139,7 +158,10 @@ impl Step {
             | Verb::Workflow { .. }
             | Verb::Fail(_)
             | Verb::Return(_)
-            | Verb::Wait(_) => Vec::new(),
+            | Verb::Wait(_)
+            | Verb::Ask(_)
+            | Verb::Emit { .. }
+            | Verb::Await { .. } => Vec::new(),
         };
         let of_catch = self.catch.iter().filter_map(|catch| match &catch.then {
             CatchBody::Steps(block) => Some(("catch", block)),
@@ -159,7 +181,10 @@ impl Step {
             | Verb::Workflow { .. }
             | Verb::Fail(_)
             | Verb::Return(_)
-            | Verb::Wait(_) => Vec::new(),
+            | Verb::Wait(_)
+            | Verb::Ask(_)
+            | Verb::Emit { .. }
+            | Verb::Await { .. } => Vec::new(),
         };
         let of_catch = self.catch.iter_mut().filter_map(|catch| match &mut catch.then {
             CatchBody::Steps(block) => Some(block),
@@ -201,10 +226,54 @@ pub enum Verb {
     },
     /// Lets time pass.
     Wait(Wait),
+    /// Asks somebody.
+    Ask(Ask),
+    /// Tells whoever waits for it that something has happened.
+    Emit {
+        /// What sort of thing.
+        event: Arc<str>,
+        /// What is to be known about it.
+        data: Template,
+    },
+    /// Waits until something has happened. The output is what is known about it.
+    Await {
+        /// What sort of thing.
+        event: Arc<str>,
+        /// Only if this holds; it sees `event`.
+        filter: Option<Expr>,
+    },
     /// Ends in failure with this message.
     Fail(Template),
     /// Ends the whole run with this output.
     Return(Template),
+}
+
+impl Verb {
+    /// How long it waits for others if the step does not say.
+    pub fn patience(&self) -> Option<Duration> {
+        matches!(self, Self::Ask(_) | Self::Await { .. }).then_some(PATIENCE)
+    }
+}
+
+/// A question to somebody.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// The question, in words.
+    pub question: Template,
+    /// The JSON Schema of the answer: an object of plain fields. Without it the question is whether somebody agrees.
+    pub answer: Option<Arc<Value>>,
+    /// Who is to answer.
+    pub audience: Audience,
+}
+
+/// Who is to answer a question.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Audience {
+    /// Whoever wanted the run.
+    #[default]
+    Caller,
+    /// Somebody of this role, who is not asked but looks for open questions.
+    Role(Arc<str>),
 }
 
 /// How much time `wait` lets pass.

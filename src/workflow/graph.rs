@@ -126,6 +126,9 @@ fn verb(verb: &Verb) -> String {
         Verb::Switch(_) => "switch".to_owned(),
         Verb::Steps(_) => "steps".to_owned(),
         Verb::Wait(_) => "wait".to_owned(),
+        Verb::Ask(_) => "ask".to_owned(),
+        Verb::Emit { event, .. } => format!("emit {event}"),
+        Verb::Await { event, .. } => format!("await {event}"),
         Verb::Fail(_) => "fail".to_owned(),
         Verb::Return(_) => "return".to_owned(),
     }

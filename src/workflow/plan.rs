@@ -65,13 +65,13 @@ pub fn names(step: &Step) -> BTreeSet<&str> {
 }
 
 /// Whether a step must keep its place among others: it may change something, it may end the run, or
-/// it stands for time that has to pass.
+/// it stands for time that has to pass, be it that of somebody who answers.
 pub fn keeps_its_place(step: &Step) -> bool {
     !step.effect.is_read() || is_a_mark(step)
 }
 
 fn is_a_mark(step: &Step) -> bool {
-    matches!(step.verb, Verb::Fail(_) | Verb::Return(_) | Verb::Wait(_))
+    matches!(step.verb, Verb::Fail(_) | Verb::Return(_) | Verb::Wait(_) | Verb::Ask(_) | Verb::Await { .. })
         || step.blocks().any(|(_, block)| block.steps.iter().any(is_a_mark))
 }
 
@@ -112,7 +112,11 @@ fn judge(step: &mut Step, surroundings: &dyn Surroundings) {
         }
         Verb::Switch(cases) => cases.iter().map(|case| strongest(&case.block)).max().unwrap_or(Effect::Read),
         Verb::Steps(block) => strongest(block),
-        Verb::Set(_) | Verb::Fail(_) | Verb::Return(_) | Verb::Wait(_) => Effect::Read,
+        // Others may act on it.
+        Verb::Emit { .. } => Effect::Write,
+        Verb::Set(_) | Verb::Fail(_) | Verb::Return(_) | Verb::Wait(_) | Verb::Ask(_) | Verb::Await { .. } => {
+            Effect::Read
+        }
     };
     step.own_effect = step.claimed_effect.unwrap_or(own);
     let mut most = step.own_effect;

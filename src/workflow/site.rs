@@ -90,4 +90,6 @@ pub enum Place {
     Output,
     /// `catch`: sees `error`, too.
     Catch,
+    /// `where` of `await`: sees `event`, too.
+    Event,
 }

@@ -1,5 +1,7 @@
 //! Runs, played against tools that answer as told.
 
+mod arrival;
+mod ask;
 mod bounds;
 mod expect;
 mod flow;

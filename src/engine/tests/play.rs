@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::document::format::Format;
-use crate::engine::command::{Command, Outcome, StepCall};
-use crate::engine::event::{Called, Event, Failure, Identity, What};
+use crate::engine::command::{Command, Outcome, StepCall, StepQuestion};
+use crate::engine::event::{Answer, Called, Event, Failure, Identity, What};
 use crate::engine::run::Run;
 use crate::engine::view::StepView;
 use crate::model::code;
@@ -65,6 +65,9 @@ pub(super) struct Play {
     pub(super) now: u64,
     pub(super) events: Vec<Event>,
     pub(super) calls: Vec<StepCall>,
+    pub(super) questions: Vec<StepQuestion>,
+    /// Every event that was emitted.
+    pub(super) emitted: Vec<(String, Value)>,
     pub(super) timers: BTreeMap<String, u64>,
     /// Every call ever made, by address and attempt.
     pub(super) ever: BTreeMap<(String, u32), StepCall>,
@@ -83,6 +86,8 @@ impl Play {
             now: 1_000,
             events: Vec::new(),
             calls: Vec::new(),
+            questions: Vec::new(),
+            emitted: Vec::new(),
             timers: BTreeMap::new(),
             ever: BTreeMap::new(),
             finished: 0,
@@ -120,17 +125,23 @@ impl Play {
                 self.calls.push(call.clone());
             }
             Command::Cancel { at, attempt } => {
-                let before = self.calls.len();
+                let before = self.calls.len() + self.questions.len();
                 self.calls.retain(|call| (&call.at, call.attempt) != (at, *attempt));
-                assert_eq!(self.calls.len() + 1, before, "{at} cancelled, but not in flight");
+                self.questions.retain(|asked| (&*asked.at, asked.attempt) != (&**at, *attempt));
+                assert_eq!(self.calls.len() + self.questions.len() + 1, before, "{at} cancelled, but not in flight");
             }
+            Command::Ask(question) => self.questions.push(question.clone()),
+            Command::Emit { event, data, .. } => self.emitted.push((event.to_string(), data.clone())),
             Command::Timer { at, due } => {
                 assert!(*due > self.now && self.timers.insert(at.clone(), *due).is_none(), "timer {at}");
             }
             Command::Forget { at } => assert!(self.timers.remove(at).is_some(), "{at} forgotten, but not set"),
             Command::Finish(outcome) => {
                 assert_eq!(Some(outcome), self.run.outcome());
-                assert!(self.calls.is_empty() && self.timers.is_empty(), "left behind at the end");
+                assert!(
+                    self.calls.is_empty() && self.questions.is_empty() && self.timers.is_empty(),
+                    "left behind at the end"
+                );
                 self.finished += 1;
             }
         }
@@ -174,6 +185,19 @@ impl Play {
     pub(super) fn lose(&mut self, at: &str, kind: Kind) -> Vec<Command> {
         let failure = Failure::new(kind, code::SERVER_DOWN, "it went away");
         self.comes_back(at, Called::Failure(Failure { was_sent: true, ..failure }))
+    }
+
+    /// The question of a step is answered.
+    pub(super) fn say(&mut self, at: &str, answer: Answer) -> Vec<Command> {
+        let place = self.questions.iter().position(|asked| &*asked.at == at);
+        let asked = self.questions.remove(place.unwrap_or_else(|| panic!("`{at}` asks nothing")));
+        self.happens(What::Answered { at: at.to_owned(), attempt: asked.attempt, answer })
+    }
+
+    /// Something happens outside of the run.
+    pub(super) fn arrives(&mut self, event: &str, data: Value) -> Vec<Command> {
+        let id = format!("e{}", self.events.len());
+        self.happens(What::Arrived { id, event: event.to_owned(), data })
     }
 
     /// So much time passes, in milliseconds; timers that become due go off on time.

@@ -2,6 +2,8 @@
 //!
 //! In the short form every field is required unless it is `optional` or has a `default`, and no others are allowed.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use crate::document::node::{Field, Node, Value as Content};
@@ -152,7 +154,9 @@ fn check(author: &mut Author, schema: &Value, node: &Node) {
     if leaves {
         return;
     }
-    for (path, message) in schema::faults(schema) {
+    // One mistake may break several branches of the meta-schema in the same way.
+    let mut seen = BTreeSet::new();
+    for (path, message) in schema::faults(schema).into_iter().filter(|fault| seen.insert(fault.clone())) {
         let span = author.head(&place(node, &path));
         let problem = author.reader.error(code::BAD_SCHEMA, span, message);
         if path.ends_with("/required") {

@@ -10,7 +10,7 @@ use crate::model::name;
 use crate::model::problem::{Patch, Span};
 use crate::workflow::authored::author::Author;
 use crate::workflow::authored::{MAX_NESTING, MAX_STEPS, catch, modifier, repetition, undo, unsupported, verb};
-use crate::workflow::definition::{Block, Step};
+use crate::workflow::definition::{Block, Step, Verb};
 use crate::workflow::site::{Place, StepSites};
 
 /// The steps of a list.
@@ -135,6 +135,7 @@ fn parts(author: &mut Author, (node, mut table): (&Node, Table<'_>), id: &str, s
     let verb = verb::read(author, (node, &mut table), what, inside, &mut sites);
     let timeout_key = table.path("timeout");
     let timeout = table.take("timeout").and_then(|node| author.reader.duration(node, &timeout_key));
+    let timeout = timeout.or_else(|| verb.patience());
     let repeat = repetition::repeat(author, &mut table, &mut sites.uses);
     let retry = modifier::retry(author, &mut table);
     let fallback = catch::fallback(author, &mut table, inside, &mut sites);
@@ -154,7 +155,7 @@ fn parts(author: &mut Author, (node, mut table): (&Node, Table<'_>), id: &str, s
         author.bindings.pop();
     }
     unsupported::report(author, &mut table, unsupported::OF_STEP);
-    if default.is_some() && when.is_none() && !optional {
+    if default.is_some() && when.is_none() && !optional && !matches!(verb, Verb::Ask(_)) {
         let span = table.key_span("default").unwrap_or_default();
         let problem =
             author.reader.warning(code::NO_EFFECT, span, "`default` has no effect: the step is never skipped");

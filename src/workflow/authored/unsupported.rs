@@ -11,11 +11,10 @@ pub(super) const OF_WORKFLOW: &[&str] = &["budget", "priority", "deadline", "ide
 pub(super) const OF_STEP: &[&str] = &["cache", "limits", "idempotency_key", "in_doubt", "check", "providers", "detach"];
 
 /// Verbs.
-pub(super) const VERBS: &[&str] = &["llm", "agent", "ask", "emit", "await"];
+pub(super) const VERBS: &[&str] = &["llm", "agent"];
 
 /// Keys that only mean something beside one of [`VERBS`].
-pub(super) const BESIDE_VERBS: &[&str] =
-    &["system", "model", "tools", "task", "context", "answer", "to", "data", "where", "args"];
+pub(super) const BESIDE_VERBS: &[&str] = &["system", "model", "tools", "task", "context", "args"];
 
 /// Of an entry of `fallback`.
 pub(super) const OF_FALLBACK: &[&str] = &["cached", "workflow"];

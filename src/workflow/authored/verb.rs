@@ -11,11 +11,15 @@ use crate::model::name::{self, ToolRef};
 use crate::model::problem::{Problem, Span};
 use crate::model::suggest;
 use crate::workflow::authored::author::Author;
-use crate::workflow::authored::{join, step, unsupported, wait};
+use crate::workflow::authored::{ask, event, join, step, unsupported, wait};
 use crate::workflow::definition::{Block, Branch, Case, Verb};
 use crate::workflow::site::{ArgumentSite, CallSite, Place, StepSites};
 
-const VERBS: [&str; 9] = ["tool", "set", "parallel", "switch", "steps", "workflow", "wait", "fail", "return"];
+const VERBS: [&str; 12] =
+    ["tool", "set", "parallel", "switch", "steps", "workflow", "ask", "emit", "await", "wait", "fail", "return"];
+
+/// Keys that belong to one verb, and to which.
+const BESIDE: [(&str, &str); 4] = [("answer", "ask"), ("to", "ask"), ("data", "emit"), ("where", "await")];
 
 /// The step's verb, or a stand-in if there was a problem.
 pub(super) fn read(
@@ -55,6 +59,11 @@ pub(super) fn read(
     if *verb != "parallel" {
         join::refuse(author, table, verb);
     }
+    for (key, _) in BESIDE.iter().filter(|(_, owner)| owner != verb) {
+        let Some(span) = table.key_span(key) else { continue };
+        table.take(key);
+        author.reader.error(code::UNKNOWN_KEY, span, format!("`{key}` means nothing beside `{verb}`"));
+    }
     let node = nodes.iter().find(|(name, _)| name == verb).and_then(|(_, node)| *node);
     let value = |author: &mut Author, sites: &mut StepSites| {
         node.map_or_else(|| Template::Value(Constant::null()), |node| author.template(node, inside, &mut sites.uses))
@@ -70,6 +79,9 @@ pub(super) fn read(
         ("tool", Some(node)) => tool(author, node, args, what, inside, sites),
         ("workflow", Some(node)) => workflow(author, node, args, what, inside, sites),
         ("wait", Some(node)) => wait::read(author, node, what, inside, sites).map_or_else(stand_in, Verb::Wait),
+        ("ask", Some(node)) => Verb::Ask(ask::read(author, node, table, inside, sites)),
+        ("emit", Some(node)) => event::emit(author, node, table, inside, sites).unwrap_or_else(stand_in),
+        ("await", Some(node)) => event::wait(author, node, table, sites).unwrap_or_else(stand_in),
         ("parallel", Some(node)) => {
             let branches = parallel(author, node, what);
             let join = join::read(author, table, branches.len());

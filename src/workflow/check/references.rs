@@ -11,10 +11,11 @@ use crate::workflow::site::{Place, Use};
 
 const STEP_PARTS: [&str; 5] = ["output", "result", "status", "error", "attempts"];
 const ERROR_PARTS: [&str; 8] = ["kind", "code", "message", "step", "server", "target", "hint", "data"];
+const EVENT_PARTS: [&str; 2] = ["name", "data"];
 const RUN_PARTS: [&str; 3] = ["id", "caller", "started_at"];
 
 /// Roots of the full language that this version does not have.
-const UNSUPPORTED: [&str; 5] = ["event", "trigger", "flags", "context", "env"];
+const UNSUPPORTED: [&str; 4] = ["trigger", "flags", "context", "env"];
 
 /// Every name that means nothing where it stands, and every id that is given twice.
 pub fn check(workflow: &Workflow) -> Vec<Problem> {
@@ -45,6 +46,7 @@ impl<'a> Visit<'a> for Names<'a> {
             "steps" => self.steps(scope, site),
             "run" => self.part(site, "run", &RUN_PARTS),
             "error" if scope.has_error(site.place) => self.part(site, "error", &ERROR_PARTS),
+            "event" if site.place == Place::Event => self.part(site, "event", &EVENT_PARTS),
             "result" if scope.has_result(site.place) => {}
             _ => self.unknown_root(scope, owner, site, root),
         }
@@ -230,6 +232,7 @@ impl<'a> Names<'a> {
         }
         let binding = owner.and_then(|step| step.each.as_ref()).map(|each| &*each.binding);
         let help = match root {
+            "event" => Some("`event` exists in the `where` of `await` only"),
             "error" => Some("`error` exists in `catch` and `on_failure` only"),
             "result" => Some("`result` exists in a step's `output`, `expect`, `repeat` and `undo` only"),
             "item" | "index" if binding.is_none() => Some("give the step a `for_each`"),

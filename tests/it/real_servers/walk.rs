@@ -12,7 +12,15 @@ use crate::support::launch::fixture_path;
 use crate::support::{Test, eventually, fixture, processes};
 
 /// The tools of our own.
-const OWN: [&str; 4] = ["list_workflows", "orchestrator_status", "run_workflow", "validate_workflow"];
+const OWN: [&str; 7] = [
+    "answer_run",
+    "control_run",
+    "get_run",
+    "list_workflows",
+    "orchestrator_status",
+    "run_workflow",
+    "validate_workflow",
+];
 
 /// Where it is said who a server is.
 const IDENTITY: [&str; 2] = ["io.modelcontextprotocol/serverInfo", "io.mcp-orchestrator/origin"];

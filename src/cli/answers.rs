@@ -1,0 +1,112 @@
+//! What a run asks of the person at the terminal: answered by `--answer STEP=ANSWER`, or by typing.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::sync::Arc;
+use std::thread;
+
+use serde_json::{Map, Value, json};
+use tokio::sync::oneshot;
+
+use crate::cli::terminal::{Paint, Terminal};
+use crate::engine::event::{Answer, What};
+use crate::gateway::door::Gateway;
+use crate::gateway::runs::{Stand, Waiter};
+use crate::model::code;
+use crate::model::fault::{Fault, Kind};
+use crate::runner::live::OpenQuestion;
+use crate::runner::report::Report;
+use crate::workflow::schema::violations;
+
+/// Waits for the end of a run and answers what it asks. A question that nobody answers ends it.
+pub async fn attend(
+    gateway: &Gateway,
+    mut waiter: Waiter,
+    given: Vec<String>,
+    terminal: Terminal,
+) -> Result<Arc<Report>, Fault> {
+    loop {
+        let open = match waiter.ended_or_open().await? {
+            Stand::Ended(report) => return Ok(report),
+            Stand::Waiting(open) => open,
+        };
+        for question in &open {
+            let answer = answer(question, &given, terminal).await?;
+            let (at, attempt) = (question.question.at.to_string(), question.question.attempt);
+            gateway.tell_run(&question.run_id, What::Answered { at, attempt, answer }).await;
+        }
+        let handle = Arc::clone(waiter.handle());
+        tokio::select! {
+            _ = waiter.ended() => {}
+            () = handle.board.has_changed(&open) => {}
+        }
+    }
+}
+
+async fn answer(question: &OpenQuestion, given: &[String], terminal: Terminal) -> Result<Answer, Fault> {
+    let at = &question.question.at;
+    let ready = given.iter().filter_map(|pair| pair.split_once('=')).find(|(step, _)| **step == **at);
+    if let Some((_, text)) = ready {
+        return read(question, text);
+    }
+    if !std::io::stdin().is_terminal() {
+        let message = format!("`{at}` asks: {}", question.question.message);
+        let hint = format!("answer with `--answer {at}=yes`, `={{…}}` or `=no`, or run it in a terminal");
+        return Err(Fault::new(Kind::Rejected, code::NEEDS_ANSWER, message).hint(hint));
+    }
+    terminal.note(&format!("{} {}", terminal.paint("?", Paint::Cyan), question.question.message));
+    let (sender, typed) = oneshot::channel();
+    let asked = question.clone();
+    // Not a task: nothing can end the reading of a line but the line, and the program must be able to end without it.
+    thread::spawn(move || sender.send(typed_answer(&asked)));
+    typed.await.unwrap_or(Ok(Answer::Declined { why: None }))
+}
+
+/// An answer as text: `yes`, `no`, or what the question's fields are to be, as JSON.
+fn read(question: &OpenQuestion, text: &str) -> Result<Answer, Fault> {
+    let content = match (text, &question.question.schema) {
+        ("no", _) => return Ok(Answer::Declined { why: None }),
+        ("yes", None) => json!({}),
+        (text, _) => serde_json::from_str(text).map_err(|error| wrong(question, &error.to_string()))?,
+    };
+    let why = question.question.schema.as_ref().map(|schema| violations(schema, &content, "it")).unwrap_or_default();
+    if why.is_empty() { Ok(Answer::Given(content)) } else { Err(wrong(question, &why.join("; "))) }
+}
+
+fn wrong(question: &OpenQuestion, why: &str) -> Fault {
+    let message = format!("the answer to `{}` does not fit: {why}", question.question.at);
+    Fault::new(Kind::Invalid, code::WRONG_ANSWER, message)
+}
+
+/// Asks for one field after the other.
+fn typed_answer(question: &OpenQuestion) -> Result<Answer, Fault> {
+    let Some(schema) = &question.question.schema else {
+        return Ok(match line("  yes or no: ").as_deref() {
+            Some("y" | "yes") => Answer::Given(json!({})),
+            _ => Answer::Declined { why: None },
+        });
+    };
+    let mut content = Map::new();
+    for (name, field) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        let about = field.get("description").and_then(Value::as_str).map(|about| format!(" ({about})"));
+        let Some(text) = line(&format!("  {name}{}: ", about.unwrap_or_default())) else {
+            return Ok(Answer::Declined { why: None });
+        };
+        let is_text = field.get("type").is_some_and(|kind| kind == "string");
+        match (text.as_str(), is_text) {
+            ("", _) => continue,
+            (_, true) => content.insert(name.clone(), text.into()),
+            ("y" | "yes", false) => content.insert(name.clone(), true.into()),
+            ("n" | "no", false) => content.insert(name.clone(), false.into()),
+            (_, false) => content.insert(name.clone(), serde_json::from_str(&text).unwrap_or_else(|_| text.into())),
+        };
+    }
+    read(question, &Value::Object(content).to_string())
+}
+
+/// One line of the person at the terminal; nothing at the end of input.
+fn line(prompt: &str) -> Option<String> {
+    let _ = write!(std::io::stderr(), "{prompt}").and_then(|()| std::io::stderr().flush());
+    let mut line = String::new();
+    let read = std::io::stdin().lock().read_line(&mut line).ok()?;
+    (read > 0).then(|| line.trim().to_owned())
+}

@@ -1,0 +1,191 @@
+//! Tools for runs that go on: looking at them, answering what they ask, signalling and cancelling them.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use crate::engine::event::{Answer, What};
+use crate::gateway::builtin::{arguments, invalid};
+use crate::gateway::door::Gateway;
+use crate::gateway::reply;
+use crate::model::call::{Call, Reply};
+use crate::model::code;
+use crate::model::fault::{Fault, Kind};
+use crate::model::name::is_event_name;
+use crate::model::suggest::did_you_mean;
+use crate::runner::live::{Handle, OpenQuestion};
+use crate::workflow::schema::violations;
+
+/// The longest that `get_run` and `answer_run` wait.
+const LONGEST: Duration = Duration::from_mins(10);
+
+/// The arguments of `get_run`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GetArguments {
+    run_id: Option<String>,
+    #[serde(default)]
+    wait_ms: u64,
+}
+
+/// The arguments of `answer_run`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AnswerArguments {
+    run_id: String,
+    step: Option<String>,
+    answer: Option<Value>,
+    #[serde(default)]
+    decline: bool,
+    #[serde(default)]
+    reason: Option<String>,
+    #[serde(default)]
+    wait_ms: Option<u64>,
+}
+
+/// The arguments of `control_run`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ControlArguments {
+    run_id: String,
+    action: Action,
+    #[serde(default)]
+    event: Option<String>,
+    #[serde(default)]
+    data: Value,
+}
+
+/// What can be done to a run.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Action {
+    Cancel,
+    Signal,
+}
+
+impl Gateway {
+    pub(super) async fn get_run(&self, call: &Call) -> Result<Reply, Fault> {
+        let GetArguments { run_id, wait_ms } = arguments(call)?;
+        let Some(run_id) = run_id else {
+            let mut all = Vec::new();
+            for handle in self.live.of(&call.principal) {
+                let mut one = handle.to_json().await;
+                one.as_object_mut().map(|one| one.remove("steps"));
+                all.push(one);
+            }
+            let text = if all.is_empty() { "no run goes on".to_owned() } else { format!("{} runs go on", all.len()) };
+            return Ok(reply::success(&json!({ "runs": all }), &text));
+        };
+        let handle = self.live.find(&run_id, &call.principal)?;
+        // Whether it has ended in that time is in the answer.
+        let _ = timeout(Duration::from_millis(wait_ms).min(LONGEST), handle.ended()).await;
+        Ok(shown(&handle).await)
+    }
+
+    pub(super) async fn answer_run(&self, call: &Call) -> Result<Reply, Fault> {
+        let given: AnswerArguments = arguments(call)?;
+        let asker = self.live.find(&given.run_id, &call.principal)?;
+        let open = asker.board.open();
+        let question = chosen(&open, &given)?;
+        let answer = answer(&question, &given)?;
+        // The run that asks may be one that the run in hand has started.
+        let (at, attempt) = (question.question.at.to_string(), question.question.attempt);
+        self.tell_run(&question.run_id, What::Answered { at, attempt, answer }).await;
+        let wait = given.wait_ms.map_or(LONGEST, Duration::from_millis).min(LONGEST);
+        let _ = timeout(wait, async {
+            tokio::select! {
+                _ = asker.ended() => {}
+                () = asker.board.has_changed(&open) => {}
+            }
+            // It goes on until it has ended or needs another answer.
+            tokio::select! {
+                biased;
+                _ = asker.ended() => {}
+                () = asker.board.has_some() => {}
+            }
+        })
+        .await;
+        Ok(shown(&asker).await)
+    }
+
+    pub(super) async fn control_run(&self, call: &Call) -> Result<Reply, Fault> {
+        let ControlArguments { run_id, action, event, data } = arguments(call)?;
+        let handle = self.live.find(&run_id, &call.principal)?;
+        match action {
+            Action::Cancel => {
+                let why = format!("{} cancelled it", call.principal.name);
+                handle.tell(What::CancelRequested { why }).await;
+                let _ = timeout(LONGEST, handle.ended()).await;
+            }
+            Action::Signal => {
+                let event = event
+                    .filter(|event| is_event_name(event))
+                    .ok_or_else(|| invalid("`signal` needs `event`, the name of an event, such as `order.shipped`"))?;
+                let id = Uuid::now_v7().to_string();
+                if !handle.tell(What::Arrived { id, event, data }).await {
+                    let message = format!("run `{run_id}` has ended and hears no signals");
+                    return Err(Fault::new(Kind::Invalid, code::BAD_REQUEST, message));
+                }
+            }
+        }
+        Ok(shown(&handle).await)
+    }
+}
+
+/// How a run stands.
+async fn shown(handle: &Handle) -> Reply {
+    if let Some(report) = handle.report() {
+        return reply::report(&report);
+    }
+    let open = handle.board.open();
+    if !open.is_empty() {
+        return reply::waiting(handle, &open, false);
+    }
+    let structured = handle.to_json().await;
+    let status = structured["status"].as_str().unwrap_or_default();
+    reply::success(&structured, &format!("run {} of `{}` is {status}", handle.run_id, handle.workflow))
+}
+
+/// The question that is to be answered: the one of `step`, or the only one.
+fn chosen(open: &[OpenQuestion], given: &AnswerArguments) -> Result<OpenQuestion, Fault> {
+    let steps = || open.iter().map(|open| &*open.question.at);
+    let found = match &given.step {
+        Some(step) => open.iter().find(|open| *open.question.at == **step),
+        None => open.first().filter(|_| open.len() == 1),
+    };
+    found.cloned().ok_or_else(|| {
+        let (message, hint) = match &given.step {
+            _ if open.is_empty() => (format!("run `{}` asks nothing", given.run_id), None),
+            Some(step) => (format!("step `{step}` asks nothing"), did_you_mean(step, steps())),
+            None => ("several steps ask something; say which one by `step`".to_owned(), None),
+        };
+        let asking = (!open.is_empty()).then(|| format!("these ask: {}", steps().collect::<Vec<_>>().join(", ")));
+        let fault = Fault::new(Kind::Invalid, code::BAD_REQUEST, message);
+        match hint.or(asking) {
+            Some(hint) => fault.hint(hint),
+            None => fault,
+        }
+    })
+}
+
+/// The answer, if it fits the question.
+fn answer(question: &OpenQuestion, given: &AnswerArguments) -> Result<Answer, Fault> {
+    if given.decline {
+        return Ok(Answer::Declined { why: given.reason.clone() });
+    }
+    let schema = &question.question.schema;
+    let content = match (&given.answer, schema) {
+        (Some(answer), _) => answer.clone(),
+        (None, None) => json!({}),
+        (None, Some(_)) => return Err(invalid("give an `answer`, or `decline`")),
+    };
+    let why = schema.as_ref().map(|schema| violations(schema, &content, "the answer")).unwrap_or_default();
+    if why.is_empty() {
+        return Ok(Answer::Given(content));
+    }
+    let message = format!("the answer does not fit: {}", why.join("; "));
+    Err(Fault::new(Kind::Invalid, code::WRONG_ANSWER, message).hint("the question is still open"))
+}

@@ -1,0 +1,139 @@
+//! How our own tools are described to models.
+
+use serde_json::{Value, json};
+
+use crate::gateway::builtin::Builtin;
+
+/// The definition of a tool of our own.
+pub(super) fn describe(builtin: Builtin) -> Value {
+    match builtin {
+        Builtin::RunWorkflow => json!({
+            "name": builtin.name(),
+            "title": "Run a workflow",
+            "description": "Runs a workflow and waits for its end: one of list_workflows by `workflow`, or one that you \
+                write yourself as `definition` (an object, or YAML text). A definition has `name`, optionally `input`, \
+                `steps` and `output`; a step has an `id` and one verb, e.g. {\"id\": \"found\", \"tool\": \"server.tool\", \
+                \"args\": {\"q\": \"$input.q\"}}. `$steps.found.output.x` refers to a result. Steps that only read run in \
+                parallel, writes keep their order. Use it to make many calls in one; intermediate results stay out of \
+                your context. With `dry_run` nothing is called and the plan is returned.",
+            "inputSchema": {
+                "type": "object",
+                "properties": {
+                    "workflow": { "type": "string", "description": "The name of a workflow." },
+                    "definition": {
+                        "type": ["object", "string"],
+                        "description": "A whole workflow instead of a name.",
+                    },
+                    "input": { "type": "object", "description": "The workflow's input." },
+                    "dry_run": { "type": "boolean", "description": "Only show what would be done." },
+                    "wait": {
+                        "type": "boolean",
+                        "default": true,
+                        "description": "With false the run goes on by itself, and the answer has its run_id for get_run.",
+                    },
+                    "timeout_ms": { "type": "integer", "minimum": 1, "description": "The longest the run may take." },
+                },
+                "additionalProperties": false,
+            },
+            "annotations": { "readOnlyHint": false, "destructiveHint": true, "idempotentHint": false },
+        }),
+        Builtin::Validate => json!({
+            "name": builtin.name(),
+            "title": "Check a workflow",
+            "description": "Checks a workflow definition as run_workflow would, and runs nothing: every mistake with its line, \
+                and where there is only one way to correct it, the patch (bytes of the text to replace).",
+            "inputSchema": {
+                "type": "object",
+                "properties": {
+                    "definition": { "type": ["object", "string"], "description": "The definition; text keeps its lines." },
+                },
+                "required": ["definition"],
+                "additionalProperties": false,
+            },
+            "annotations": { "readOnlyHint": true },
+        }),
+        Builtin::ListWorkflows => json!({
+            "name": builtin.name(),
+            "title": "List workflows",
+            "description": "Lists the workflows with their input schemas. Each is also a tool of its own.",
+            "inputSchema": {
+                "type": "object",
+                "properties": { "query": { "type": "string", "description": "Only those whose name or description has this." } },
+                "additionalProperties": false,
+            },
+            "annotations": { "readOnlyHint": true },
+        }),
+        Builtin::GetRun | Builtin::AnswerRun | Builtin::ControlRun => describe_control(builtin),
+        Builtin::Status => json!({
+            "name": builtin.name(),
+            "title": "Status of the servers",
+            "description": "Says how every server behind this one does: whether it is connected, what went wrong last, and \
+                what to do about it.",
+            "inputSchema": {
+                "type": "object",
+                "properties": { "server": { "type": "string", "description": "Only this server." } },
+                "additionalProperties": false,
+            },
+            "annotations": { "readOnlyHint": true },
+        }),
+    }
+}
+
+/// The definition of a tool for runs that go on.
+fn describe_control(builtin: Builtin) -> Value {
+    match builtin {
+        Builtin::GetRun => json!({
+            "name": builtin.name(),
+            "title": "Look at a run",
+            "description": "Shows how a run does: its status, its steps, what it asks, its output. Without `run_id` it lists \
+                your runs that go on.",
+            "inputSchema": {
+                "type": "object",
+                "properties": {
+                    "run_id": { "type": "string", "description": "The run." },
+                    "wait_ms": { "type": "integer", "minimum": 0, "description": "Wait so long for its end." },
+                },
+                "additionalProperties": false,
+            },
+            "annotations": { "readOnlyHint": true },
+        }),
+        Builtin::AnswerRun => json!({
+            "name": builtin.name(),
+            "title": "Answer a run",
+            "description": "Answers the question of a run whose status is `waiting`, and waits until it has ended or asks \
+                again. Ask your user first: the question is for a person.",
+            "inputSchema": {
+                "type": "object",
+                "properties": {
+                    "run_id": { "type": "string", "description": "The run." },
+                    "step": { "type": "string", "description": "The step that asks, if several do." },
+                    "answer": { "type": "object", "description": "The answer, as the question's answer_schema says." },
+                    "decline": { "type": "boolean", "description": "Say no instead." },
+                    "reason": { "type": "string", "description": "Why not." },
+                    "wait_ms": { "type": "integer", "minimum": 0, "description": "Wait no longer than this." },
+                },
+                "required": ["run_id"],
+                "additionalProperties": false,
+            },
+            "annotations": { "readOnlyHint": false, "destructiveHint": true, "idempotentHint": false },
+        }),
+        _ => json!({
+            "name": builtin.name(),
+            "title": "Control a run",
+            "description": "Cancels a run (what it has done is undone where the workflow says how), or signals an event to a \
+                step that awaits it.",
+            "inputSchema": {
+                "type": "object",
+                "properties": {
+                    "run_id": { "type": "string", "description": "The run." },
+                    "action": { "type": "string", "enum": ["cancel", "signal"] },
+                    "event": { "type": "string", "description": "The event's name, for `signal`." },
+                    "data": { "description": "What is known about the event, for `signal`." },
+                },
+                "required": ["run_id", "action"],
+                "additionalProperties": false,
+            },
+            "annotations": { "readOnlyHint": false, "destructiveHint": true, "idempotentHint": true },
+        }),
+    }
+}

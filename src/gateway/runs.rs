@@ -1,0 +1,195 @@
+//! The runs that go on, and the last that have ended: what they are found by, waited for and cancelled through.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::command::Outcome;
+use crate::engine::event::What;
+use crate::gateway::door::Gateway;
+use crate::model::code;
+use crate::model::fault::{Fault, Kind};
+use crate::model::principal::Principal;
+use crate::model::suggest::did_you_mean;
+use crate::runner::bus::Bus;
+use crate::runner::drive::{Begin, begin};
+use crate::runner::live::{Board, Handle, OpenQuestion};
+use crate::runner::report::Report;
+
+/// How many runs that have ended can still be looked at.
+const MAX_ENDED: usize = 200;
+
+/// How much their outputs may weigh together, in bytes.
+const MAX_WEIGHT: usize = 32 * 1024 * 1024;
+
+/// Every run that can be reached.
+#[derive(Default)]
+pub(super) struct Runs {
+    /// What runs hear events from.
+    pub(super) bus: Bus,
+    /// Guarded for one look-up.
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    live: HashMap<String, Arc<Handle>>,
+    /// The last that have ended, the oldest first, with the weight of their outputs.
+    ended: VecDeque<(Arc<Handle>, usize)>,
+    weight: usize,
+}
+
+impl Known {
+    fn end(&mut self, run_id: &str, report: &Report) {
+        let Some(handle) = self.live.remove(run_id) else { return };
+        let weight = match &report.outcome {
+            Outcome::Completed(output) => weight(output),
+            Outcome::Failed(_) | Outcome::Cancelled { .. } => 0,
+        };
+        self.ended.push_back((handle, weight));
+        self.weight += weight;
+        while self.ended.len() > MAX_ENDED || self.weight > MAX_WEIGHT {
+            let Some((_, weight)) = self.ended.pop_front() else { return };
+            self.weight -= weight;
+        }
+    }
+}
+
+impl Runs {
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The board of a run that goes on.
+    pub(super) fn board(&self, run_id: &str) -> Option<Arc<Board>> {
+        self.known().live.get(run_id).map(|handle| Arc::clone(&handle.board))
+    }
+
+    /// The runs of `caller` that go on, the newest last.
+    pub(super) fn of(&self, caller: &Principal) -> Vec<Arc<Handle>> {
+        let mut all: Vec<_> =
+            self.known().live.values().filter(|handle| handle.caller == caller.name).cloned().collect();
+        all.sort_by(|one, other| one.run_id.cmp(&other.run_id));
+        all
+    }
+
+    /// A run of `caller`, which may have ended.
+    pub(super) fn find(&self, run_id: &str, caller: &Principal) -> Result<Arc<Handle>, Fault> {
+        let known = self.known();
+        let ended = || known.ended.iter().map(|(handle, _)| handle).find(|handle| handle.run_id == run_id);
+        let found = known.live.get(run_id).or_else(ended).filter(|handle| handle.caller == caller.name);
+        found.cloned().ok_or_else(|| {
+            let fault = Fault::new(Kind::NotFound, code::NO_SUCH_RUN, format!("there is no run `{run_id}` of yours"));
+            let ids = known.live.values().filter(|handle| handle.caller == caller.name);
+            let near = did_you_mean(run_id, ids.map(|handle| handle.run_id.as_str()));
+            fault.hint(near.unwrap_or_else(|| "`get_run` without a `run_id` lists those that go on".to_owned()))
+        })
+    }
+
+    /// Cancels every run.
+    pub(super) fn stop(&self) {
+        self.known().live.values().for_each(|handle| handle.stop.cancel());
+    }
+}
+
+/// What has become of a run that somebody waits for.
+pub enum Stand {
+    /// It has ended.
+    Ended(Arc<Report>),
+    /// It waits for answers that its caller has to give by other means.
+    Waiting(Vec<OpenQuestion>),
+}
+
+/// Somebody who waits for a run. When it is dropped before the run is over, the run is cancelled.
+pub struct Waiter {
+    handle: Arc<Handle>,
+    leaves_it: bool,
+}
+
+impl Waiter {
+    /// The run.
+    pub fn handle(&self) -> &Arc<Handle> {
+        &self.handle
+    }
+
+    /// Waits for the end of the run.
+    pub async fn ended(&mut self) -> Result<Arc<Report>, Fault> {
+        let report = self.handle.ended().await;
+        self.leaves_it = true;
+        report.ok_or_else(|| Fault::new(Kind::Internal, code::INTERNAL, "the run was lost").sent())
+    }
+
+    /// Waits for the end of the run, or until it needs an answer that nobody is asked for.
+    pub async fn ended_or_open(&mut self) -> Result<Stand, Fault> {
+        let handle = Arc::clone(&self.handle);
+        tokio::select! {
+            biased;
+            report = self.ended() => report.map(Stand::Ended),
+            () = handle.board.has_some() => Ok(Stand::Waiting(handle.board.open())),
+        }
+    }
+
+    /// Lets the run go on without anybody who waits for it.
+    pub fn leave(mut self) -> Arc<Handle> {
+        self.leaves_it = true;
+        self.handle.listener.hush();
+        Arc::clone(&self.handle)
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.handle.listener.hush();
+        if !self.leaves_it {
+            self.handle.stop.cancel();
+        }
+    }
+}
+
+impl Gateway {
+    /// Begins a run, which from then on goes on by itself.
+    pub(super) fn launch(self: &Arc<Self>, what: Begin, place: impl Send + 'static) -> Waiter {
+        let (going, handle) = begin(what);
+        let handle = Arc::new(handle);
+        let (run_id, stop) = (handle.run_id.clone(), handle.stop.clone());
+        self.live.known().live.insert(run_id.clone(), Arc::clone(&handle));
+        let gateway = Arc::clone(self);
+        self.endings.spawn(async move {
+            let report = going.await;
+            drop(place);
+            gateway.live.known().end(&run_id, &report);
+            // Otherwise whoever waits for it is told.
+            if let Some(undoing) = report.undoing().filter(|_| stop.is_cancelled()) {
+                tracing::warn!(run = report.run_id, workflow = report.workflow, "the caller left; {undoing}");
+            }
+        });
+        Waiter { handle, leaves_it: false }
+    }
+
+    /// Tells a run that something has happened; false if there is none that could hear it.
+    pub async fn tell_run(&self, run_id: &str, what: What) -> bool {
+        let handle = self.live.known().live.get(run_id).cloned();
+        match handle {
+            Some(handle) => handle.tell(what).await,
+            None => false,
+        }
+    }
+
+    /// Ends every run, as far as it can in the time that there is.
+    pub(super) fn stop_runs(&self, stop: &CancellationToken) {
+        stop.cancel();
+        self.live.stop();
+    }
+}
+
+/// About how many bytes a value takes.
+fn weight(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(weight).sum::<usize>() + 16,
+        Value::Object(members) => members.iter().map(|(key, value)| key.len() + weight(value)).sum::<usize>() + 16,
+        _ => 16,
+    }
+}
