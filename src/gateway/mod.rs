@@ -1,11 +1,13 @@
 //! The one door: every call, from a host, a workflow step or an operator, goes through [`door::Gateway`].
 
+pub mod agents;
 pub mod awaited;
 pub mod builtin;
 pub mod capabilities;
 pub mod definitions;
 pub mod door;
 pub mod known;
+pub mod models;
 pub mod refresh;
 pub mod reply;
 pub mod rounds;
@@ -13,5 +15,7 @@ pub mod route;
 pub mod status;
 pub mod subscriptions;
 pub mod tasks;
+pub mod thinking;
+pub mod toolbox;
 pub mod views;
 pub mod workflows;

@@ -6,6 +6,7 @@
 mod author;
 mod catch;
 mod declaration;
+mod delegation;
 mod expression;
 mod header;
 mod join;
@@ -76,6 +77,7 @@ fn workflow(author: &mut Author, root: &Node) -> Option<Workflow> {
         .take("order")
         .and_then(|node| author.reader.word(node, "order", &[("written", Order::Written), ("data", Order::Data)]));
     let timeout = table.take("timeout").and_then(|node| author.reader.duration(node, "timeout"));
+    let budget = delegation::budget(author, &mut table);
     let body = steps(author, &mut table);
     let on_failure = undo::on_failure(author, &mut table);
     let mut uses = Vec::new();
@@ -93,6 +95,7 @@ fn workflow(author: &mut Author, root: &Node) -> Option<Workflow> {
         annotations,
         order: order.unwrap_or_default(),
         timeout,
+        budget,
         body,
         on_failure,
         source: Arc::clone(&author.reader.source),

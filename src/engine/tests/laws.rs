@@ -79,7 +79,7 @@ fn planned(body: &Value, order: &str) -> Arc<Workflow> {
 /// The calls that have succeeded, in that order.
 fn succeeded(played: &Play) -> impl Iterator<Item = &StepCall> {
     played.events.iter().filter_map(|event| match &event.what {
-        What::Called { at, attempt, outcome: Called::Result(result) } if result.get("isError").is_none() => {
+        What::Called { at, attempt, outcome: Called::Result(result), .. } if result.get("isError").is_none() => {
             played.ever.get(&(at.clone(), *attempt))
         }
         _ => None,

@@ -11,11 +11,12 @@ use crate::model::name::{self, ToolRef};
 use crate::model::problem::{Problem, Span};
 use crate::model::suggest;
 use crate::workflow::authored::author::Author;
-use crate::workflow::authored::{join, step, unsupported, wait};
+use crate::workflow::authored::{delegation, join, step, unsupported, wait};
 use crate::workflow::definition::{Block, Branch, Case, Verb};
 use crate::workflow::site::{ArgumentSite, CallSite, Place, StepSites};
 
-const VERBS: [&str; 9] = ["tool", "set", "parallel", "switch", "steps", "workflow", "wait", "fail", "return"];
+const VERBS: [&str; 11] =
+    ["tool", "set", "llm", "agent", "parallel", "switch", "steps", "workflow", "wait", "fail", "return"];
 
 /// The step's verb, or a stand-in if there was a problem.
 pub(super) fn read(
@@ -55,6 +56,7 @@ pub(super) fn read(
     if *verb != "parallel" {
         join::refuse(author, table, verb);
     }
+    delegation::refuse(author, table, verb);
     let node = nodes.iter().find(|(name, _)| name == verb).and_then(|(_, node)| *node);
     let value = |author: &mut Author, sites: &mut StepSites| {
         node.map_or_else(|| Template::Value(Constant::null()), |node| author.template(node, inside, &mut sites.uses))
@@ -69,6 +71,11 @@ pub(super) fn read(
         }
         ("tool", Some(node)) => tool(author, node, args, what, inside, sites),
         ("workflow", Some(node)) => workflow(author, node, args, what, inside, sites),
+        ("llm", Some(node)) => Verb::Llm(delegation::llm(author, node, table, inside, sites).into()),
+        ("agent", Some(node)) => {
+            let errand = delegation::agent(author, node, table, what, inside, sites);
+            errand.map_or_else(stand_in, |errand| Verb::Agent(errand.into()))
+        }
         ("wait", Some(node)) => wait::read(author, node, what, inside, sites).map_or_else(stand_in, Verb::Wait),
         ("parallel", Some(node)) => {
             let branches = parallel(author, node, what);

@@ -94,7 +94,14 @@ fn step<'a>(scope: &mut Scope<'a>, step: &'a Step, visitor: &mut impl Visit<'a>)
             }
         }
         Verb::Steps(inner) => block(scope, inner, visitor),
-        Verb::Tool { .. } | Verb::Set(_) | Verb::Workflow { .. } | Verb::Fail(_) | Verb::Return(_) | Verb::Wait(_) => {}
+        Verb::Tool { .. }
+        | Verb::Set(_)
+        | Verb::Llm(_)
+        | Verb::Agent(_)
+        | Verb::Workflow { .. }
+        | Verb::Fail(_)
+        | Verb::Return(_)
+        | Verb::Wait(_) => {}
     }
     scope.catches += 1;
     for catch in &step.catch {
