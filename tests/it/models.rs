@@ -150,3 +150,166 @@ fn a_model_uses_the_tools_that_it_may() {
         assert!(heard[2].body["messages"].to_string().contains("there is no tool `shop__write`"), "{}", heard[2].body);
     }
 }
+
+const KEY: &str = "sk-test-0123456789";
+
+/// A host that offers sampling.
+fn sampler(registry: &str, steps: &str) -> Host {
+    let test = Test::new().registry(registry).workflow("w", &format!("steps:\n{steps}\n"));
+    let mut host = test.serve();
+    let params = json!({
+        "protocolVersion": "2025-11-25", "capabilities": { "sampling": {} },
+        "clientInfo": { "name": "test", "version": "1" },
+    });
+    host.request("initialize", params);
+    host.notify("notifications/initialized", json!({}));
+    host
+}
+
+#[test]
+fn the_host_is_asked_last() {
+    let brain = Brain::saying([Say::Status(500, "", "out of order")]);
+    let entry = brain.entry("fast", "openai", "");
+    let steps = "  - id: a\n    llm: Rate it.\n    system: Be strict.\n    providers: fast | sampling\n    expect: { score: number }";
+    let mut host = sampler(&entry, steps);
+    let id = host.send_call("w", json!({}));
+    let question = host.wait_for("a question", |message| message["method"] == "sampling/createMessage");
+    let system = question["params"]["systemPrompt"].as_str().unwrap_or_default().to_owned();
+    assert!(system.starts_with("Be strict.") && system.contains("JSON Schema"), "{system}");
+    assert_eq!(question["params"]["messages"][0]["content"]["text"], "Rate it.");
+    let content = json!({ "type": "text", "text": "{\"score\": 3}" });
+    host.respond(&question["id"], json!({ "role": "assistant", "content": content, "model": "m" }));
+    assert_eq!(host.answer(id)["result"]["structuredContent"], json!({ "score": 3 }));
+    assert_eq!(brain.heard().len(), 1);
+}
+
+#[test]
+fn a_host_without_sampling_is_told_what_to_do() {
+    let mut host = asking("[servers.none]\ncommand = \"none\"\ndisabled = true\n", "  - { id: a, llm: Hello }");
+    let report = failed(&mut host);
+    assert_eq!(report["error"]["code"], "MO5406", "{report}");
+}
+
+#[test]
+fn the_key_is_sent_and_never_shown() {
+    for (api, header) in
+        [("openai", format!("authorization: Bearer {KEY}")), ("anthropic", format!("x-api-key: {KEY}"))]
+    {
+        let brain = Brain::saying([Say::Status(401, "", "Incorrect API key provided: sk-test-0123456789")]);
+        let entry = brain.entry("fast", api, "key = \"${MODEL_KEY}\"");
+        let test =
+            Test::new().registry(&entry).env("MODEL_KEY", KEY).workflow("w", "steps:\n  - { id: a, llm: Hello }\n");
+        let mut host = test.flag("-vv").start();
+        let report = failed(&mut host);
+        assert_eq!(
+            (&report["error"]["kind"], &report["error"]["code"]),
+            (&json!("denied"), &json!("MO5109")),
+            "{report}"
+        );
+        assert!(brain.heard()[0].headers.contains(&header), "{}", brain.heard()[0].headers);
+        let all = format!("{report}{}{}", host.stderr(), host.call("orchestrator_status", json!({})));
+        assert!(!all.contains(KEY) && report.to_string().contains("****"), "{all}");
+    }
+}
+
+#[test]
+fn a_key_without_a_value_says_which() {
+    let brain = Brain::saying([]);
+    let mut host = asking(&brain.entry("fast", "openai", "key = \"${NO_SUCH_KEY}\""), "  - { id: a, llm: Hello }");
+    let report = failed(&mut host);
+    assert_eq!(report["error"]["code"], "MO5110");
+    assert!(report.to_string().contains("NO_SUCH_KEY"), "{report}");
+    assert_eq!(brain.heard().len(), 0);
+}
+
+#[test]
+fn cancelling_ends_an_answer_in_the_middle() {
+    for api in APIS {
+        let brain = Brain::saying([Say::Stall]);
+        let mut host = asking(&brain.entry("fast", api, ""), "  - { id: a, llm: Hello }");
+        let id = host.send_call("w", json!({}));
+        brain.await_heard(1);
+        host.notify("notifications/cancelled", json!({ "requestId": id }));
+        brain.await_left();
+    }
+}
+
+#[test]
+fn a_step_that_takes_too_long_ends_the_answer() {
+    let brain = Brain::saying([Say::Stall]);
+    let mut host = asking(&brain.entry("fast", "openai", ""), "  - { id: a, llm: Hello, timeout: 300ms }");
+    assert_eq!(failed(&mut host)["error"]["kind"], "timeout");
+    brain.await_left();
+}
+
+#[test]
+fn a_budget_ends_a_run_before_it_asks_again() {
+    let brain = Brain::saying([Say::Text("one"), Say::Text("two"), Say::Text("three")]);
+    let steps = "budget: { tokens: 20 }\nsteps:\n  - { id: a, llm: One. }\n  - { id: b, llm: Two., after: [a] }\n  - { id: c, llm: Three., after: [b] }\n";
+    let mut host = Test::new().registry(&brain.entry("fast", "openai", "")).workflow("w", steps).start();
+    let report = failed(&mut host);
+    assert_eq!((&report["error"]["kind"], &report["error"]["code"]), (&json!("budget"), &json!("MO4021")), "{report}");
+    assert_eq!(report["error"]["data"]["used"]["tokens"], 30, "{report}");
+    assert_eq!((&report["usage"]["tokens"], brain.heard().len()), (&json!(30), 2));
+    assert_eq!(brain.heard()[1].body["max_tokens"], 5, "no more than is left is asked for");
+}
+
+#[test]
+fn a_spent_budget_can_be_caught() {
+    let brain = Brain::saying([Say::Text("one")]);
+    let steps = "budget: { cost: 0.00001 }\nsteps:\n  - { id: a, llm: One. }\n  - id: b\n    llm: Two.\n    after: [a]\n    \
+                 catch: [{ on: budget, value: \"${error.data.used.tokens}\" }]\n";
+    let entry = brain.entry("fast", "openai", "price = { input = 1.0, output = 1.0 }");
+    let mut host = Test::new().registry(&entry).workflow("w", steps).start();
+    assert_eq!(report(&mut host)["output"], 15);
+}
+
+#[test]
+fn children_share_what_is_left_to_their_parent() {
+    let brain = Brain::saying([Say::Text("one"), Say::Text("two"), Say::Text("three")]);
+    let child = "steps:\n  - { id: a, llm: One. }\n  - { id: b, llm: Two., after: [a] }\n";
+    let parent =
+        "budget: { tokens: 40 }\nsteps:\n  - { id: x, workflow: child }\n  - { id: y, workflow: child, after: [x] }\n";
+    let test = Test::new().registry(&brain.entry("fast", "openai", ""));
+    let mut host = test.workflow("child", child).workflow("w", parent).start();
+    let report = failed(&mut host);
+    assert_eq!((&report["error"]["kind"], &report["error"]["step"]), (&json!("budget"), &json!("y")), "{report}");
+    assert_eq!((&report["usage"]["tokens"], &report["usage"]["calls"]), (&json!(45), &json!(3)), "{report}");
+}
+
+#[test]
+fn a_thrifty_run_skips_what_is_optional_and_asks_the_cheapest() {
+    let (dear, cheap) = (Brain::saying([Say::Text("dear")]), Brain::saying([Say::Text("cheap")]));
+    let registry = format!(
+        "{}{}",
+        dear.entry("dear", "openai", "price = { input = 9.0, output = 9.0 }"),
+        cheap.entry("cheap", "openai", "price = { input = 1.0, output = 1.0 }")
+    );
+    let steps = "budget: { tokens: 16, on_exceed: degrade }\nsteps:\n  - { id: a, llm: One., providers: [dear, cheap] }\n  \
+                 - { id: b, llm: Two., providers: [dear, cheap], after: [a], optional: true, default: none }\n  \
+                 - { id: c, llm: Three., providers: [dear, cheap], after: [b] }\n\
+                 output: ['$steps.a.output', '$steps.b.output', '$steps.c.output']\n";
+    let mut host = Test::new().registry(&registry).workflow("w", steps).start();
+    assert_eq!(report(&mut host)["output"], json!(["dear", "none", "cheap"]));
+}
+
+#[test]
+fn a_step_has_limits_of_its_own() {
+    let again = || Say::Call("shop__echo", json!({}));
+    for (limits, code, requests) in
+        [("{ turns: 2 }", "MO5405", 2), ("{ tokens: 20 }", "MO5405", 2), ("{ calls: 3 }", "MO5405", 2)]
+    {
+        let brain = Brain::saying([again(), again(), again(), again()]);
+        let steps = format!("steps:\n  - {{ id: a, llm: Go on., tools: [shop.*], limits: {limits} }}\n");
+        let test = Test::new().registry(&brain.entry("fast", "anthropic", "")).server("shop", fixture(["healthy"]));
+        let mut host = test.workflow("w", &steps).start();
+        host.ready(&["shop"]);
+        let report = failed(&mut host);
+        assert_eq!(
+            (&report["error"]["kind"], &report["error"]["code"]),
+            (&json!("budget"), &json!(code)),
+            "{limits}: {report}"
+        );
+        assert_eq!(brain.heard().len(), requests, "{limits}");
+    }
+}

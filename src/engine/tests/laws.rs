@@ -72,7 +72,12 @@ fn play(workflow: &Arc<Workflow>, seed: u64, world: World, mut heed: impl FnMut(
 
 fn planned(body: &Value, order: &str) -> Arc<Workflow> {
     let on_failure = json!({ "tool": "s.put_note", "args": { "why": "$error.kind" }, "timeout": "1s" });
-    let whole = json!({ "name": "random", "order": order, "timeout": "5s", "on_failure": on_failure, "steps": body });
+    let mut whole =
+        json!({ "name": "random", "order": order, "timeout": "5s", "on_failure": on_failure, "steps": body });
+    // Some are short of money.
+    if body.to_string().len() % 3 == 0 {
+        whole["budget"] = json!({ "calls": 5, "time": "150ms", "on_exceed": "degrade" });
+    }
     workflow(&whole.to_string())
 }
 

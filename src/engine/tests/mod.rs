@@ -1,6 +1,7 @@
 //! Runs, played against tools that answer as told.
 
 mod bounds;
+mod budget;
 mod expect;
 mod flow;
 mod graph;
