@@ -9,6 +9,7 @@ use crate::cli::render;
 use crate::cli::terminal::Terminal;
 use crate::model::name::ToolRef;
 use crate::model::problem::Problem;
+use crate::registry::agent::known_as;
 use crate::workflow::check::check as check_workflow;
 use crate::workflow::surroundings::{Facts, Surroundings};
 
@@ -99,5 +100,13 @@ impl Surroundings for FilesOnly<'_> {
             input_schema: Some(workflow.input_schema.clone()),
             output_schema: workflow.output_schema.clone(),
         })
+    }
+
+    fn models(&self) -> Option<Vec<String>> {
+        Some(self.0.registry.models.keys().map(ToString::to_string).collect())
+    }
+
+    fn agents(&self) -> Option<Vec<String>> {
+        Some(known_as(&self.0.registry.agents))
     }
 }

@@ -113,6 +113,34 @@ impl Reader {
         None
     }
 
+    /// A number from 0 to `most`, such as a price; `5.00` is one, too.
+    pub fn quantity(&mut self, node: &Node, what: &str, most: f64) -> Option<f64> {
+        let number = match &node.value {
+            Value::Number(number) => number.as_f64(),
+            // What reads differently than it looks comes as text.
+            Value::Text(text) if self.slice(&node.span) == text => text.parse().ok(),
+            _ => None,
+        };
+        let number = number.filter(|number| (0.0..=most).contains(number));
+        if number.is_none() {
+            self.misfit(node, what, &format!("a number from 0 to {most}"));
+        }
+        number
+    }
+
+    /// An amount of tokens: a whole number, or one such as `400k` or `1.5m`.
+    pub fn amount(&mut self, node: &Node, what: &str) -> Option<u64> {
+        let amount = match &node.value {
+            Value::Number(number) => number.as_u64(),
+            Value::Text(text) => amount(text),
+            _ => None,
+        };
+        if amount.is_none() {
+            self.misfit(node, what, "an amount").help = Some("for example `2000`, `400k`, `1.5m`".to_owned());
+        }
+        amount
+    }
+
     /// The items of a list.
     pub fn list<'a>(&mut self, node: &'a Node, what: &str) -> Option<&'a [Node]> {
         if let Value::List(items) = &node.value {
@@ -213,6 +241,19 @@ impl Reader {
         let span = self.head(&node.span);
         self.error(code::WRONG_VALUE, span, format!("{subject} must be {wanted}, not {found}"))
     }
+}
+
+/// `2000`, `400k` or `1.5m` as a whole number.
+fn amount(text: &str) -> Option<u64> {
+    let (digits, factor) = match text.strip_suffix(['k', 'K', 'm', 'M']) {
+        Some(digits) if text.ends_with(['k', 'K']) => (digits, 1_000.0),
+        Some(digits) => (digits, 1_000_000.0),
+        None => (text, 1.0),
+    };
+    let number: f64 = digits.parse().ok()?;
+    let whole = number * factor;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is looked at first")]
+    (whole.fract() == 0.0 && (0.0..=1e15).contains(&whole)).then_some(whole as u64)
 }
 
 /// Says how to mend `problem`: by writing `replacement` in place of `node`.

@@ -26,21 +26,28 @@ pub(super) struct CallFrame {
     /// What the call may do.
     pub(super) effect: Effect,
     callee: Callee,
+    /// Whether the run may do without.
+    is_optional: bool,
     /// Taken out when the call is made.
     call: Option<StepCall>,
 }
 
 impl CallFrame {
     /// A call that is about to be made.
-    pub(super) fn new(at: Arc<str>, call: StepCall) -> Self {
-        Self { at, attempt: call.attempt, effect: call.effect, callee: call.callee.clone(), call: Some(call) }
+    pub(super) fn new(at: Arc<str>, call: StepCall, is_optional: bool) -> Self {
+        let (attempt, effect, callee) = (call.attempt, call.effect, call.callee.clone());
+        Self { at, attempt, effect, callee, is_optional, call: Some(call) }
     }
 
     pub(super) fn start(&mut self, turn: &mut Turn<'_>, id: FrameId) -> Next {
-        if let Some(call) = self.call.take() {
-            turn.call(id, &self.at, call);
+        let Some(call) = self.call.take() else { return Next::Wait };
+        match turn.afford(call, self.is_optional) {
+            Ok(call) => {
+                turn.call(id, &self.at, call);
+                Next::Wait
+            }
+            Err(failure) => Next::End(End::failed(failure.at(&self.at))),
         }
-        Next::Wait
     }
 
     pub(super) fn answered(&mut self, called: Called) -> Next {
@@ -49,6 +56,10 @@ impl CallFrame {
             Called::Result(mut result) if matches!(self.callee, Callee::Workflow(_)) && !is_error(&result) => {
                 let output = result.get_mut("structuredContent").map(Json::take).unwrap_or_default();
                 return Next::End(End::completed(Value::from_json(output)));
+            }
+            Called::Result(result) if self.is_asked() && !is_error(&result) => {
+                let may_be_json = matches!(self.callee, Callee::Agent(_));
+                return Next::End(End::completed(Value::from_json(answer_of(result, may_be_json))));
             }
             Called::Result(result) => match output(result) {
                 Ok(output) => return Next::End(End::completed(output)),
@@ -65,9 +76,31 @@ impl CallFrame {
             Callee::Workflow(name) => {
                 failure.target.get_or_insert_with(|| name.to_string());
             }
+            Callee::Agent(name) => {
+                failure.target.get_or_insert_with(|| name.to_string());
+            }
+            Callee::Model => {}
         }
         Next::End(End::failed(failure.told(self.effect)))
     }
+
+    /// Whether a model or an agent is asked, whose answer may be mere text.
+    fn is_asked(&self) -> bool {
+        matches!(self.callee, Callee::Model | Callee::Agent(_))
+    }
+}
+
+/// The answer that a result stands for: what is structured, or the text; an agent's text is the JSON in it, if that is an
+/// object or a list.
+fn answer_of(mut result: Json, may_be_json: bool) -> Json {
+    let structured = result.get_mut("structuredContent").map(Json::take).filter(|content| !content.is_null());
+    let text = match structured {
+        Some(Json::String(text)) => text,
+        Some(structured) => return structured,
+        None => texts(result.get("content").unwrap_or(&Json::Null)),
+    };
+    let json = if may_be_json { json_of(&text) } else { None };
+    json.unwrap_or(Json::String(text))
 }
 
 /// The output that a tool result stands for, or what the tool says that went wrong.
@@ -110,7 +143,12 @@ fn tool_error(structured: Option<Json>, content: &Json) -> Failure {
 /// The JSON of a single text block, if it is an object or a list.
 fn single_json(content: &Json) -> Option<Json> {
     let [only] = content.as_array()?.as_slice() else { return None };
-    let text = text(only)?.trim();
+    json_of(text(only)?)
+}
+
+/// The JSON of a text, if it is an object or a list.
+fn json_of(text: &str) -> Option<Json> {
+    let text = text.trim();
     // Most texts are no JSON: look before parsing.
     text.starts_with(['{', '[']).then(|| serde_json::from_str(text).ok())?
 }

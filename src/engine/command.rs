@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::engine::event::{Failure, Timestamp};
 use crate::model::effect::Effect;
 use crate::model::name::ToolRef;
+use crate::model::usage::Allowance;
 use crate::workflow::definition::Audience;
 
 /// One thing to do.
@@ -64,6 +65,8 @@ pub struct StepCall {
     pub effect: Effect,
     /// The longest it may take; `None` leaves it to the server's own limit.
     pub timeout: Option<Duration>,
+    /// How much it may use up.
+    pub allowance: Allowance,
     /// Whether the run has failed already and this is part of cleaning up: neither the run's time limit nor the departure of
     /// whoever wanted it bind the call.
     pub is_afterwards: bool,
@@ -91,6 +94,10 @@ pub enum Callee {
     Tool(ToolRef),
     /// Another workflow.
     Workflow(Arc<str>),
+    /// A model; the arguments say which.
+    Model,
+    /// An agent.
+    Agent(Arc<str>),
 }
 
 /// How a run ended.

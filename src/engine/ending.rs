@@ -2,6 +2,7 @@
 
 use crate::engine::aftermath::{self, Aftermath, Deed};
 use crate::engine::bounds::Size;
+use crate::engine::budget;
 use crate::engine::command::{Command, Outcome};
 use crate::engine::event::Failure;
 use crate::engine::frame::{End, FrameId, Kind, Signal};
@@ -50,6 +51,7 @@ impl Turn<'_> {
         let mut outcome = held_to_promise(self.workflow, outcome);
         self.waiting.clear();
         self.fresh.clear();
+        self.forget(Some(budget::TIMER.into()));
         if let Some((id, ended)) = self.state.aftermath.take() {
             self.abandon(id, &outcome);
             return self.conclude(ended);

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::model::usage::Usage;
+
 /// Milliseconds since the Unix epoch. Told to the engine, never read by it.
 pub type Timestamp = u64;
 
@@ -18,6 +20,7 @@ pub struct Event {
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "there is one event at a time, and most of them are of the largest kind")]
 pub enum What {
     /// The run began. Always the first event.
     Started {
@@ -36,6 +39,9 @@ pub enum What {
         attempt: u32,
         /// What came back.
         outcome: Called,
+        /// What the call has used up.
+        #[serde(default, skip_serializing_if = "Usage::is_zero")]
+        usage: Usage,
     },
     /// A timer went off.
     Fired {

@@ -13,6 +13,7 @@ use crate::engine::scope::Scope;
 use crate::engine::turn::{State, Turn};
 use crate::engine::view::{Progress, StepView, Undone};
 use crate::expr::value::Value;
+use crate::model::usage::Usage;
 use crate::workflow::definition::Workflow;
 
 /// A run of a workflow, from its first event to its outcome.
@@ -45,7 +46,7 @@ impl Run {
                 let body = BlockFrame::new(BlockPlace::body(), String::new(), scope);
                 turn.started(Kind::Block(body), seed);
             }
-            What::Called { at, attempt, outcome } if is_running => turn.called(&at, attempt, outcome),
+            What::Called { at, attempt, outcome, usage } if is_running => turn.called(&at, attempt, outcome, usage),
             What::Answered { at, attempt, answer } if is_running => turn.answered(&at, attempt, answer),
             What::Arrived { id, event, data } if is_running => turn.arrived(id, &event, data),
             What::Fired { at } if is_running => turn.fired(&at, event.now),
@@ -86,6 +87,11 @@ impl Run {
     /// Whether the run has failed and what it has done is being undone.
     pub fn is_undoing(&self) -> bool {
         self.state.aftermath.is_some()
+    }
+
+    /// What the run has used up so far.
+    pub fn usage(&self) -> Usage {
+        self.state.purse.used
     }
 
     /// How far the run is. `total` never changes and `done` never shrinks.

@@ -13,6 +13,7 @@ use crate::engine::aftermath::{self, Deed};
 use crate::engine::arrival::{Arrival, Mailbox};
 use crate::engine::block;
 use crate::engine::bounds::Size;
+use crate::engine::budget::{self, Purse};
 use crate::engine::chance;
 use crate::engine::command::{Command, Outcome, StepCall, StepQuestion};
 use crate::engine::event::{Answer, Called, Failure, Timestamp};
@@ -22,6 +23,7 @@ use crate::engine::view::{Rows, Status, Undone};
 use crate::engine::wait;
 use crate::expr::value::Value;
 use crate::model::effect::Effect;
+use crate::model::usage::Usage;
 use crate::workflow::definition::Workflow;
 
 /// What a run remembers between events.
@@ -49,6 +51,8 @@ pub(super) struct State {
     pub(super) scope: Option<Scope>,
     /// What goes on after the run has failed, and how it will have ended.
     pub(super) aftermath: Option<(FrameId, Outcome)>,
+    /// What the run has used up.
+    pub(super) purse: Purse,
     timers: HashMap<Arc<str>, (Timestamp, FrameId)>,
     pub(super) now: Timestamp,
     seed: u64,
@@ -82,15 +86,17 @@ impl<'run> Turn<'run> {
         if let Some(timeout) = self.workflow.timeout {
             self.start_timer(id, "#timeout".into(), timeout);
         }
+        self.start_budget(id);
         self.tell(id, Signal::Start);
     }
 
     /// A call came back. An answer that nobody waits for is not heard.
-    pub(super) fn called(&mut self, at: &str, attempt: u32, outcome: Called) {
+    pub(super) fn called(&mut self, at: &str, attempt: u32, outcome: Called, usage: Usage) {
         let Some(&id) = self.state.calls.get(at) else { return };
         let frame = self.state.frames.get(id);
         if matches!(frame.and_then(|frame| frame.kind.as_ref()), Some(Kind::Call(call)) if call.attempt == attempt) {
             self.state.calls.remove(at);
+            self.pay(usage);
             self.tell(id, Signal::Answered(outcome.into()));
         }
     }
@@ -120,6 +126,9 @@ impl<'run> Turn<'run> {
         let Some(&(due, id)) = self.state.timers.get(at) else { return };
         if due <= now {
             self.state.timers.remove(at);
+            if at == budget::TIMER {
+                return self.out_of_time();
+            }
             if let Some(frame) = self.state.frames.get_mut(id) {
                 frame.timer = None;
             }
@@ -218,12 +227,17 @@ impl<'run> Turn<'run> {
 
     /// Starts the timer of the frame `id`; a timer takes at least a millisecond, so that no event can set it off twice.
     pub(super) fn start_timer(&mut self, id: FrameId, at: Arc<str>, after: Duration) {
-        let due = self.state.now.saturating_add(milliseconds(after).max(1));
-        self.commands.push(Command::Timer { at: at.to_string(), due });
-        self.state.timers.insert(Arc::clone(&at), (due, id));
+        self.start_own_timer(id, Arc::clone(&at), after);
         if let Some(frame) = self.state.frames.get_mut(id) {
             frame.timer = Some(at);
         }
+    }
+
+    /// Starts a timer that the frame `id` has beside its own, and that goes on when that ends.
+    pub(super) fn start_own_timer(&mut self, id: FrameId, at: Arc<str>, after: Duration) {
+        let due = self.state.now.saturating_add(milliseconds(after).max(1));
+        self.commands.push(Command::Timer { at: at.to_string(), due });
+        self.state.timers.insert(at, (due, id));
     }
 
     /// Stops the timer of the frame `id`, if one runs.

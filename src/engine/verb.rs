@@ -10,6 +10,7 @@ use crate::engine::block::BlockFrame;
 use crate::engine::branch::{self, ParallelFrame};
 use crate::engine::call::CallFrame;
 use crate::engine::command::{Callee, StepCall, StepQuestion};
+use crate::engine::delegation;
 use crate::engine::event::Failure;
 use crate::engine::frame::Kind;
 use crate::engine::place::Door;
@@ -50,6 +51,17 @@ pub(super) fn perform(frame: &StepFrame, turn: &mut Turn<'_>, number: u32) -> Re
     match &step.verb {
         Verb::Tool { tool, args } => ask(Callee::Tool(tool.clone()), args),
         Verb::Workflow { name, args } => ask(Callee::Workflow(Arc::clone(name)), args),
+        Verb::Llm(llm) => {
+            let asked = delegation::question(llm, step, &frame.scope, &frame.at)?;
+            let call = call(frame, step, (Callee::Model, step.own_effect), asked, number);
+            Ok(Deed::Started(Kind::Call(call).into()))
+        }
+        Verb::Agent(errand) => {
+            let given = delegation::errand(errand, step, &frame.scope, &frame.at)?;
+            let callee = Callee::Agent(Arc::clone(&errand.agent));
+            let call = call(frame, step, (callee, step.own_effect), given, number);
+            Ok(Deed::Started(Kind::Call(call).into()))
+        }
         Verb::Set(template) => Ok(Deed::Done(value(template, "set")?)),
         Verb::Return(template) => Ok(Deed::Return(value(template, "return")?)),
         Verb::Fail(template) => Err(failed(&value(template, "fail")?).into()),
@@ -99,8 +111,9 @@ pub(super) fn call(
     attempt: u32,
 ) -> CallFrame {
     let at = frame.at.to_string();
-    let call = StepCall { at, attempt, callee, arguments, effect, timeout: step.timeout, is_afterwards: false };
-    CallFrame::new(Arc::clone(&frame.at), call)
+    let (timeout, allowance) = (step.timeout, step.limits.allowance);
+    let call = StepCall { at, attempt, callee, arguments, effect, timeout, allowance, is_afterwards: false };
+    CallFrame::new(Arc::clone(&frame.at), call, step.optional)
 }
 
 /// The arguments of a call; without any, an empty object.
@@ -129,6 +142,8 @@ pub(super) fn label(verb: &Verb) -> Arc<str> {
     match verb {
         Verb::Tool { tool, .. } => tool.to_string().into(),
         Verb::Workflow { name, .. } => Arc::clone(name),
+        Verb::Llm(_) => "llm".into(),
+        Verb::Agent(errand) => Arc::clone(&errand.agent),
         Verb::Set(_) => "set".into(),
         Verb::Parallel(..) => "parallel".into(),
         Verb::Switch(_) => "switch".into(),

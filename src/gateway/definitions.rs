@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::catalog::instructions::merged;
 use crate::catalog::snapshot::{Catalog, Own};
+use crate::gateway::agents::shown_agent_as;
 use crate::gateway::builtin::Builtin;
 use crate::gateway::capabilities::shown_as;
 use crate::gateway::described::describe;
@@ -15,25 +16,27 @@ use crate::workflow::plan::plan;
 use crate::workflow::tool::definition;
 
 impl Gateway {
-    /// The names of our own tools, of every workflow and of every capability.
+    /// The names of our own tools, of every workflow, capability and agent.
     pub(super) fn own_names(&self) -> BTreeSet<String> {
         let builtin = Builtin::ALL.into_iter().map(|builtin| builtin.name().to_owned());
         let capabilities = self.registry.capabilities.keys().map(shown_as);
-        builtin.chain(self.workflows.names().map(ToOwned::to_owned)).chain(capabilities).collect()
+        let agents = self.registry.agents.keys().map(|name| shown_agent_as(name));
+        builtin.chain(self.workflows.names().map(ToOwned::to_owned)).chain(capabilities).chain(agents).collect()
     }
 
-    /// The definitions of our own tools, of every workflow and of every capability, over the tools that `servers` has.
+    /// The definitions of our own tools, of every workflow, capability and agent, over the tools that `servers` has.
     pub(super) fn own_tools(&self, servers: Arc<Catalog>) -> Vec<Own> {
         let builtin = Builtin::ALL
             .into_iter()
             .map(|builtin| Own { name: builtin.name().to_owned(), definition: object(describe(builtin)) });
         let capabilities = self.capability_tools(&servers);
+        let agents = self.agent_tools(&servers);
         let known = self.known_over(servers);
         let workflows = self.workflows.names().filter_map(|name| self.workflows.get(name)).map(|workflow| Own {
             name: workflow.name.to_string(),
             definition: definition(workflow, &plan(workflow, &known)),
         });
-        builtin.chain(workflows).chain(capabilities).collect()
+        builtin.chain(workflows).chain(capabilities).chain(agents).collect()
     }
 
     /// Advice to models who see through `profile`: ours, then every server's.

@@ -11,10 +11,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::downstream::listing::Listing;
 use crate::downstream::pool::Pool;
+use crate::gateway::agents::Places;
 use crate::gateway::capabilities::Records;
 use crate::gateway::refresh::Versions;
 use crate::gateway::runs::Runs;
 use crate::gateway::views::Views;
+use crate::llm;
 use crate::model::call::{Call, Reply, Target};
 use crate::model::chain::MAX_HOPS;
 use crate::model::code;
@@ -32,6 +34,8 @@ pub struct Gateway {
     pub(super) registry: Arc<Registry>,
     pub(super) workflows: Arc<WorkflowSet>,
     pub(super) pool: Arc<Pool>,
+    pub(super) models: llm::pool::Pool,
+    pub(super) agents: Places,
     pub(super) views: ArcSwap<Views>,
     pub(super) versions: watch::Sender<Versions>,
     /// What the catalog was built from; also keeps refreshes in order.
@@ -63,6 +67,8 @@ impl Gateway {
             runs: Arc::new(Semaphore::new(registry.orchestrator.max_concurrent_runs)),
             steps: Arc::new(Semaphore::new(registry.orchestrator.max_concurrent_steps)),
             live: Runs::default(),
+            models: llm::pool::Pool::new(&registry.models),
+            agents: Places::of(&registry.agents),
             registry,
             workflows,
             pool,
@@ -143,6 +149,8 @@ impl Invoke for Gateway {
                 Target::Exposed(name) => self.call_exposed(&name, call).await,
                 Target::Tool(tool) => self.call_tool(&tool, call).await,
                 Target::Workflow(name) => self.call_workflow(&name, call).await,
+                Target::Model => self.call_model(call).await,
+                Target::Agent(name) => self.call_agent(&name, call).await,
                 Target::Prompt(name) => self.get_prompt(&name, call).await,
                 Target::Resource(uri) => self.read_resource(&uri, call).await,
                 Target::Completion => self.complete(call).await,

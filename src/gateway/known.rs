@@ -7,11 +7,13 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::catalog::snapshot::Catalog;
+use crate::gateway::agents;
 use crate::gateway::capabilities::{self, shown_as};
 use crate::gateway::door::Gateway;
 use crate::model::effect::Effect;
 use crate::model::entry::{Entry, Kind};
 use crate::model::name::ToolRef;
+use crate::registry::agent::{Agent, Agents, able, known_as};
 use crate::registry::capability::Capability;
 use crate::workflow::definition::Workflow;
 use crate::workflow::plan::plan;
@@ -50,6 +52,11 @@ impl Known<'_> {
     fn capabilities(&self) -> impl Iterator<Item = (&ToolRef, &Arc<Capability>)> {
         let all = self.gateway.registry.capabilities.iter();
         all.filter(|(name, _)| self.profile.is_none() || self.catalog.has_own(&shown_as(name)))
+    }
+
+    fn agents_shown(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<Agent>)> {
+        let all = self.gateway.registry.agents.iter();
+        all.filter(|(name, _)| self.profile.is_none() || self.catalog.has_own(&agents::shown_agent_as(name)))
     }
 
     /// What calling `workflow` may do.
@@ -105,6 +112,24 @@ impl Surroundings for Known<'_> {
             output_schema: workflow.output_schema.clone(),
         })
     }
+
+    fn models(&self) -> Option<Vec<String>> {
+        Some(self.gateway.registry.models.keys().map(ToString::to_string).collect())
+    }
+
+    fn agents(&self) -> Option<Vec<String>> {
+        let shown: Agents = self.agents_shown().map(|(name, agent)| (Arc::clone(name), Arc::clone(agent))).collect();
+        Some(known_as(&shown))
+    }
+
+    fn agent(&self, name: &str) -> Option<Effect> {
+        most(&able(&self.gateway.registry.agents, name), &self.gateway.catalog())
+    }
+}
+
+/// What `able` agents may do together.
+fn most(able: &[&Arc<Agent>], servers: &Catalog) -> Option<Effect> {
+    able.iter().map(|agent| agents::effect(agent, servers)).max()
 }
 
 fn facts(entry: &Entry) -> Facts {

@@ -1,5 +1,6 @@
 //! The one door: every call, from a host, a workflow step or an operator, goes through [`door::Gateway`].
 
+pub mod agents;
 pub mod awaited;
 pub mod builtin;
 pub mod capabilities;
@@ -8,6 +9,7 @@ mod definitions;
 mod described;
 pub mod door;
 pub mod known;
+pub mod models;
 pub mod refresh;
 pub mod reply;
 pub mod rounds;
@@ -16,5 +18,7 @@ pub mod runs;
 pub mod status;
 pub mod subscriptions;
 pub mod tasks;
+pub mod thinking;
+pub mod toolbox;
 pub mod views;
 pub mod workflows;

@@ -6,11 +6,16 @@ use serde_json::{Value, json};
 use crate::model::call::Reply;
 use crate::model::code;
 use crate::model::fault::Fault;
+use crate::model::usage::{USAGE_KEY, Usage};
 use crate::runner::live::{Handle, OpenQuestion};
 use crate::runner::report::{Report, error_json};
+use crate::wire::object::Object;
 
 /// The `_meta` key under which a workflow's result names its run.
 pub const RUN_KEY: &str = "io.mcp-orchestrator/run";
+
+/// The `_meta` key that names who answered, where there was a choice.
+pub const SERVED_BY_KEY: &str = "io.mcp-orchestrator/served-by";
 
 /// A successful result: `structured` for programs, `text` for models.
 pub fn success(structured: &Value, text: &str) -> Reply {
@@ -86,7 +91,7 @@ pub fn output(report: &Report) -> Reply {
         return of(&json!({
             "content": [{ "type": "text", "text": output.as_str().map_or_else(|| output.to_string(), ToOwned::to_owned) }],
             "structuredContent": structured,
-            "_meta": { RUN_KEY: { "run_id": report.run_id, "duration_ms": report.took } },
+            "_meta": { RUN_KEY: { "run_id": report.run_id, "duration_ms": report.took }, USAGE_KEY: report.usage },
         }));
     };
     let mut whole = report.to_json();
@@ -96,7 +101,43 @@ pub fn output(report: &Report) -> Reply {
 
 /// A completed run as the result of a step that runs a workflow: the output, of whatever type.
 pub fn inner(report: &Report) -> Reply {
-    success(&report.to_json()["output"], "")
+    let output = report.to_json()["output"].take();
+    of(&json!({
+        "content": [{ "type": "text", "text": "" }],
+        "structuredContent": output,
+        "_meta": { USAGE_KEY: report.usage },
+    }))
+}
+
+/// An answer of a model or an agent, of whatever type, with what it has used up and who gave it.
+pub fn answer(value: &Value, usage: Usage, by: &str) -> Reply {
+    let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+    of(&json!({
+        "content": [{ "type": "text", "text": text }],
+        "structuredContent": value,
+        "_meta": { USAGE_KEY: usage, SERVED_BY_KEY: by },
+    }))
+}
+
+/// The same for a host, which takes nothing but objects as structured content.
+pub fn for_host(reply: Reply) -> Reply {
+    let Some(mut result) = Object::parse(&reply.body) else { return reply };
+    if result.get("structuredContent").is_none_or(|content| content.get().starts_with('{')) {
+        return reply;
+    }
+    result.retain(|key| key != "structuredContent");
+    Reply::new(result.to_raw())
+}
+
+/// What a result says that it has used up; at least one call.
+pub fn usage_of(reply: &Reply) -> Usage {
+    let text = reply.body.get();
+    // Most results say nothing: look before reading.
+    let told = text.contains(USAGE_KEY).then(|| Object::parse(&reply.body)).flatten();
+    let meta = told.as_ref().and_then(|result| Object::parse(result.get("_meta")?));
+    let usage = meta.and_then(|meta| serde_json::from_str::<Usage>(meta.get(USAGE_KEY)?.get()).ok());
+    let usage = usage.unwrap_or_default();
+    Usage { calls: usage.calls.max(1), ..usage }
 }
 
 /// How a run went, in one line.

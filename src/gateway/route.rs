@@ -13,6 +13,8 @@ use crate::downstream::state::Phase;
 use crate::gateway::builtin::Builtin;
 use crate::gateway::capabilities::shown_as;
 use crate::gateway::door::Gateway;
+use crate::gateway::reply;
+use crate::gateway::reply::SERVED_BY_KEY;
 use crate::gateway::tasks;
 use crate::model::call::{Call, Reply};
 use crate::model::code;
@@ -23,15 +25,16 @@ use crate::model::suggest::did_you_mean;
 use crate::model::task::Tasks;
 use crate::wire::object::Object;
 
-/// The `_meta` key that names the server that answered in place of another.
-const SERVED_BY_KEY: &str = "io.mcp-orchestrator/served-by";
-
 impl Gateway {
     /// A tool by the name that hosts see.
     pub(super) async fn call_exposed(self: Arc<Self>, name: &str, call: Call) -> Result<Reply, Fault> {
         let profile = call.profile.clone();
         let seen = || self.seen(profile.as_deref());
         if seen().has_own(name) {
+            if let Some(agent) = self.shown_agent(name) {
+                let agent = Arc::clone(&agent.name);
+                return self.call_agent(&agent, call).await.map(reply::for_host);
+            }
             return match (Builtin::find(name), self.capability(name)) {
                 (Some(builtin), _) => self.call_builtin(builtin, call).await,
                 (None, Some(capability)) => self.call_capability(&capability, call).await,
@@ -215,7 +218,7 @@ impl Gateway {
     }
 
     /// Waits until `endpoint` has been listed; its fault if it cannot be.
-    async fn await_listing(&self, endpoint: &Endpoint, call: &Call) -> Result<(), Fault> {
+    pub(super) async fn await_listing(&self, endpoint: &Endpoint, call: &Call) -> Result<(), Fault> {
         if endpoint.listing().is_some() {
             // It may have been listed in this moment.
             self.refresh();

@@ -18,10 +18,12 @@ use crate::model::fault::{Fault, Kind};
 use crate::model::limits::{Limits, MAX_DEPTH};
 use crate::model::port::Invoke;
 use crate::model::suggest::did_you_mean;
+use crate::model::usage::Allowance;
 use crate::runner::drive::{Begin, Watch, new_id};
 use crate::runner::effects::Through;
 use crate::runner::report::Report;
 use crate::workflow::definition::Workflow;
+use crate::workflow::delegation::Budget;
 use crate::workflow::input::accept;
 use crate::workflow::plan::plan;
 
@@ -82,7 +84,12 @@ impl Gateway {
         let input = accept(workflow, input).map_err(|why| bad_input(workflow, &why))?;
         let mut plan = plan(workflow, &self.known());
         // What is left to the caller bounds the run as its own limit does.
-        Arc::make_mut(&mut plan.workflow).timeout = limits.left(Instant::now()).map(rounded);
+        let planned = Arc::make_mut(&mut plan.workflow);
+        planned.timeout = limits.left(Instant::now()).map(rounded);
+        if limits.allowance != Allowance::default() {
+            let own = planned.budget.unwrap_or_default();
+            planned.budget = Some(Budget { allowance: own.allowance.and(limits.allowance), ..own });
+        }
         let board = call.root.as_deref().and_then(|root| self.live.board(root)).unwrap_or_default();
         let through = Through {
             via: Arc::clone(&self) as Arc<dyn Invoke>,
@@ -92,6 +99,7 @@ impl Gateway {
             limits: Limits { deadline: limits.deadline.map(|deadline| deadline + LATER), ..limits },
             root: call.root,
             run: new_id(),
+            agents: call.agents,
             places: Arc::clone(&self.steps),
         };
         let bus = self.live.bus.clone();
@@ -147,7 +155,7 @@ fn inner_fault(report: &Report, failure: &Failure) -> Fault {
     let at = failure.step.as_ref().map_or_else(String::new, |step| format!(" at step `{step}`"));
     let message = format!("{} {}{at}: {}", report.workflow, report.status(), failure.message);
     let fault = Fault::new(kind, code.unwrap_or(code::STEP_FAILED), message).target(&report.workflow);
-    Fault { hint: failure.hint.clone(), was_sent: failure.was_sent, ..fault }
+    Fault { hint: failure.hint.clone(), was_sent: failure.was_sent, ..fault }.spent(report.usage)
 }
 
 fn bad_input(workflow: &Workflow, why: &[String]) -> Fault {

@@ -22,6 +22,10 @@ pub enum Target {
     Tool(ToolRef),
     /// A registered workflow.
     Workflow(String),
+    /// A model; the arguments say which, and what it is asked.
+    Model,
+    /// An agent of the registry, or one that has this capability.
+    Agent(String),
     /// A prompt by the name that hosts see.
     Prompt(String),
     /// A resource by its URI.
@@ -35,7 +39,12 @@ pub enum Target {
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Exposed(name) | Self::Workflow(name) | Self::Prompt(name) | Self::Resource(name) => f.write_str(name),
+            Self::Exposed(name)
+            | Self::Workflow(name)
+            | Self::Agent(name)
+            | Self::Prompt(name)
+            | Self::Resource(name) => f.write_str(name),
+            Self::Model => f.write_str("model"),
             Self::Tool(tool) => tool.fmt(f),
             Self::Completion => f.write_str("completion"),
             Self::Task(_, task) => task.fmt(f),
@@ -68,6 +77,8 @@ pub struct Call {
     pub root: Option<Arc<str>>,
     /// The same key makes a repeated call the same call, for servers that honour it.
     pub idempotency_key: Option<Arc<str>>,
+    /// The agents that the call is made within, outermost first.
+    pub agents: Vec<Arc<str>>,
 }
 
 impl Call {
@@ -85,6 +96,7 @@ impl Call {
             extra: Vec::new(),
             root: None,
             idempotency_key: None,
+            agents: Vec::new(),
         }
     }
 }

@@ -91,7 +91,7 @@ pub fn tell(limits: &Limits, now: Instant) -> Option<String> {
 /// The limits that the orchestrator before us tells us of; none if it cannot be read.
 pub fn hear(told: &str, now: Instant) -> Limits {
     let Ok(told) = serde_json::from_str::<Told>(told) else { return Limits::default() };
-    let limits = Limits { hops: Hops::of_texts(&told.hops), depth: told.depth, deadline: None };
+    let limits = Limits { hops: Hops::of_texts(&told.hops), depth: told.depth, ..Limits::default() };
     // Nobody waits for longer than a day, and longer times may not be representable.
     let left = told.deadline_ms.map(|left| Duration::from_millis(left).min(Duration::from_hours(24)));
     left.map_or(limits, |left| limits.within(now, left))

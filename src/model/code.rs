@@ -81,6 +81,10 @@ codes! {
     UNKNOWN_ROOT = "MO2013";
     /// The declared annotations claim more than the steps allow.
     ANNOTATIONS = "MO2014";
+    /// A step names a model that the registry does not have.
+    UNKNOWN_MODEL = "MO2021";
+    /// A step names an agent that the registry does not have.
+    UNKNOWN_AGENT = "MO2022";
 
     /// A plain scalar that YAML reads differently than it looks.
     AMBIGUOUS_SCALAR = "MO3001";
@@ -121,6 +125,8 @@ codes! {
     JOIN_TIMEOUT = "MO4016";
     /// The result of a step is not what the step expects.
     UNEXPECTED = "MO4017";
+    /// The budget of the workflow is spent.
+    BUDGET_SPENT = "MO4021";
     /// Nobody answered the question of an `ask` step in time.
     NOT_ANSWERED = "MO4031";
     /// The question of an `ask` step was answered with no.
@@ -176,6 +182,20 @@ codes! {
     LOOP = "MO5208";
     /// The program is shutting down.
     SHUTTING_DOWN = "MO5301";
+    /// The model's API refused the request.
+    MODEL_REFUSED = "MO5401";
+    /// The model's answer is not what was asked for, even after it was told so.
+    MODEL_UNFIT = "MO5402";
+    /// There is no model of this name.
+    NO_SUCH_MODEL = "MO5403";
+    /// There is no agent of this name.
+    NO_SUCH_AGENT = "MO5404";
+    /// The call has used up its tokens, its money or its turns.
+    LIMIT_SPENT = "MO5405";
+    /// The host cannot be asked for a model's answer.
+    NO_SAMPLING = "MO5406";
+    /// An agent was called within itself.
+    AGENT_CIRCLE = "MO5407";
     /// A mistake of ours.
     INTERNAL = "MO5901";
 }

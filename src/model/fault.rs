@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use crate::model::code::Code;
+use crate::model::usage::Usage;
 
 /// The closed set of failures that policies and workflows (`retry.on`, `catch.on`) tell apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -112,6 +113,8 @@ pub struct Fault {
     pub was_sent: bool,
     /// The server's own JSON-RPC error, if it answered with one.
     pub rpc: Option<Rpc>,
+    /// What the call used up before it failed.
+    pub spent: Option<Box<Usage>>,
 }
 
 impl Fault {
@@ -127,6 +130,7 @@ impl Fault {
             retry_after: None,
             was_sent: false,
             rpc: None,
+            spent: None,
         }
     }
 
@@ -155,6 +159,14 @@ impl Fault {
     #[must_use]
     pub fn retry_after(mut self, after: Duration) -> Self {
         self.retry_after = Some(after);
+        self
+    }
+
+    /// Says what the call used up before it failed, beside what is known of that already.
+    #[must_use]
+    pub fn spent(mut self, used: Usage) -> Self {
+        let spent = self.spent.as_deref().copied().unwrap_or_default() + used;
+        self.spent = (!spent.is_zero()).then(|| Box::new(spent));
         self
     }
 

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::model::chain::Hops;
+use crate::model::usage::Allowance;
 
 /// Workflows may call workflows; beyond this many levels a call is refused as endless recursion.
 pub const MAX_DEPTH: u8 = 16;
@@ -16,6 +17,8 @@ pub struct Limits {
     pub depth: u8,
     /// Which orchestrators the call has come through.
     pub hops: Hops,
+    /// How much the call may use up.
+    pub allowance: Allowance,
 }
 
 impl Limits {

@@ -18,3 +18,4 @@ pub mod problem;
 pub mod secret;
 pub mod suggest;
 pub mod task;
+pub mod usage;

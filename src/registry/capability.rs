@@ -191,7 +191,8 @@ fn member(reader: &mut Reader, node: &Node, what: &str, named: &mut Named) -> Op
     Some(Member { tool, args, output })
 }
 
-fn adapter(reader: &mut Reader, node: &Node, root: &'static str) -> Option<Adapter> {
+/// A value over the one root `root`.
+pub(super) fn adapter(reader: &mut Reader, node: &Node, root: &'static str) -> Option<Adapter> {
     Some(Adapter { written: node.to_json(), root, template: template(reader, node, root)? })
 }
 

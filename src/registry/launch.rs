@@ -160,7 +160,7 @@ fn texts_by_name(reader: &mut Reader, table: &mut Table<'_>, key: &'static str) 
 /// Text with placeholders. Numbers and booleans are taken as they are written: `PORT = 8080` is what people mean.
 ///
 /// No problem repeats the value, which may be a secret.
-fn text(reader: &mut Reader, node: &Node, what: &str) -> Option<Text> {
+pub(super) fn text(reader: &mut Reader, node: &Node, what: &str) -> Option<Text> {
     let written = match &node.value {
         Value::Number(_) | Value::Bool(_) => reader.slice(&node.span).to_owned(),
         _ => reader.text(node, what)?,

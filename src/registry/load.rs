@@ -13,10 +13,13 @@ use crate::document::table::Table;
 use crate::model::code;
 use crate::model::problem::{Problem, Source};
 use crate::model::suggest;
+use crate::registry::agent;
 use crate::registry::authored;
 use crate::registry::capability;
 use crate::registry::cross;
 use crate::registry::dialect::Dialect;
+use crate::registry::mentions::Mentions;
+use crate::registry::model;
 use crate::registry::profile;
 use crate::registry::server::{Orchestrator, Registry};
 use crate::registry::settings::{Settings, text, texts, whole};
@@ -36,9 +39,9 @@ pub fn load(files: &[Arc<Source>]) -> (Registry, Vec<Problem>) {
     }
     let mut settings = Settings::default();
     let mut registry = Registry::default();
-    let mut members = Vec::new();
+    let mut mentions = Mentions::default();
     for (reader, root) in &mut readable {
-        settings = common(reader, root, settings, &mut registry, &mut members);
+        settings = common(reader, root, settings, &mut registry, &mut mentions);
     }
     let mut found = Vec::new();
     let mut broken = BTreeSet::new();
@@ -56,7 +59,8 @@ pub fn load(files: &[Arc<Source>]) -> (Registry, Vec<Problem>) {
     }
     problems.extend(readable.into_iter().flat_map(|(reader, _)| reader.problems));
     registry.servers = cross::resolve(found, &broken, &mut problems);
-    cross::check_members(&registry, &broken, members, &mut problems);
+    cross::check_members(&registry, &broken, std::mem::take(&mut mentions.members), &mut problems);
+    mentions.check(&registry, &broken, &mut problems);
     let file = |problem: &Problem| files.iter().position(|file| Arc::ptr_eq(file, &problem.source));
     problems.sort_by_key(|problem| (file(problem), problem.span.start));
     (registry, problems)
@@ -82,7 +86,7 @@ fn common(
     root: &Node,
     settings: Settings,
     registry: &mut Registry,
-    members: &mut cross::Members,
+    mentions: &mut Mentions,
 ) -> Settings {
     let Some(mut table) = reader.table(root, "") else { return settings };
     let is_registry = ROOTS.map(|key| table.take(key).is_some()).contains(&true);
@@ -90,13 +94,21 @@ fn common(
     let defaults = table.take("defaults").and_then(|node| reader.table(node, "defaults"));
     if let Some(node) = table.take("capabilities") {
         let named = capability::read(reader, node, &mut registry.capabilities);
-        members.extend(named.into_iter().map(|(tool, span)| (Arc::clone(&reader.source), tool, span)));
+        mentions.members.extend(named.into_iter().map(|(tool, span)| (Arc::clone(&reader.source), tool, span)));
+    }
+    let (models, agents) = (table.take("models"), table.take("agents"));
+    if let Some(node) = models {
+        model::read(reader, node, &mut registry.models, mentions);
+    }
+    if let Some(node) = agents {
+        agent::read(reader, node, &mut registry.agents, mentions);
     }
     let profiles = table.take("profiles");
     if let Some(node) = profiles {
         profile::read(reader, node, &mut registry.profiles);
     }
-    if !is_registry && own.is_none() && defaults.is_none() && profiles.is_none() {
+    let is_ours = [own.is_some(), defaults.is_some(), profiles.is_some(), models.is_some(), agents.is_some()];
+    if !is_registry && !is_ours.contains(&true) {
         no_servers(reader, &mut table);
         return settings;
     }

@@ -3,14 +3,17 @@
 //! [`load::load`] reads any number of files, in our own shape or in that of the known clients, reports everything that
 //! is wrong with them, and keeps every server that is right. Pure: files are read, and placeholders filled in, elsewhere.
 
+pub mod agent;
 mod authored;
 pub mod capability;
 mod cross;
 mod dialect;
 mod launch;
 pub mod load;
+pub mod mentions;
+pub mod model;
 mod naming;
-mod patterns;
+pub mod patterns;
 pub mod profile;
 pub mod server;
 mod settings;

@@ -9,7 +9,7 @@ use crate::model::code;
 
 /// Some patterns; none of them matches nothing.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Patterns {
+pub struct Patterns {
     written: Vec<String>,
     set: GlobSet,
 }
@@ -22,7 +22,7 @@ impl PartialEq for Patterns {
 
 impl Patterns {
     /// Compiles patterns; on failure, the place of the wrong one and why it is wrong.
-    pub(super) fn parse(written: Vec<String>) -> Result<Self, (usize, String)> {
+    pub fn parse(written: Vec<String>) -> Result<Self, (usize, String)> {
         let mut set = GlobSetBuilder::new();
         for (place, pattern) in written.iter().enumerate() {
             let glob = GlobBuilder::new(pattern).build().map_err(|error| (place, error.kind().to_string()))?;
@@ -33,8 +33,18 @@ impl Patterns {
     }
 
     /// Whether one of them matches `name`.
-    pub(super) fn matches(&self, name: &str) -> bool {
+    pub fn matches(&self, name: &str) -> bool {
         self.set.is_match(name)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.written.is_empty()
+    }
+
+    /// The patterns as they are written.
+    pub fn written(&self) -> &[String] {
+        &self.written
     }
 }
 

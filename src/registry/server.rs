@@ -9,7 +9,9 @@ use crate::model::suggest::did_you_mean;
 use crate::policy::breaker;
 use crate::policy::health;
 use crate::policy::retry::Retry;
+use crate::registry::agent::Agents;
 use crate::registry::capability::Capabilities;
+use crate::registry::model::Models;
 use crate::registry::profile::Profile;
 use crate::registry::text::Text;
 use crate::registry::tools::ToolRules;
@@ -23,6 +25,10 @@ pub struct Registry {
     pub servers: BTreeMap<Arc<str>, Arc<Server>>,
     /// The jobs that several tools can do.
     pub capabilities: Capabilities,
+    /// The models by name.
+    pub models: Models,
+    /// The agents by name.
+    pub agents: Agents,
     /// The named views by name.
     pub profiles: BTreeMap<Arc<str>, Arc<Profile>>,
 }

@@ -60,7 +60,8 @@ impl Settings {
     }
 }
 
-fn retry(retry: &mut Retry, reader: &mut Reader, node: &Node, what: &str) {
+/// Refines `retry` by what stands at `node`.
+pub(super) fn retry(retry: &mut Retry, reader: &mut Reader, node: &Node, what: &str) {
     if let Value::Number(_) = node.value {
         set(&mut retry.attempts, reader.integer(node, what, 1..=100).and_then(|attempts| attempts.try_into().ok()));
         return;

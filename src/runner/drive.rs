@@ -182,6 +182,7 @@ impl Driven {
             outcome: self.run.outcome()?.clone(),
             steps: self.run.steps(),
             undone: self.run.undone().to_vec(),
+            usage: self.run.usage(),
             took: now().saturating_sub(self.began),
         })
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures::FutureExt as _;
+use serde::Deserialize as _;
 use serde_json::Value;
 use serde_json::value::to_raw_value;
 use tokio::sync::Semaphore;
@@ -20,6 +21,7 @@ use crate::model::fault::{Fault, Kind};
 use crate::model::limits::Limits;
 use crate::model::port::Invoke;
 use crate::model::principal::Principal;
+use crate::model::usage::{USAGE_KEY, Usage};
 use crate::runner::asking;
 use crate::workflow::definition::Audience;
 
@@ -39,6 +41,8 @@ pub struct Through {
     pub root: Option<Arc<str>>,
     /// The run's id, which makes the calls' idempotency keys.
     pub run: String,
+    /// The agents that the run is within.
+    pub agents: Vec<Arc<str>>,
     /// How many tool calls may be made at once, by all runs together.
     pub places: Arc<Semaphore>,
 }
@@ -73,11 +77,15 @@ impl Effects {
         let needs_place = matches!(step.callee, Callee::Tool(_));
         self.start(key, async move {
             let _place = if needs_place { places.acquire_owned().await.ok() } else { None };
-            let outcome = match via.invoke(call).await {
-                Ok(reply) => read_result(reply.body.get()),
-                Err(fault) => Called::Failure(failure(&fault)),
+            let (outcome, usage) = match via.invoke(call).await {
+                Ok(reply) => {
+                    let outcome = read_result(reply.body.get());
+                    let usage = used(&outcome, &step.callee);
+                    (outcome, usage)
+                }
+                Err(fault) => (Called::Failure(failure(&fault)), spent(&fault, &step.callee)),
             };
-            (now(), Some(What::Called { at: step.at, attempt: step.attempt, outcome }))
+            (now(), Some(What::Called { at: step.at, attempt: step.attempt, outcome, usage }))
         });
     }
 
@@ -85,6 +93,8 @@ impl Effects {
         let target = match &step.callee {
             Callee::Tool(tool) => Target::Tool(tool.clone()),
             Callee::Workflow(name) => Target::Workflow(name.to_string()),
+            Callee::Model => Target::Model,
+            Callee::Agent(name) => Target::Agent(name.to_string()),
         };
         let arguments = to_raw_value(&step.arguments).ok();
         let mut call = Call::new(target, arguments, self.through.principal.clone());
@@ -97,6 +107,8 @@ impl Effects {
         };
         call.limits = step.timeout.map_or(limits, |timeout| limits.within(Instant::now(), timeout));
         call.root = Some(self.through.root.as_ref().map_or_else(|| self.through.run.as_str().into(), Arc::clone));
+        call.limits.allowance = step.allowance;
+        call.agents.clone_from(&self.through.agents);
         call.profile.clone_from(&self.through.profile);
         call.idempotency_key = Some(format!("{}/{}", self.through.run, step.at).into());
         call
@@ -183,6 +195,22 @@ fn read_result(body: &str) -> Called {
             Called::Failure(failure(&fault))
         }
     }
+}
+
+/// What a call has used up, as its result says: a call itself, if it says nothing. A workflow is no call, its steps are.
+fn used(outcome: &Called, callee: &Callee) -> Usage {
+    let Called::Result(result) = outcome else { return Usage::CALL };
+    let told = result.get("_meta").and_then(|meta| meta.get(USAGE_KEY));
+    let told = told.and_then(|usage| Usage::deserialize(usage).ok()).unwrap_or_default();
+    let least = u64::from(!matches!(callee, Callee::Workflow(_)));
+    Usage { calls: told.calls.max(least), ..told }
+}
+
+/// What a call has used up that has failed.
+fn spent(fault: &Fault, callee: &Callee) -> Usage {
+    let least = u64::from(fault.was_sent && !matches!(callee, Callee::Workflow(_)));
+    let told = fault.spent.as_deref().copied().unwrap_or_default();
+    Usage { calls: told.calls.max(least), ..told }
 }
 
 /// A fault as a run stores it.

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::engine::command::Outcome;
 use crate::engine::event::Failure;
 use crate::engine::view::{StepView, Undone};
+use crate::model::usage::Usage;
 
 /// How a run ended, and how its steps did.
 #[derive(Debug, Clone)]
@@ -19,6 +20,8 @@ pub struct Report {
     pub steps: Vec<StepView>,
     /// What became of undoing what it had done, in the order of undoing.
     pub undone: Vec<Undone>,
+    /// What it has used up.
+    pub usage: Usage,
     /// How long it took, in milliseconds.
     pub took: u64,
 }
@@ -71,6 +74,9 @@ impl Report {
             all.insert("not_undone".to_owned(), left.collect());
         }
         all.insert("steps".to_owned(), self.steps.iter().map(step_json).collect());
+        if !self.usage.is_zero() {
+            all.insert("usage".to_owned(), json!(self.usage));
+        }
         all.insert("duration_ms".to_owned(), json!(self.took));
         Value::Object(all)
     }

@@ -41,7 +41,12 @@ impl Overheard {
             Target::Exposed(name) => seen.tool(name),
             Target::Prompt(name) => seen.prompt(name),
             Target::Resource(uri) => seen.resource(uri),
-            Target::Tool(_) | Target::Workflow(_) | Target::Completion | Target::Task(..) => None,
+            Target::Tool(_)
+            | Target::Workflow(_)
+            | Target::Model
+            | Target::Agent(_)
+            | Target::Completion
+            | Target::Task(..) => None,
         };
         Some(Self {
             gateway: Arc::clone(gateway),

@@ -7,6 +7,7 @@ mod ask;
 mod author;
 mod catch;
 mod declaration;
+mod delegation;
 mod event;
 mod expression;
 mod header;
@@ -78,6 +79,7 @@ fn workflow(author: &mut Author, root: &Node) -> Option<Workflow> {
         .take("order")
         .and_then(|node| author.reader.word(node, "order", &[("written", Order::Written), ("data", Order::Data)]));
     let timeout = table.take("timeout").and_then(|node| author.reader.duration(node, "timeout"));
+    let budget = delegation::budget(author, &mut table);
     let body = steps(author, &mut table);
     let on_failure = undo::on_failure(author, &mut table);
     let mut uses = Vec::new();
@@ -95,6 +97,7 @@ fn workflow(author: &mut Author, root: &Node) -> Option<Workflow> {
         annotations,
         order: order.unwrap_or_default(),
         timeout,
+        budget,
         body,
         on_failure,
         source: Arc::clone(&author.reader.source),

@@ -1,6 +1,7 @@
 //! Checks of a whole workflow: names and references by itself, then servers, tools and schemas against its surroundings.
 
 mod arguments;
+mod delegation;
 mod outputs;
 pub mod references;
 mod scope;
@@ -24,6 +25,7 @@ pub fn check(workflow: &Workflow, surroundings: &dyn Surroundings) -> Vec<Proble
                 Err(problem) => problems.push(*problem),
             }
         }
+        problems.extend(delegation::check(workflow, surroundings, step));
     };
     workflow.blocks().for_each(|(_, block)| each_step(block, &mut visit));
     problems.extend(outputs::check(workflow, surroundings));

@@ -13,6 +13,7 @@ use crate::model::fault::Kind;
 use crate::model::name::ToolRef;
 use crate::model::problem::{Source, Span};
 use crate::policy::retry::Retry;
+use crate::workflow::delegation::{Budget, Errand, Llm, StepLimits};
 use crate::workflow::site::{StepSites, WorkflowSites};
 
 /// How long an answer or an event is waited for unless the step has a `timeout`.
@@ -41,6 +42,8 @@ pub struct Workflow {
     pub order: Order,
     /// The longest a run may take.
     pub timeout: Option<Duration>,
+    /// How much a run may use up.
+    pub budget: Option<Budget>,
     /// The steps.
     pub body: Block,
     /// What runs once a run has failed and what it had done has been undone. It sees `error`.
@@ -87,6 +90,8 @@ pub struct Step {
     pub retry: Option<StepRetry>,
     /// The longest one attempt may take.
     pub timeout: Option<Duration>,
+    /// How much one attempt may use up.
+    pub limits: StepLimits,
     /// What is tried, in order, when every attempt has failed.
     pub fallback: Vec<Fallback>,
     /// What is done about a failure; the first that matches counts.
@@ -161,7 +166,9 @@ impl Step {
             | Verb::Wait(_)
             | Verb::Ask(_)
             | Verb::Emit { .. }
-            | Verb::Await { .. } => Vec::new(),
+            | Verb::Await { .. }
+            | Verb::Llm(_)
+            | Verb::Agent(_) => Vec::new(),
         };
         let of_catch = self.catch.iter().filter_map(|catch| match &catch.then {
             CatchBody::Steps(block) => Some(("catch", block)),
@@ -184,7 +191,9 @@ impl Step {
             | Verb::Wait(_)
             | Verb::Ask(_)
             | Verb::Emit { .. }
-            | Verb::Await { .. } => Vec::new(),
+            | Verb::Await { .. }
+            | Verb::Llm(_)
+            | Verb::Agent(_) => Vec::new(),
         };
         let of_catch = self.catch.iter_mut().filter_map(|catch| match &mut catch.then {
             CatchBody::Steps(block) => Some(block),
@@ -226,6 +235,10 @@ pub enum Verb {
     },
     /// Lets time pass.
     Wait(Wait),
+    /// Asks a model.
+    Llm(Box<Llm>),
+    /// Gives a task to an agent.
+    Agent(Box<Errand>),
     /// Asks somebody.
     Ask(Ask),
     /// Tells whoever waits for it that something has happened.

@@ -121,6 +121,8 @@ fn verb(verb: &Verb) -> String {
     match verb {
         Verb::Tool { tool, .. } => tool.to_string(),
         Verb::Workflow { name, .. } => format!("workflow {name}"),
+        Verb::Llm(_) => "llm".to_owned(),
+        Verb::Agent(errand) => format!("agent {}", errand.agent),
         Verb::Set(_) => "set".to_owned(),
         Verb::Parallel(..) => "parallel".to_owned(),
         Verb::Switch(_) => "switch".to_owned(),

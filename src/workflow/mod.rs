@@ -6,6 +6,7 @@
 pub mod authored;
 pub mod check;
 pub mod definition;
+pub mod delegation;
 pub mod explain;
 pub mod graph;
 pub mod input;

@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::model::effect::Effect;
+use crate::model::name::ToolRef;
 use crate::workflow::definition::{Block, CatchBody, Fallback, Order, Step, Verb, Workflow};
 use crate::workflow::surroundings::Surroundings;
 
@@ -112,6 +113,12 @@ fn judge(step: &mut Step, surroundings: &dyn Surroundings) {
         }
         Verb::Switch(cases) => cases.iter().map(|case| strongest(&case.block)).max().unwrap_or(Effect::Read),
         Verb::Steps(block) => strongest(block),
+        Verb::Llm(llm) => {
+            // A pattern may mean anything.
+            let of_named = |name: &str| ToolRef::parse(name).map_or(Effect::Destructive, |tool| of_tool(&tool));
+            llm.tools.iter().map(|(name, _)| of_named(name)).max().unwrap_or(Effect::Read)
+        }
+        Verb::Agent(errand) => surroundings.agent(&errand.agent).unwrap_or(Effect::Destructive),
         // Others may act on it.
         Verb::Emit { .. } => Effect::Write,
         Verb::Set(_) | Verb::Fail(_) | Verb::Return(_) | Verb::Wait(_) | Verb::Ask(_) | Verb::Await { .. } => {

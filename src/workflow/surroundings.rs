@@ -30,4 +30,16 @@ pub trait Surroundings {
     fn workflows(&self) -> Vec<String>;
     /// A workflow as a tool, if it exists.
     fn workflow(&self, name: &str) -> Option<Facts>;
+    /// The names of all models; `None` if that is not known.
+    fn models(&self) -> Option<Vec<String>> {
+        None
+    }
+    /// What `agent` steps may name: agents, and what they are good at; `None` if that is not known.
+    fn agents(&self) -> Option<Vec<String>> {
+        None
+    }
+    /// What an agent may do, if it is known.
+    fn agent(&self, _name: &str) -> Option<Effect> {
+        None
+    }
 }

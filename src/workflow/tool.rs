@@ -38,11 +38,11 @@ pub fn is_backed(claim: &str, value: bool, effect: Effect, calls: bool) -> bool 
     }
 }
 
-/// Whether a workflow calls a tool or another workflow.
+/// Whether a workflow calls a tool, another workflow, a model or an agent.
 pub fn calls_anything(workflow: &Workflow) -> bool {
     fn calls(block: &Block) -> bool {
         block.steps.iter().any(|step| {
-            matches!(step.verb, Verb::Tool { .. } | Verb::Workflow { .. })
+            matches!(step.verb, Verb::Tool { .. } | Verb::Workflow { .. } | Verb::Llm(_) | Verb::Agent(_))
                 || step.fallback.iter().any(|fallback| matches!(fallback, Fallback::Tool { .. }))
                 || step.blocks().any(|(_, block)| calls(block))
         })

@@ -11,7 +11,7 @@ const LAYERS: [&[&str]; 12] = [
     &["policy", "wire"],
     &["registry", "workflow"],
     &["catalog", "downstream", "engine"],
-    &["runner"],
+    &["llm", "runner"],
     &["gateway"],
     &["server"],
     &["app"],

@@ -1,5 +1,6 @@
 //! The integration tests: one binary, one module for each behaviour.
 
+mod agents;
 mod architecture;
 mod asking;
 mod calls;
@@ -17,6 +18,7 @@ mod http_servers;
 mod lifecycle;
 mod lists;
 mod matrix;
+mod models;
 mod other_transports;
 mod profiles;
 mod questions;

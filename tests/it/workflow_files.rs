@@ -169,4 +169,16 @@ impl Surroundings for Shop {
             output_schema: None,
         })
     }
+
+    fn models(&self) -> Option<Vec<String>> {
+        Some(vec!["fast".to_owned(), "slow".to_owned()])
+    }
+
+    fn agents(&self) -> Option<Vec<String>> {
+        Some(vec!["critic".to_owned(), "architect".to_owned()])
+    }
+
+    fn agent(&self, name: &str) -> Option<Effect> {
+        (name == "critic").then_some(Effect::Read)
+    }
 }

@@ -9,6 +9,7 @@ use crate::engine::command::Command;
 use crate::engine::event::{Called, Event, Identity, What};
 use crate::engine::run::Run;
 use crate::engine::tests::play::{Play, workflow};
+use crate::model::usage::Usage;
 
 const EACH: &str = "input: {ids: {type: array}}\nsteps:\n  - {id: f, for_each: $input.ids, concurrency: 64, tool: s.get, args: {id: $item}}\n";
 
@@ -22,7 +23,12 @@ fn ten_thousand_items_take_time_in_proportion() {
     while let Some(command) = commands.pop() {
         if let Command::Call(call) = command {
             let outcome = Called::Result(json!({ "structuredContent": call.arguments }));
-            commands.extend(run.apply(Event { now: 1, what: What::Called { at: call.at, attempt: 1, outcome } }));
+            commands.extend(
+                run.apply(Event {
+                    now: 1,
+                    what: What::Called { at: call.at, attempt: 1, outcome, usage: Usage::CALL },
+                }),
+            );
         }
     }
     let took = began.elapsed();

@@ -65,6 +65,8 @@ fn leaf() -> impl Strategy<Value = Value> {
     prop_oneof![
         6 => prop_oneof![Just("s.get"), Just("s.put"), Just("s.post")].prop_map(|tool| json!({ "id": null, "tool": tool })),
         1 => Just(json!({ "id": null, "workflow": "child" })),
+        1 => Just(json!({ "id": null, "llm": "Hello", "limits": { "tokens": 5 } })),
+        1 => Just(json!({ "id": null, "agent": "critic", "task": { "n": 1 } })),
         2 => Just(json!({ "id": null, "set": { "a": 1 } })),
         1 => Just(json!({ "id": null, "wait": "7ms" })),
         1 => Just(json!({ "id": null, "fail": "no" })),

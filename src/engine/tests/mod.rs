@@ -3,6 +3,7 @@
 mod arrival;
 mod ask;
 mod bounds;
+mod budget;
 mod expect;
 mod flow;
 mod graph;

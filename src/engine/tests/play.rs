@@ -15,6 +15,7 @@ use crate::model::effect::Effect;
 use crate::model::fault::Kind;
 use crate::model::name::ToolRef;
 use crate::model::problem::Source;
+use crate::model::usage::Usage;
 use crate::workflow::authored;
 use crate::workflow::definition::Workflow;
 use crate::workflow::plan;
@@ -160,9 +161,14 @@ impl Play {
 
     /// The call of a step comes back with this.
     pub(super) fn comes_back(&mut self, at: &str, outcome: Called) -> Vec<Command> {
+        self.comes_back_with(at, outcome, Usage::CALL)
+    }
+
+    /// The call of a step comes back with this, having used up so much.
+    pub(super) fn comes_back_with(&mut self, at: &str, outcome: Called, usage: Usage) -> Vec<Command> {
         let attempt = self.call(at).attempt;
         self.calls.retain(|call| call.at != at);
-        self.happens(What::Called { at: at.to_owned(), attempt, outcome })
+        self.happens(What::Called { at: at.to_owned(), attempt, outcome, usage })
     }
 
     /// A step's tool answers with this structured content.

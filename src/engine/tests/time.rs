@@ -9,6 +9,7 @@ use crate::engine::event::{Called, Event, What};
 use crate::engine::run::Run;
 use crate::engine::tests::play::{Play, workflow};
 use crate::model::fault::Kind;
+use crate::model::usage::Usage;
 
 #[test]
 fn a_call_that_takes_too_long_is_cancelled() {
@@ -80,7 +81,8 @@ fn what_comes_too_late_or_from_an_earlier_attempt_is_not_heard() {
     let text = "steps:\n  - {id: a, tool: s.get, timeout: 2s, retry: {attempts: 2, delay: 0}}\n";
     let mut play = Play::of(text, json!({}));
     play.fail("a", Kind::Unavailable);
-    let late = |attempt| What::Called { at: "a".into(), attempt, outcome: Called::Result(json!({})) };
+    let late =
+        |attempt| What::Called { at: "a".into(), attempt, outcome: Called::Result(json!({})), usage: Usage::CALL };
     for what in [late(1), late(3), What::Fired { at: "a#timeout".into() }, What::Fired { at: "b".into() }] {
         assert_eq!(play.run.apply(Event { now: 1_001, what }), []);
     }

@@ -9,7 +9,9 @@ use crate::model::effect::Effect;
 use crate::model::name;
 use crate::model::problem::{Patch, Span};
 use crate::workflow::authored::author::Author;
-use crate::workflow::authored::{MAX_NESTING, MAX_STEPS, catch, modifier, repetition, undo, unsupported, verb};
+use crate::workflow::authored::{
+    MAX_NESTING, MAX_STEPS, catch, delegation, modifier, repetition, undo, unsupported, verb,
+};
 use crate::workflow::definition::{Block, Step, Verb};
 use crate::workflow::site::{Place, StepSites};
 
@@ -136,6 +138,7 @@ fn parts(author: &mut Author, (node, mut table): (&Node, Table<'_>), id: &str, s
     let timeout_key = table.path("timeout");
     let timeout = table.take("timeout").and_then(|node| author.reader.duration(node, &timeout_key));
     let timeout = timeout.or_else(|| verb.patience());
+    let limits = delegation::limits(author, &mut table);
     let repeat = repetition::repeat(author, &mut table, &mut sites.uses);
     let retry = modifier::retry(author, &mut table);
     let fallback = catch::fallback(author, &mut table, inside, &mut sites);
@@ -171,6 +174,7 @@ fn parts(author: &mut Author, (node, mut table): (&Node, Table<'_>), id: &str, s
         repeat,
         retry,
         timeout,
+        limits,
         fallback,
         catch,
         optional,

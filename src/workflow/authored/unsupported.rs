@@ -5,16 +5,10 @@ use crate::model::code;
 use crate::workflow::authored::author::Author;
 
 /// Of the workflow.
-pub(super) const OF_WORKFLOW: &[&str] = &["budget", "priority", "deadline", "idempotency_key", "guards", "triggers"];
+pub(super) const OF_WORKFLOW: &[&str] = &["priority", "deadline", "idempotency_key", "guards", "triggers"];
 
 /// Modifiers of a step.
-pub(super) const OF_STEP: &[&str] = &["cache", "limits", "idempotency_key", "in_doubt", "check", "providers", "detach"];
-
-/// Verbs.
-pub(super) const VERBS: &[&str] = &["llm", "agent"];
-
-/// Keys that only mean something beside one of [`VERBS`].
-pub(super) const BESIDE_VERBS: &[&str] = &["system", "model", "tools", "task", "context", "args"];
+pub(super) const OF_STEP: &[&str] = &["cache", "idempotency_key", "in_doubt", "check", "providers", "detach"];
 
 /// Of an entry of `fallback`.
 pub(super) const OF_FALLBACK: &[&str] = &["cached", "workflow"];
@@ -24,7 +18,10 @@ pub(super) fn report(author: &mut Author, table: &mut Table<'_>, keys: &[&'stati
     let mut found = false;
     for key in keys {
         let Some(span) = table.key_span(key) else { continue };
-        table.take(key);
+        // What a verb has taken for itself is supported.
+        if table.take(key).is_none() {
+            continue;
+        }
         author.reader.error(code::UNKNOWN_KEY, span, format!("`{key}` is not supported by this version"));
         found = true;
     }

@@ -11,12 +11,14 @@ use crate::model::name::{self, ToolRef};
 use crate::model::problem::{Problem, Span};
 use crate::model::suggest;
 use crate::workflow::authored::author::Author;
-use crate::workflow::authored::{ask, event, join, step, unsupported, wait};
+use crate::workflow::authored::{ask, delegation, event, join, step, wait};
 use crate::workflow::definition::{Block, Branch, Case, Verb};
 use crate::workflow::site::{ArgumentSite, CallSite, Place, StepSites};
 
-const VERBS: [&str; 12] =
-    ["tool", "set", "parallel", "switch", "steps", "workflow", "ask", "emit", "await", "wait", "fail", "return"];
+const VERBS: [&str; 14] = [
+    "tool", "set", "llm", "agent", "parallel", "switch", "steps", "workflow", "ask", "emit", "await", "wait", "fail",
+    "return",
+];
 
 /// Keys that belong to one verb, and to which.
 const BESIDE: [(&str, &str); 4] = [("answer", "ask"), ("to", "ask"), ("data", "emit"), ("where", "await")];
@@ -32,11 +34,6 @@ pub(super) fn read(
     let present: Vec<(&'static str, Span)> =
         VERBS.iter().filter_map(|verb| Some((*verb, table.key_span(verb)?))).collect();
     let nodes: Vec<_> = VERBS.iter().map(|verb| (*verb, table.take(verb))).collect();
-    if unsupported::report(author, table, unsupported::VERBS) {
-        for key in unsupported::BESIDE_VERBS {
-            table.take(key);
-        }
-    }
     let [(verb, key), others @ ..] = present.as_slice() else {
         none(author, node, what);
         table.take("args");
@@ -64,6 +61,7 @@ pub(super) fn read(
         table.take(key);
         author.reader.error(code::UNKNOWN_KEY, span, format!("`{key}` means nothing beside `{verb}`"));
     }
+    delegation::refuse(author, table, verb);
     let node = nodes.iter().find(|(name, _)| name == verb).and_then(|(_, node)| *node);
     let value = |author: &mut Author, sites: &mut StepSites| {
         node.map_or_else(|| Template::Value(Constant::null()), |node| author.template(node, inside, &mut sites.uses))
@@ -78,6 +76,11 @@ pub(super) fn read(
         }
         ("tool", Some(node)) => tool(author, node, args, what, inside, sites),
         ("workflow", Some(node)) => workflow(author, node, args, what, inside, sites),
+        ("llm", Some(node)) => Verb::Llm(delegation::llm(author, node, table, inside, sites).into()),
+        ("agent", Some(node)) => {
+            let errand = delegation::agent(author, node, table, what, inside, sites);
+            errand.map_or_else(stand_in, |errand| Verb::Agent(errand.into()))
+        }
         ("wait", Some(node)) => wait::read(author, node, what, inside, sites).map_or_else(stand_in, Verb::Wait),
         ("ask", Some(node)) => Verb::Ask(ask::read(author, node, table, inside, sites)),
         ("emit", Some(node)) => event::emit(author, node, table, inside, sites).unwrap_or_else(stand_in),
@@ -97,11 +100,11 @@ fn stand_in() -> Verb {
     Verb::Set(Template::Value(Constant::null()))
 }
 
-/// No verb. Silent if a key is reported as unsupported, or as unknown with a verb for a suggestion.
+/// No verb. Silent if a key is reported as unknown with a verb for a suggestion.
 fn none(author: &mut Author, node: &Node, what: &str) {
     let Value::Table(fields) = &node.value else { return };
     let keys = || fields.iter().map(|field| field.key.as_str());
-    if keys().any(|key| unsupported::VERBS.contains(&key) || suggest::nearest(key, VERBS).is_some()) {
+    if keys().any(|key| suggest::nearest(key, VERBS).is_some()) {
         return;
     }
     let help = if node.get("args").is_some() {

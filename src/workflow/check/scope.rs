@@ -102,7 +102,9 @@ fn step<'a>(scope: &mut Scope<'a>, step: &'a Step, visitor: &mut impl Visit<'a>)
         | Verb::Wait(_)
         | Verb::Ask(_)
         | Verb::Emit { .. }
-        | Verb::Await { .. } => {}
+        | Verb::Await { .. }
+        | Verb::Llm(_)
+        | Verb::Agent(_) => {}
     }
     scope.catches += 1;
     for catch in &step.catch {

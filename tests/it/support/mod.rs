@@ -1,6 +1,7 @@
 //! The harness: a registry of fixture servers, the real binary in front of them, and a host that speaks raw JSON-RPC to it.
 #![expect(clippy::needless_pass_by_value, reason = "values that are written out in place read better in a test")]
 
+pub(crate) mod brain;
 pub(crate) mod face;
 pub(crate) mod host;
 pub(crate) mod launch;
