@@ -77,16 +77,24 @@ pub struct FilesOnly<'a>(pub &'a Loaded);
 
 impl Surroundings for FilesOnly<'_> {
     fn servers(&self) -> Vec<String> {
-        self.0.registry.servers.keys().map(ToString::to_string).collect()
+        let jobs = self.0.registry.capabilities.keys().map(|job| job.server.clone());
+        self.0.registry.servers.keys().map(ToString::to_string).chain(jobs).collect()
     }
 
-    fn tools_of(&self, _server: &str) -> Option<Vec<String>> {
-        None
+    fn tools_of(&self, server: &str) -> Option<Vec<String>> {
+        // Who is no server is known by the jobs alone.
+        let jobs = self.0.registry.capabilities.keys().filter(|job| job.server == server).map(|job| job.tool.clone());
+        (!self.0.registry.servers.contains_key(server)).then(|| jobs.collect())
     }
 
     fn tool(&self, tool: &ToolRef) -> Option<Facts> {
         let effect = self.0.registry.servers.get(tool.server.as_str())?.tools.get(&tool.tool)?.effect?;
         Some(Facts { effect, input_schema: None, output_schema: None })
+    }
+
+    fn providers(&self, tool: &ToolRef) -> Option<Vec<String>> {
+        let capability = self.0.registry.capabilities.get(tool)?;
+        Some(capability.members.iter().map(|member| member.tool.server.clone()).collect())
     }
 
     fn workflows(&self) -> Vec<String> {

@@ -34,6 +34,20 @@ pub enum Command {
         /// What is to be known about it.
         data: Value,
     },
+    /// Look for a result that was kept; answered by [`crate::engine::event::What::Recalled`] with the same address.
+    Recall {
+        /// The address of the step that wants it.
+        at: String,
+        /// Under what it was kept.
+        kept_as: KeptAs,
+    },
+    /// Keep a result, in place of what was kept under the same name.
+    Keep {
+        /// Under what.
+        kept_as: KeptAs,
+        /// The result.
+        value: Value,
+    },
     /// A call or a question that is no longer wanted. Its answer, if one still comes, is ignored.
     Cancel {
         /// The address of the step that made it.
@@ -61,6 +75,8 @@ pub struct StepCall {
     pub callee: Callee,
     /// With what; always an object.
     pub arguments: Value,
+    /// Which servers are to do it, in order, if it is a job that several can do; as the registry says if empty.
+    pub providers: Vec<Arc<str>>,
     /// What the call may do.
     pub effect: Effect,
     /// The longest it may take; `None` leaves it to the server's own limit.
@@ -85,6 +101,15 @@ pub struct StepQuestion {
     pub schema: Option<Arc<Value>>,
     /// Who is to answer.
     pub audience: Audience,
+}
+
+/// Under what a result is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptAs {
+    /// Which step, and what it works on.
+    pub name: String,
+    /// Whether everybody may have it; else only whoever it was made for.
+    pub is_shared: bool,
 }
 
 /// Whom a step calls.

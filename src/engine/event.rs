@@ -57,6 +57,13 @@ pub enum What {
         /// What was answered.
         answer: Answer,
     },
+    /// A result was looked for that may have been kept.
+    Recalled {
+        /// The address of the step that wants it.
+        at: String,
+        /// What was found.
+        kept: Option<Kept>,
+    },
     /// Something has happened that the run may wait for.
     Arrived {
         /// Tells it from others, so that it counts once.
@@ -90,6 +97,15 @@ pub enum Called {
     Result(Value),
     /// No result.
     Failure(Failure),
+}
+
+/// A result that was kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Kept {
+    /// The result.
+    pub value: Value,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 /// What somebody answered.

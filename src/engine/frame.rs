@@ -16,7 +16,7 @@ use crate::engine::branch::ParallelFrame;
 use crate::engine::call::CallFrame;
 use crate::engine::command::Outcome;
 use crate::engine::each::EachFrame;
-use crate::engine::event::{Answer, Called, Failure};
+use crate::engine::event::{Answer, Called, Failure, Kept};
 use crate::engine::repeat::RepeatFrame;
 use crate::engine::step::StepFrame;
 use crate::engine::view::Status;
@@ -65,6 +65,8 @@ pub(super) enum Signal {
     Told(Answer),
     /// Something has happened outside.
     Arrived,
+    /// A kept result was looked for.
+    Recalled(Option<Kept>),
     /// Its timer went off.
     Fired,
 }

@@ -13,6 +13,7 @@ mod block;
 mod bounds;
 mod branch;
 mod budget;
+mod cache;
 pub mod call;
 mod chance;
 pub mod command;

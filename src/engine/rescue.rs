@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::engine::block::BlockFrame;
+use crate::engine::cache;
 use crate::engine::command::{Callee, Outcome};
 use crate::engine::event::Failure;
 use crate::engine::frame::{End, FrameId, Kind, Next};
@@ -11,6 +12,7 @@ use crate::engine::scope::Scope;
 use crate::engine::step::{Phase, StepFrame};
 use crate::engine::turn::Turn;
 use crate::engine::verb;
+use crate::engine::view::Origin;
 use crate::expr::value::Value;
 use crate::model::code;
 use crate::model::fault;
@@ -28,10 +30,11 @@ pub(super) fn fall_back(
     // What may have happened already must not happen a second time by another way.
     let is_doubtful = failure.kind() == fault::Kind::InDoubt && !step.effect.may_repeat();
     for (index, fallback) in step.fallback.iter().enumerate().skip(first) {
-        let (tool, args, effect) = match fallback {
+        let (callee, args, effect) = match fallback {
             Fallback::Value(value) => match frame.scope.value(value, "fallback", Some(&frame.at)) {
                 Ok(value) => {
                     frame.failure = Some(failure);
+                    turn.note_origin(frame.row, Origin::Fallback);
                     return frame.completed(value);
                 }
                 Err(next) => {
@@ -39,21 +42,27 @@ pub(super) fn fall_back(
                     continue;
                 }
             },
-            Fallback::Tool { tool, args, effect } => {
-                (tool, args.as_ref().or_else(|| verb::arguments_of(&step.verb)), *effect)
-            }
+            Fallback::Cached(_) => match cache::look_instead(frame, turn, id, index, failure.clone()) {
+                Ok(()) => return Next::Wait,
+                Err(next) => {
+                    failure = next;
+                    continue;
+                }
+            },
+            Fallback::Tool { tool, args, effect } => (Callee::Tool(tool.clone()), args.as_ref(), *effect),
+            Fallback::Workflow { name, args, effect } => (Callee::Workflow(Arc::clone(name)), args.as_ref(), *effect),
         };
         if is_doubtful {
             continue;
         }
-        match verb::arguments(args, &frame.scope, &frame.at) {
+        match verb::arguments(args.or_else(|| verb::arguments_of(&step.verb)), &frame.scope, &frame.at) {
             Ok(arguments) => {
                 (frame.phase, frame.failure) = (Phase::Fallback(index), Some(failure));
                 let number = match frame.begin_attempt(turn, id) {
                     Ok(number) => number,
                     Err(bound) => return Next::Finish(Outcome::Failed(bound.at(&frame.at)).into()),
                 };
-                let call = verb::call(frame, step, (Callee::Tool(tool.clone()), effect), arguments, number);
+                let call = verb::call(frame, step, (callee, effect), arguments, number);
                 turn.spawn(id, 0, Kind::Call(call));
                 return Next::Wait;
             }

@@ -48,6 +48,7 @@ impl Run {
             }
             What::Called { at, attempt, outcome, usage } if is_running => turn.called(&at, attempt, outcome, usage),
             What::Answered { at, attempt, answer } if is_running => turn.answered(&at, attempt, answer),
+            What::Recalled { at, kept } if is_running => turn.recalled(&at, kept),
             What::Arrived { id, event, data } if is_running => turn.arrived(id, &event, data),
             What::Fired { at } if is_running => turn.fired(&at, event.now),
             What::CancelRequested { why } if is_running && !turn.is_cleaning_up() => {

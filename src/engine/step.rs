@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::engine::aftermath::Deed;
 use crate::engine::arrival;
 use crate::engine::ask;
+use crate::engine::cache;
 use crate::engine::command::Outcome;
 use crate::engine::each::{self, EachFrame};
 use crate::engine::event::Failure;
@@ -19,6 +20,7 @@ use crate::engine::rescue;
 use crate::engine::scope::Scope;
 use crate::engine::turn::Turn;
 use crate::engine::verb;
+use crate::engine::view::Origin;
 use crate::expr::value::Value;
 use crate::model::code;
 use crate::model::effect::Effect;
@@ -66,10 +68,14 @@ pub(super) enum Phase {
     Turns,
     /// It is being tried.
     Attempt,
+    /// A kept result is looked for.
+    Look,
     /// It waits before it is tried again.
     Pause,
     /// A fallback tool is being tried.
     Fallback(usize),
+    /// A kept result is looked for, as a fallback.
+    LookInstead(usize),
     /// The steps of a `catch` run.
     Catch,
 }
@@ -122,9 +128,21 @@ impl StepFrame {
         }
     }
 
-    /// Begins the turns of a step that has some, else the first attempt.
+    /// Looks for a result that was kept, or sets out to get one.
     fn begin(&mut self, turn: &mut Turn<'_>, id: FrameId, step: &Step) -> Next {
-        if step.repeat.is_none() || self.part == Part::Turn {
+        if self.part == Part::Turn {
+            return self.attempt(turn, id);
+        }
+        match cache::look(self, turn, id) {
+            Ok(true) => Next::Wait,
+            Ok(false) => self.set_out(turn, id, step),
+            Err(failure) => rescue::catch(self, turn, id, failure),
+        }
+    }
+
+    /// Begins the turns of a step that has some, else the first attempt.
+    pub(super) fn set_out(&mut self, turn: &mut Turn<'_>, id: FrameId, step: &Step) -> Next {
+        if step.repeat.is_none() {
             return self.attempt(turn, id);
         }
         self.phase = Phase::Turns;
@@ -149,7 +167,7 @@ impl StepFrame {
             (Phase::Attempt | Phase::Fallback(_), Err(failure)) => self.attempt_failed(turn, id, failure),
             (Phase::Catch, Ok(output)) => self.completed(output),
             (Phase::Catch, Err(failure)) => rescue::give_up(self, turn, failure),
-            (Phase::Pause, _) => Next::Wait,
+            (Phase::Pause | Phase::Look | Phase::LookInstead(_), _) => Next::Wait,
         }
     }
 
@@ -174,8 +192,15 @@ impl StepFrame {
 
     /// The step has its result, and makes its output from that.
     fn finished(&mut self, turn: &mut Turn<'_>, id: FrameId, result: Value) -> Next {
+        let kept = (!matches!(self.phase, Phase::Fallback(_))).then(|| result.clone());
         match self.mapped(turn, result) {
-            Ok(output) => self.completed(output),
+            Ok(output) => {
+                match kept {
+                    Some(result) => cache::keep(self, turn, &result),
+                    None => turn.note_origin(self.row, Origin::Fallback),
+                }
+                self.completed(output)
+            }
             // Turns are not begun again: their end was reached.
             Err(failure) if self.phase == Phase::Turns => rescue::catch(self, turn, id, failure),
             Err(failure) if self.step(turn).effect.may_repeat() => self.attempt_failed(turn, id, failure),
@@ -275,7 +300,7 @@ impl StepFrame {
     }
 
     /// The output that `output` makes from the result, if that is what the step expects.
-    fn mapped(&self, turn: &Turn<'_>, result: Value) -> Result<Value, Box<Failure>> {
+    pub(super) fn mapped(&self, turn: &Turn<'_>, result: Value) -> Result<Value, Box<Failure>> {
         if let Some(expect) = &self.step(turn).expect {
             expectation::check(expect, &self.scope, &result, &self.at)?;
         }

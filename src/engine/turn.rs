@@ -14,12 +14,13 @@ use crate::engine::arrival::{Arrival, Mailbox};
 use crate::engine::block;
 use crate::engine::bounds::Size;
 use crate::engine::budget::{self, Purse};
+use crate::engine::cache;
 use crate::engine::chance;
 use crate::engine::command::{Command, Outcome, StepCall, StepQuestion};
-use crate::engine::event::{Answer, Called, Failure, Timestamp};
+use crate::engine::event::{Answer, Called, Failure, Kept, Timestamp};
 use crate::engine::frame::{End, FrameId, Frames, Kind, Next, Signal};
 use crate::engine::scope::Scope;
-use crate::engine::view::{Rows, Status, Undone};
+use crate::engine::view::{Origin, Rows, Status, Undone};
 use crate::engine::wait;
 use crate::expr::value::Value;
 use crate::model::effect::Effect;
@@ -41,6 +42,8 @@ pub(super) struct State {
     pub(super) calls: HashMap<Arc<str>, FrameId>,
     /// The questions that wait for an answer, by address.
     pub(super) questions: BTreeMap<Arc<str>, FrameId>,
+    /// The steps that look for a kept result, by address.
+    pub(super) recalls: HashMap<Arc<str>, FrameId>,
     /// The steps that wait for an event.
     pub(super) awaiting: BTreeSet<FrameId>,
     /// The events that have come and were not used.
@@ -111,6 +114,13 @@ impl<'run> Turn<'run> {
         }
     }
 
+    /// A kept result was looked for.
+    pub(super) fn recalled(&mut self, at: &str, kept: Option<Kept>) {
+        if let Some(id) = self.state.recalls.remove(at) {
+            self.tell(id, Signal::Recalled(kept));
+        }
+    }
+
     /// Something has happened outside; whoever has waited longest looks at it first.
     pub(super) fn arrived(&mut self, id: String, event: &str, data: Json) {
         if self.state.mailbox.add(id, Arrival { event: event.into(), data }) {
@@ -169,6 +179,7 @@ impl<'run> Turn<'run> {
             (Kind::Step(step), Signal::Start) => step.start(self, id),
             (Kind::Step(step), Signal::ChildEnded(_, end)) => step.child_ended(self, id, end),
             (Kind::Step(step), Signal::Fired) => step.fired(self, id),
+            (Kind::Step(step), Signal::Recalled(kept)) => cache::recalled(step, self, id, kept),
             (Kind::Parallel(parallel), Signal::Start) => parallel.start(self, id),
             (Kind::Parallel(parallel), Signal::ChildEnded(slot, end)) => parallel.child_ended(self, id, slot, end),
             (Kind::Aftermath(aftermath), Signal::Start) => aftermath.start(self, id),
@@ -265,6 +276,13 @@ impl<'run> Turn<'run> {
         self.state.rows.attempt(row)
     }
 
+    /// Notes where the output of a step comes from.
+    pub(super) fn note_origin(&mut self, row: Option<usize>, origin: Origin) {
+        if let Some(row) = row {
+            self.state.rows.note(row, origin);
+        }
+    }
+
     /// Counts one more activation: a step or item that begins, or is tried again.
     pub(super) fn count(&mut self) -> Result<(), Box<Failure>> {
         self.state.size.activate()
@@ -319,6 +337,7 @@ impl<'run> Turn<'run> {
                 None
             }
             Kind::Step(step) => {
+                self.state.recalls.remove(&step.at);
                 if let Some(row) = step.row {
                     self.state.rows.end(row, Status::Cancelled, None, self.state.now);
                 }

@@ -43,25 +43,12 @@ pub(super) fn perform(frame: &StepFrame, turn: &mut Turn<'_>, number: u32) -> Re
         let prefix = format!("{}/", frame.at);
         Deed::Started(Kind::Block(BlockFrame::new(frame.place.enter(door), prefix, frame.scope.clone())).into())
     };
-    let ask = |callee: Callee, args: &Template| {
-        let arguments = arguments(Some(args), &frame.scope, &frame.at)?;
+    if let Some((callee, arguments)) = callee(frame, step)? {
         let call = call(frame, step, (callee, step.own_effect), arguments, number);
-        Ok(Deed::Started(Kind::Call(call).into()))
-    };
+        return Ok(Deed::Started(Kind::Call(call).into()));
+    }
     match &step.verb {
-        Verb::Tool { tool, args } => ask(Callee::Tool(tool.clone()), args),
-        Verb::Workflow { name, args } => ask(Callee::Workflow(Arc::clone(name)), args),
-        Verb::Llm(llm) => {
-            let asked = delegation::question(llm, step, &frame.scope, &frame.at)?;
-            let call = call(frame, step, (Callee::Model, step.own_effect), asked, number);
-            Ok(Deed::Started(Kind::Call(call).into()))
-        }
-        Verb::Agent(errand) => {
-            let given = delegation::errand(errand, step, &frame.scope, &frame.at)?;
-            let callee = Callee::Agent(Arc::clone(&errand.agent));
-            let call = call(frame, step, (callee, step.own_effect), given, number);
-            Ok(Deed::Started(Kind::Call(call).into()))
-        }
+        Verb::Tool { .. } | Verb::Workflow { .. } | Verb::Llm(_) | Verb::Agent(_) => Ok(Deed::Done(Value::null())),
         Verb::Set(template) => Ok(Deed::Done(value(template, "set")?)),
         Verb::Return(template) => Ok(Deed::Return(value(template, "return")?)),
         Verb::Fail(template) => Err(failed(&value(template, "fail")?).into()),
@@ -102,6 +89,18 @@ pub(super) fn perform(frame: &StepFrame, turn: &mut Turn<'_>, number: u32) -> Re
     }
 }
 
+/// Whom the step calls and with what, if that is what it does.
+pub(super) fn callee(frame: &StepFrame, step: &Step) -> Result<Option<(Callee, Json)>, Box<Failure>> {
+    let (scope, at) = (&frame.scope, &frame.at);
+    Ok(Some(match &step.verb {
+        Verb::Tool { tool, args, .. } => (Callee::Tool(tool.clone()), arguments(Some(args), scope, at)?),
+        Verb::Workflow { name, args } => (Callee::Workflow(Arc::clone(name)), arguments(Some(args), scope, at)?),
+        Verb::Llm(llm) => (Callee::Model, delegation::question(llm, step, scope, at)?),
+        Verb::Agent(errand) => (Callee::Agent(Arc::clone(&errand.agent)), delegation::errand(errand, step, scope, at)?),
+        _ => return Ok(None),
+    }))
+}
+
 /// A call that the step makes of somebody, who may do so much.
 pub(super) fn call(
     frame: &StepFrame,
@@ -112,7 +111,13 @@ pub(super) fn call(
 ) -> CallFrame {
     let at = frame.at.to_string();
     let (timeout, allowance) = (step.timeout, step.limits.allowance);
-    let call = StepCall { at, attempt, callee, arguments, effect, timeout, allowance, is_afterwards: false };
+    let providers = match (&callee, &step.verb) {
+        (Callee::Tool(callee), Verb::Tool { tool, providers, .. }) if callee == tool => {
+            providers.iter().map(|(name, _)| Arc::clone(name)).collect()
+        }
+        _ => Vec::new(),
+    };
+    let call = StepCall { at, attempt, callee, arguments, providers, effect, timeout, allowance, is_afterwards: false };
     CallFrame::new(Arc::clone(&frame.at), call, step.optional)
 }
 

@@ -37,6 +37,29 @@ impl Status {
     }
 }
 
+/// Where an output comes from, if not from the step itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// From an earlier success that is still good.
+    Cache,
+    /// From an earlier success, because the step has failed.
+    Stale,
+    /// From a fallback, because the step has failed.
+    Fallback,
+}
+
+impl Origin {
+    /// The word that users see.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cache => "cache",
+            Self::Stale => "stale_cache",
+            Self::Fallback => "fallback",
+        }
+    }
+}
+
 /// One step of a run that has begun, or one item of its `for_each`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepView {
@@ -52,6 +75,8 @@ pub struct StepView {
     pub started: Timestamp,
     /// When it was over.
     pub ended: Option<Timestamp>,
+    /// Where its output comes from, if not from itself.
+    pub origin: Option<Origin>,
     /// The last failure that counted, without its `data`.
     pub error: Option<Failure>,
 }
@@ -95,7 +120,7 @@ impl Rows {
     pub(super) fn begin(&mut self, at: &Arc<str>, label: Arc<str>, now: Timestamp) -> usize {
         if let Some(&row) = self.by_address.get(at) {
             let view = &mut self.rows[row];
-            (view.status, view.ended, view.error) = (Status::Running, None, None);
+            (view.status, view.ended, view.error, view.origin) = (Status::Running, None, None, None);
             return row;
         }
         let row = self.rows.len();
@@ -107,6 +132,7 @@ impl Rows {
             attempts: 0,
             started: now,
             ended: None,
+            origin: None,
             error: None,
         });
         row
@@ -117,6 +143,11 @@ impl Rows {
         let view = &mut self.rows[row];
         view.attempts = view.attempts.saturating_add(1);
         view.attempts
+    }
+
+    /// Notes where its output comes from.
+    pub(super) fn note(&mut self, row: usize, origin: Origin) {
+        self.rows[row].origin = Some(origin);
     }
 
     /// Notes that a step is over.

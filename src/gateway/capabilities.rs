@@ -62,7 +62,7 @@ impl Gateway {
             let message = format!("the capability's {what} cannot be computed: {error}");
             Fault::new(Kind::Invalid, code::EXPRESSION_FAILED, message).target(member.tool.to_string())
         };
-        let mut call = Call { profile: None, ..call.clone() };
+        let mut call = Call { profile: None, providers: Vec::new(), ..call.clone() };
         if let Some(adapter) = &member.args {
             let adapted = adapter.apply(arguments).map_err(|error| wrong("`args`", &error))?;
             call.arguments = to_raw_value(&adapted).ok();
@@ -81,6 +81,10 @@ impl Gateway {
     /// The places of the members in the order in which they are to be tried.
     fn order(&self, capability: &Capability, call: &Call) -> Vec<usize> {
         let members = &capability.members;
+        if !call.providers.is_empty() {
+            let wanted = call.providers.iter();
+            return wanted.filter_map(|name| members.iter().position(|member| member.is_of(name))).collect();
+        }
         match capability.route {
             Route::Order => (0..members.len()).collect(),
             Route::Score => {

@@ -98,6 +98,11 @@ impl Surroundings for Known<'_> {
         capability.or_else(|| self.catalog.origin(tool).map(|entry| facts(entry)))
     }
 
+    fn providers(&self, tool: &ToolRef) -> Option<Vec<String>> {
+        let (_, capability) = self.capabilities().find(|(name, _)| *name == tool)?;
+        Some(capability.members.iter().map(|member| member.tool.server.clone()).collect())
+    }
+
     fn workflows(&self) -> Vec<String> {
         let is_shown = |name: &&str| self.gateway.shows_workflow(self.profile.as_deref(), name);
         self.gateway.workflows.names().filter(is_shown).map(ToString::to_string).collect()

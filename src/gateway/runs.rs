@@ -17,6 +17,7 @@ use crate::runner::bus::Bus;
 use crate::runner::drive::{Begin, begin};
 use crate::runner::live::{Board, Handle, OpenQuestion};
 use crate::runner::report::Report;
+use crate::runner::shelf::Shelf;
 
 /// How many runs that have ended can still be looked at.
 const MAX_ENDED: usize = 200;
@@ -29,6 +30,8 @@ const MAX_WEIGHT: usize = 32 * 1024 * 1024;
 pub(super) struct Runs {
     /// What runs hear events from.
     pub(super) bus: Bus,
+    /// Where steps keep their results.
+    pub(super) shelf: Shelf,
     /// Guarded for one look-up.
     known: Mutex<Known>,
 }

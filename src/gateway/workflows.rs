@@ -102,8 +102,8 @@ impl Gateway {
             agents: call.agents,
             places: Arc::clone(&self.steps),
         };
-        let bus = self.live.bus.clone();
-        Ok(self.launch(Begin { plan, input, progress: call.progress, through, watcher, board, bus }, place))
+        let (bus, shelf) = (self.live.bus.clone(), self.live.shelf.clone());
+        Ok(self.launch(Begin { plan, input, progress: call.progress, through, watcher, board, bus, shelf }, place))
     }
 
     /// A place among the runs; the runs that a run starts do not count again.

@@ -73,6 +73,8 @@ pub struct Call {
     pub ask: Option<Arc<dyn Ask>>,
     /// Members of the caller's params beside the usual ones, passed on as they are.
     pub extra: Vec<(String, Box<RawValue>)>,
+    /// Which servers are to do the job, in order, if several can; as the registry says if empty.
+    pub providers: Vec<Arc<str>>,
     /// The first of the runs that have led to this call; `None` if no run has.
     pub root: Option<Arc<str>>,
     /// The same key makes a repeated call the same call, for servers that honour it.
@@ -94,6 +96,7 @@ impl Call {
             progress: None,
             ask: None,
             extra: Vec::new(),
+            providers: Vec::new(),
             root: None,
             idempotency_key: None,
             agents: Vec::new(),

@@ -57,6 +57,13 @@ pub struct Member {
     pub output: Option<Adapter>,
 }
 
+impl Member {
+    /// Whether `name` means this member: it is its server's.
+    pub fn is_of(&self, name: &str) -> bool {
+        self.tool.server == name
+    }
+}
+
 /// A value computed from one other.
 #[derive(Clone)]
 pub struct Adapter {

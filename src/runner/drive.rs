@@ -1,5 +1,6 @@
 //! The loop of one run: event, engine, commands, effects.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -11,10 +12,12 @@ use crate::engine::command::Command;
 use crate::engine::event::{Event, Identity, Timestamp, What};
 use crate::engine::run::Run;
 use crate::model::call::Progress;
+use crate::model::principal::Principal;
 use crate::runner::bus::Bus;
 use crate::runner::effects::{Effects, Through, now};
 use crate::runner::live::{Board, Handle, INBOX, Listener, Message, OpenQuestion, View};
 use crate::runner::report::Report;
+use crate::runner::shelf::Shelf;
 use crate::workflow::plan::Plan;
 
 /// Everything that a run begins with.
@@ -33,6 +36,8 @@ pub struct Begin {
     pub board: Arc<Board>,
     /// What it hears events from.
     pub bus: Bus,
+    /// Where results are kept.
+    pub shelf: Shelf,
 }
 
 /// Watches a run as it goes on.
@@ -80,13 +85,23 @@ async fn drive(
     mut messages: mpsc::Receiver<Message>,
     stop: CancellationToken,
 ) -> Report {
-    let Begin { plan, input, through, watcher, board, bus, .. } = begin;
+    let Begin { plan, input, through, watcher, board, bus, shelf, .. } = begin;
     let mut ear = bus.listen(plan.workflow.awaited());
     let run_id = through.run.clone();
     let identity = Identity { id: run_id.clone(), caller: through.principal.name.to_string() };
     let started = What::Started { seed: seed(&run_id), run: identity, input };
     let mut reporter = Reporter { listener, done: None };
-    let mut driven = Driven::new(plan, run_id, Effects::new(through), bus);
+    let caller = through.principal.clone();
+    let mut driven = Driven {
+        workflow: Arc::clone(&plan.workflow.name),
+        run: Run::new(plan.workflow),
+        effects: Effects::new(through),
+        bus,
+        shelf,
+        caller,
+        run_id,
+        began: now(),
+    };
     let mut is_stopped = false;
     driven.apply(Event { now: driven.began, what: started });
     loop {
@@ -127,17 +142,14 @@ struct Driven {
     run: Run,
     effects: Effects,
     bus: Bus,
+    shelf: Shelf,
+    caller: Principal,
     run_id: String,
     workflow: Arc<str>,
     began: Timestamp,
 }
 
 impl Driven {
-    fn new(plan: Plan, run_id: String, effects: Effects, bus: Bus) -> Self {
-        let workflow = Arc::clone(&plan.workflow.name);
-        Self { run: Run::new(plan.workflow), effects, bus, run_id, workflow, began: now() }
-    }
-
     /// Waits for the next thing that comes of what the run has set off.
     async fn next(&mut self) -> Option<Event> {
         match self.effects.next().await {
@@ -149,18 +161,33 @@ impl Driven {
     }
 
     fn apply(&mut self, event: Event) {
-        for command in self.run.apply(event) {
-            match command {
-                Command::Call(call) => self.effects.call(call),
-                Command::Ask(question) => self.effects.ask(&self.workflow, &question),
-                Command::Emit { at, event, data } => self.bus.emit(format!("{}/{at}", self.run_id), event, data),
-                Command::Timer { at, due } => self.effects.timer(at, due),
-                Command::Cancel { at, attempt } => self.effects.cancel(at, attempt),
-                Command::Forget { at } => self.effects.forget(at),
-                // The run itself tells its outcome.
-                Command::Finish(_) => {}
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            for command in self.run.apply(event) {
+                let what = self.carry_out(command);
+                events.extend(what.map(|what| Event { now: now(), what }));
             }
         }
+    }
+
+    /// Does what the run wants done; gives back what has come of it at once.
+    fn carry_out(&mut self, command: Command) -> Option<What> {
+        match command {
+            Command::Recall { at, kept_as } => {
+                let kept = self.shelf.find(&kept_as, &self.caller);
+                return Some(What::Recalled { at, kept });
+            }
+            Command::Keep { kept_as, value } => self.shelf.keep(&kept_as, &self.caller, &value, now()),
+            Command::Call(call) => self.effects.call(call),
+            Command::Ask(question) => self.effects.ask(&self.workflow, &question),
+            Command::Emit { at, event, data } => self.bus.emit(format!("{}/{at}", self.run_id), event, data),
+            Command::Timer { at, due } => self.effects.timer(at, due),
+            Command::Cancel { at, attempt } => self.effects.cancel(at, attempt),
+            Command::Forget { at } => self.effects.forget(at),
+            // The run itself tells its outcome.
+            Command::Finish(_) => {}
+        }
+        None
     }
 
     /// The questions that nobody is being asked.

@@ -6,3 +6,4 @@ pub mod drive;
 pub mod effects;
 pub mod live;
 pub mod report;
+pub mod shelf;

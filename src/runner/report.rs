@@ -103,6 +103,9 @@ pub(super) fn step_json(step: &StepView) -> Value {
     if let Some(ended) = step.ended {
         all.insert("duration_ms".to_owned(), json!(ended.saturating_sub(step.started)));
     }
+    if let Some(origin) = step.origin {
+        all.insert("from".to_owned(), json!(origin.as_str()));
+    }
     if let Some(error) = &step.error {
         all.insert("error".to_owned(), json!(error.message));
     }

@@ -5,6 +5,7 @@
 
 mod ask;
 mod author;
+mod cache;
 mod catch;
 mod declaration;
 mod delegation;

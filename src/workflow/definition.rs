@@ -86,6 +86,8 @@ pub struct Step {
     pub each: Option<Each>,
     /// Again and again until something holds; each turn with its own retries.
     pub repeat: Option<Repeat>,
+    /// For how long its result stands in for doing it again.
+    pub cache: Option<Cache>,
     /// How often it is tried.
     pub retry: Option<StepRetry>,
     /// The longest one attempt may take.
@@ -217,6 +219,8 @@ pub enum Verb {
         tool: ToolRef,
         /// With what; an object.
         args: Template,
+        /// Which servers are to do it, in order, if it is a job that several can do; with their places in the file.
+        providers: Vec<(Arc<str>, Span)>,
     },
     /// Computes a value.
     Set(Template),
@@ -262,6 +266,11 @@ pub enum Verb {
 }
 
 impl Verb {
+    /// Whether it calls somebody, with arguments.
+    pub fn is_call(&self) -> bool {
+        matches!(self, Self::Tool { .. } | Self::Workflow { .. } | Self::Llm(_) | Self::Agent(_))
+    }
+
     /// How long it waits for others if the step does not say.
     pub fn patience(&self) -> Option<Duration> {
         matches!(self, Self::Ask(_) | Self::Await { .. }).then_some(PATIENCE)
@@ -396,6 +405,17 @@ pub struct StepRetry {
     pub on: Option<Vec<Kind>>,
 }
 
+/// For how long, and by what, the result of a step is found again.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    /// How old it may be.
+    pub ttl: Duration,
+    /// What it was made from; the arguments of the call if `None`.
+    pub key: Option<Template>,
+    /// Whether every caller may have it, and not only the one it was made for.
+    pub is_shared: bool,
+}
+
 /// What is tried when a step has failed.
 #[derive(Debug, Clone)]
 pub enum Fallback {
@@ -408,6 +428,17 @@ pub enum Fallback {
         /// What it may do. Filled in by the plan.
         effect: Effect,
     },
+    /// A workflow.
+    Workflow {
+        /// Which.
+        name: Arc<str>,
+        /// With what; the step's own arguments if `None`.
+        args: Option<Template>,
+        /// What it may do. Filled in by the plan.
+        effect: Effect,
+    },
+    /// The step's last result, unless it is older than this.
+    Cached(Duration),
     /// A value instead of the result.
     Value(Template),
 }

@@ -128,9 +128,16 @@ fn judge(step: &mut Step, surroundings: &dyn Surroundings) {
     step.own_effect = step.claimed_effect.unwrap_or(own);
     let mut most = step.own_effect;
     for fallback in &mut step.fallback {
-        if let Fallback::Tool { tool, effect, .. } = fallback {
-            *effect = of_tool(tool);
-            most = most.max(*effect);
+        match fallback {
+            Fallback::Tool { tool, effect, .. } => {
+                *effect = of_tool(tool);
+                most = most.max(*effect);
+            }
+            Fallback::Workflow { name, effect, .. } => {
+                *effect = surroundings.workflow(name).map_or(Effect::Destructive, |facts| facts.effect);
+                most = most.max(*effect);
+            }
+            Fallback::Cached(_) | Fallback::Value(_) => {}
         }
     }
     let catches = step.catch.iter().filter_map(|catch| match &catch.then {

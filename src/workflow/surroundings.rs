@@ -30,6 +30,10 @@ pub trait Surroundings {
     fn workflows(&self) -> Vec<String>;
     /// A workflow as a tool, if it exists.
     fn workflow(&self, name: &str) -> Option<Facts>;
+    /// Who can do the job that `tool` names; `None` if it names no job.
+    fn providers(&self, _tool: &ToolRef) -> Option<Vec<String>> {
+        None
+    }
     /// The names of all models; `None` if that is not known.
     fn models(&self) -> Option<Vec<String>> {
         None

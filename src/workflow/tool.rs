@@ -43,7 +43,10 @@ pub fn calls_anything(workflow: &Workflow) -> bool {
     fn calls(block: &Block) -> bool {
         block.steps.iter().any(|step| {
             matches!(step.verb, Verb::Tool { .. } | Verb::Workflow { .. } | Verb::Llm(_) | Verb::Agent(_))
-                || step.fallback.iter().any(|fallback| matches!(fallback, Fallback::Tool { .. }))
+                || step
+                    .fallback
+                    .iter()
+                    .any(|fallback| matches!(fallback, Fallback::Tool { .. } | Fallback::Workflow { .. }))
                 || step.blocks().any(|(_, block)| calls(block))
         })
     }

@@ -4,6 +4,7 @@ mod arrival;
 mod ask;
 mod bounds;
 mod budget;
+mod cache;
 mod expect;
 mod flow;
 mod graph;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::document::format::Format;
-use crate::engine::command::{Command, Outcome, StepCall, StepQuestion};
-use crate::engine::event::{Answer, Called, Event, Failure, Identity, What};
+use crate::engine::command::{Command, KeptAs, Outcome, StepCall, StepQuestion};
+use crate::engine::event::{Answer, Called, Event, Failure, Identity, Kept, What};
 use crate::engine::run::Run;
 use crate::engine::view::StepView;
 use crate::model::code;
@@ -67,6 +67,9 @@ pub(super) struct Play {
     pub(super) events: Vec<Event>,
     pub(super) calls: Vec<StepCall>,
     pub(super) questions: Vec<StepQuestion>,
+    /// The results that were kept, the last counts.
+    pub(super) kept: Vec<(KeptAs, Kept)>,
+    recalled: Vec<What>,
     /// Every event that was emitted.
     pub(super) emitted: Vec<(String, Value)>,
     pub(super) timers: BTreeMap<String, u64>,
@@ -82,12 +85,24 @@ impl Play {
     }
 
     pub(super) fn begin(workflow: &Arc<Workflow>, input: Value, seed: u64) -> Self {
+        Self::begin_with(workflow, input, seed, Vec::new())
+    }
+
+    /// A run that finds what this one has kept, so many milliseconds old, at most 1,000.
+    pub(super) fn again(&self, text: &str, input: Value, age: u64) -> Self {
+        let young = |(name, kept): &(KeptAs, Kept)| (name.clone(), Kept { since: 1_000 - age, ..kept.clone() });
+        Self::begin_with(&workflow(text), input, 7, self.kept.iter().map(young).collect())
+    }
+
+    fn begin_with(workflow: &Arc<Workflow>, input: Value, seed: u64, kept: Vec<(KeptAs, Kept)>) -> Self {
         let mut play = Self {
             run: Run::new(Arc::clone(workflow)),
             now: 1_000,
             events: Vec::new(),
             calls: Vec::new(),
             questions: Vec::new(),
+            kept,
+            recalled: Vec::new(),
             emitted: Vec::new(),
             timers: BTreeMap::new(),
             ever: BTreeMap::new(),
@@ -110,6 +125,10 @@ impl Play {
             self.take_in(command);
         }
         assert_eq!(self.finished, usize::from(self.run.outcome().is_some()), "finished once, when there is an outcome");
+        // Whoever looks for a result is told at once.
+        for what in std::mem::take(&mut self.recalled) {
+            self.happens(what);
+        }
         commands
     }
 
@@ -130,6 +149,14 @@ impl Play {
                 self.calls.retain(|call| (&call.at, call.attempt) != (at, *attempt));
                 self.questions.retain(|asked| (&*asked.at, asked.attempt) != (&**at, *attempt));
                 assert_eq!(self.calls.len() + self.questions.len() + 1, before, "{at} cancelled, but not in flight");
+            }
+            Command::Recall { at, kept_as } => {
+                let kept = self.kept.iter().rev().find(|(known, _)| known == kept_as);
+                let kept = kept.map(|(_, kept)| kept.clone());
+                self.recalled.push(What::Recalled { at: at.clone(), kept });
+            }
+            Command::Keep { kept_as, value } => {
+                self.kept.push((kept_as.clone(), Kept { value: value.clone(), since: self.now }));
             }
             Command::Ask(question) => self.questions.push(question.clone()),
             Command::Emit { event, data, .. } => self.emitted.push((event.to_string(), data.clone())),

@@ -8,11 +8,14 @@ use crate::model::code;
 use crate::model::effect::Effect;
 use crate::model::problem::Problem;
 use crate::workflow::authored::author::Author;
-use crate::workflow::authored::{modifier, step, unsupported, verb};
+use crate::workflow::authored::{modifier, step, verb};
 use crate::workflow::definition::{Catch, CatchBody, Fallback};
 use crate::workflow::site::{CallSite, Place, StepSites, Use};
 
-/// `fallback`: a list of tools and values.
+/// What an entry of `fallback` may be.
+const WAYS: [&str; 4] = ["tool", "workflow", "cached", "value"];
+
+/// `fallback`: a list of tools, workflows, kept results and values.
 pub(super) fn fallback(
     author: &mut Author,
     table: &mut Table<'_>,
@@ -32,29 +35,38 @@ pub(super) fn fallback(
 
 fn alternative(author: &mut Author, node: &Node, what: &str, inside: Place, sites: &mut StepSites) -> Option<Fallback> {
     let mut table = author.reader.table(node, what)?;
-    let unsupported = unsupported::report(author, &mut table, unsupported::OF_FALLBACK);
-    let has_value = table.key_span("value").is_some();
-    let (tool, args, value) = (table.take("tool"), table.take("args"), table.take("value"));
-    let fallback = match tool {
-        Some(_) if has_value => {
+    let given: Vec<_> = WAYS.into_iter().filter(|way| table.key_span(way).is_some()).collect();
+    let (tool, workflow, args) = (table.take("tool"), table.take("workflow"), table.take("args"));
+    let (cached, value) = (table.take("cached"), table.take("value"));
+    let fallback = match (given.as_slice(), tool, workflow, cached) {
+        ([one, other, ..], ..) => {
             let span = author.head(&node.span);
-            author.reader.error(code::CONFLICT, span, format!("`{what}` has both a `tool` and a `value`"));
+            author.reader.error(code::CONFLICT, span, format!("`{what}` has both `{one}` and `{other}`"));
             None
         }
-        Some(tool) => {
+        (_, Some(tool), ..) => {
             let site = verb::call_site(tool, args);
             let name = verb::tool_name(author, tool, &format!("{what}.tool"));
             let args = args.map(|node| verb::arguments(author, Some(node), what, inside, sites));
             name.map(|tool| (Fallback::Tool { tool, args, effect: Effect::Destructive }, site))
         }
-        None if has_value => {
+        (_, _, Some(workflow), _) => {
+            let site = verb::call_site(workflow, args);
+            let name = verb::workflow_name(author, workflow, &format!("{what}.workflow"));
+            let args = args.map(|node| verb::arguments(author, Some(node), what, inside, sites));
+            name.map(|name| (Fallback::Workflow { name, args, effect: Effect::Destructive }, site))
+        }
+        (_, _, _, Some(cached)) => {
+            let limit = author.reader.duration(cached, &format!("{what}.cached"));
+            limit.map(|limit| (Fallback::Cached(limit), CallSite::default()))
+        }
+        (["value"], ..) => {
             Some((Fallback::Value(value_of(author, value, inside, &mut sites.uses)), CallSite::default()))
         }
-        None => {
-            if !unsupported {
-                let span = author.head(&node.span);
-                author.reader.error(code::MISSING, span, format!("`{what}` needs a `tool` or a `value`"));
-            }
+        _ => {
+            let span = author.head(&node.span);
+            let message = format!("`{what}` needs one of `{}`", WAYS.join("`, `"));
+            author.reader.error(code::MISSING, span, message);
             None
         }
     };

@@ -41,7 +41,7 @@ pub(super) fn llm(
 }
 
 /// `a | b | c`, or a list.
-fn providers(author: &mut Author, table: &mut Table<'_>) -> Vec<(Arc<str>, Span)> {
+pub(super) fn providers(author: &mut Author, table: &mut Table<'_>) -> Vec<(Arc<str>, Span)> {
     let what = table.path("providers");
     let Some(node) = table.take("providers") else { return Vec::new() };
     let names: Vec<(String, Span)> = match &node.value {

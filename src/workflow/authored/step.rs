@@ -10,7 +10,7 @@ use crate::model::name;
 use crate::model::problem::{Patch, Span};
 use crate::workflow::authored::author::Author;
 use crate::workflow::authored::{
-    MAX_NESTING, MAX_STEPS, catch, delegation, modifier, repetition, undo, unsupported, verb,
+    MAX_NESTING, MAX_STEPS, cache, catch, delegation, modifier, repetition, undo, unsupported, verb,
 };
 use crate::workflow::definition::{Block, Step, Verb};
 use crate::workflow::site::{Place, StepSites};
@@ -141,7 +141,8 @@ fn parts(author: &mut Author, (node, mut table): (&Node, Table<'_>), id: &str, s
     let limits = delegation::limits(author, &mut table);
     let repeat = repetition::repeat(author, &mut table, &mut sites.uses);
     let retry = modifier::retry(author, &mut table);
-    let fallback = catch::fallback(author, &mut table, inside, &mut sites);
+    let mut fallback = catch::fallback(author, &mut table, inside, &mut sites);
+    let cache = cache::cache(author, &mut table, (&verb, inside), &mut fallback, &mut sites);
     let catch = catch::catch(author, &mut table, &mut sites.uses);
     let optional_key = table.path("optional");
     let optional = table.take("optional").and_then(|node| author.reader.boolean(node, &optional_key)).unwrap_or(false);
@@ -172,6 +173,7 @@ fn parts(author: &mut Author, (node, mut table): (&Node, Table<'_>), id: &str, s
         after,
         each,
         repeat,
+        cache,
         retry,
         timeout,
         limits,

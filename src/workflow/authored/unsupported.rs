@@ -8,10 +8,7 @@ use crate::workflow::authored::author::Author;
 pub(super) const OF_WORKFLOW: &[&str] = &["priority", "deadline", "idempotency_key", "guards", "triggers"];
 
 /// Modifiers of a step.
-pub(super) const OF_STEP: &[&str] = &["cache", "idempotency_key", "in_doubt", "check", "providers", "detach"];
-
-/// Of an entry of `fallback`.
-pub(super) const OF_FALLBACK: &[&str] = &["cached", "workflow"];
+pub(super) const OF_STEP: &[&str] = &["idempotency_key", "in_doubt", "check", "detach"];
 
 /// Reports each of `keys` that the table has; whether there was one.
 pub(super) fn report(author: &mut Author, table: &mut Table<'_>, keys: &[&'static str]) -> bool {

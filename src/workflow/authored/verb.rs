@@ -74,7 +74,10 @@ pub(super) fn read(
             author.reader.error(code::MISSING, key.clone(), format!("`{verb}` needs a value"));
             stand_in()
         }
-        ("tool", Some(node)) => tool(author, node, args, what, inside, sites),
+        ("tool", Some(node)) => {
+            let providers = delegation::providers(author, table);
+            tool(author, (node, args), providers, what, inside, sites)
+        }
         ("workflow", Some(node)) => workflow(author, node, args, what, inside, sites),
         ("llm", Some(node)) => Verb::Llm(delegation::llm(author, node, table, inside, sites).into()),
         ("agent", Some(node)) => {
@@ -128,8 +131,8 @@ fn several(author: &mut Author, what: &str, first: (&str, &Span), others: &[(&'s
 
 fn tool(
     author: &mut Author,
-    node: &Node,
-    args: Option<&Node>,
+    (node, args): (&Node, Option<&Node>),
+    providers: Vec<(Arc<str>, Span)>,
     what: &str,
     inside: Place,
     sites: &mut StepSites,
@@ -137,7 +140,7 @@ fn tool(
     sites.call = call_site(node, args);
     let tool = tool_name(author, node, &format!("{what}.tool"));
     let args = arguments(author, args, what, inside, sites);
-    tool.map_or_else(stand_in, |tool| Verb::Tool { tool, args })
+    tool.map_or_else(stand_in, |tool| Verb::Tool { tool, args, providers })
 }
 
 fn workflow(
@@ -149,14 +152,19 @@ fn workflow(
     sites: &mut StepSites,
 ) -> Verb {
     sites.call = call_site(node, args);
-    let name = author.reader.text(node, &format!("{what}.workflow"));
+    let name = workflow_name(author, node, &format!("{what}.workflow"));
     let args = arguments(author, args, what, inside, sites);
-    let Some(name) = name else { return stand_in() };
+    name.map_or_else(stand_in, |name| Verb::Workflow { name, args })
+}
+
+/// The name of a workflow.
+pub(super) fn workflow_name(author: &mut Author, node: &Node, what: &str) -> Option<Arc<str>> {
+    let name = author.reader.text(node, what)?;
     if !name::is_workflow_name(&name) {
         let message = format!("`{name}` is no workflow's name");
         author.reader.error(code::WRONG_VALUE, node.span.clone(), message);
     }
-    Verb::Workflow { name: Arc::from(name), args }
+    Some(Arc::from(name))
 }
 
 /// The tool's `server.tool`.

@@ -19,7 +19,7 @@ const SAMPLING: &str = "sampling";
 /// What stands before the dot where a tool of our own is meant.
 const OURS: [&str; 2] = ["workflow", "agent"];
 
-/// What is wrong with the models, tools and agents that a step names.
+/// What is wrong with the models, tools, agents and providers that a step names.
 pub(super) fn check(workflow: &Workflow, surroundings: &dyn Surroundings, step: &Step) -> Vec<Problem> {
     match &step.verb {
         Verb::Llm(llm) => {
@@ -33,6 +33,18 @@ pub(super) fn check(workflow: &Workflow, surroundings: &dyn Surroundings, step: 
                 unknown(workflow, (code::UNKNOWN_AGENT, "agent"), &errand.agent, &errand.site, &known)
             };
             known.map(problem).into_iter().collect()
+        }
+        Verb::Tool { tool, providers, .. } if !providers.is_empty() => {
+            let Some(known) = surroundings.providers(tool) else {
+                let message = format!("`{tool}` is no capability, so nobody else can do its job");
+                let span = providers[0].1.clone();
+                let problem = Problem::error(code::NO_EFFECT, &workflow.source, span, message);
+                return vec![problem.help("capabilities stand under `[capabilities]` in the registry")];
+            };
+            let wrong = providers.iter().filter(|(name, _)| !known.iter().any(|known| **known == **name));
+            wrong
+                .map(|(name, span)| unknown(workflow, (code::UNKNOWN_SERVER, "provider"), name, span, &known))
+                .collect()
         }
         _ => Vec::new(),
     }

@@ -34,7 +34,7 @@ pub(super) enum Target<'a> {
 pub(super) fn calls(step: &Step) -> Vec<Called<'_>> {
     let own = &step.sites.call;
     let (target, args) = match &step.verb {
-        Verb::Tool { tool, args } => (Some(Target::Tool(tool)), Some(args)),
+        Verb::Tool { tool, args, .. } => (Some(Target::Tool(tool)), Some(args)),
         Verb::Workflow { name, args } => (Some(Target::Workflow(name)), Some(args)),
         _ => (None, None),
     };
@@ -46,7 +46,13 @@ pub(super) fn calls(step: &Step) -> Vec<Called<'_>> {
         Fallback::Tool { tool, args: None, .. } => {
             Some(Called { target: Target::Tool(tool), args: args?, target_site: site, args_site: own })
         }
-        Fallback::Value(_) => None,
+        Fallback::Workflow { name, args: Some(given), .. } => {
+            Some(Called { target: Target::Workflow(name), args: given, target_site: site, args_site: site })
+        }
+        Fallback::Workflow { name, args: None, .. } => {
+            Some(Called { target: Target::Workflow(name), args: args?, target_site: site, args_site: own })
+        }
+        Fallback::Cached(_) | Fallback::Value(_) => None,
     });
     verb.into_iter().chain(fallbacks).collect()
 }

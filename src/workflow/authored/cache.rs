@@ -1,0 +1,46 @@
+//! `cache`, and `cached` as a fallback.
+
+use crate::document::node::Value;
+use crate::document::table::Table;
+use crate::model::code;
+use crate::workflow::authored::author::Author;
+use crate::workflow::definition::{Cache, Fallback, Verb};
+use crate::workflow::site::{CallSite, Place, StepSites};
+
+/// `cache: 10m`, or `{ ttl, key, scope, stale_if_error }`. The last of these is one more `fallback`.
+pub(super) fn cache(
+    author: &mut Author,
+    table: &mut Table<'_>,
+    (verb, inside): (&Verb, Place),
+    fallback: &mut Vec<Fallback>,
+    sites: &mut StepSites,
+) -> Option<Cache> {
+    let what = table.path("cache");
+    let key_span = table.key_span("cache");
+    let node = table.take("cache")?;
+    let cache = if matches!(node.value, Value::Table(_)) {
+        let mut table = author.reader.table(node, &what)?;
+        let ttl = table
+            .require(&mut author.reader, "ttl")
+            .and_then(|node| author.reader.duration(node, &format!("{what}.ttl")));
+        let key = table.take("key").map(|node| author.template(node, inside, &mut sites.uses));
+        let scopes = [("caller", false), ("shared", true)];
+        let scope = table.take("scope").and_then(|node| author.reader.word(node, &format!("{what}.scope"), &scopes));
+        let stale = table.take("stale_if_error");
+        if let Some(limit) = stale.and_then(|node| author.reader.duration(node, &format!("{what}.stale_if_error"))) {
+            fallback.push(Fallback::Cached(limit));
+            sites.fallback.push(CallSite::default());
+        }
+        table.finish(&mut author.reader);
+        Cache { ttl: ttl?, key, is_shared: scope.unwrap_or_default() }
+    } else {
+        Cache { ttl: author.reader.duration(node, &what)?, key: None, is_shared: false }
+    };
+    if cache.key.is_none() && !verb.is_call() {
+        let span = key_span.unwrap_or_else(|| node.span.clone());
+        let message = "what this step works on cannot be told, so its result cannot be found again";
+        author.reader.error(code::MISSING, span, message).help =
+            Some("say by what to find it: `cache: { ttl: 10m, key: $input.id }`".to_owned());
+    }
+    Some(cache)
+}
