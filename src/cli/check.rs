@@ -110,6 +110,10 @@ impl Surroundings for FilesOnly<'_> {
         })
     }
 
+    fn flags(&self) -> Option<Vec<String>> {
+        Some(self.0.registry.flags.keys().map(ToString::to_string).collect())
+    }
+
     fn models(&self) -> Option<Vec<String>> {
         Some(self.0.registry.models.keys().map(ToString::to_string).collect())
     }

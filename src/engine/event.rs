@@ -30,6 +30,9 @@ pub enum What {
         input: Value,
         /// Makes jitter repeatable.
         seed: u64,
+        /// The flags as they are for the caller: an object.
+        #[serde(default)]
+        flags: Value,
     },
     /// A call came back.
     Called {

@@ -40,8 +40,9 @@ impl Run {
         let is_new = self.state.root.is_none();
         let mut turn = Turn::new(&self.workflow, &mut self.state, event.now);
         match event.what {
-            What::Started { run, input, seed } if is_new => {
-                let scope = Scope::outermost(Value::from_json(input), identity(run, event.now));
+            What::Started { run, input, seed, flags } if is_new => {
+                let scope = Scope::outermost(Value::from_json(input), identity(run, event.now))
+                    .with("flags", Value::from_json(flags));
                 turn.remember(scope.clone());
                 let body = BlockFrame::new(BlockPlace::body(), String::new(), scope);
                 turn.started(Kind::Block(body), seed);

@@ -233,13 +233,17 @@ impl Gateway {
     }
 
     fn entry(&self, workflow: &Workflow) -> Value {
-        json!({
+        let mut entry = json!({
             "name": workflow.name.as_ref(),
             "version": workflow.version,
             "description": workflow.description,
             "effect": plan(workflow, &self.known()).effect().as_str(),
             "input_schema": *workflow.input_schema,
-        })
+        });
+        if let Some(entry) = entry.as_object_mut() {
+            entry.extend(workflow.conduct.to_json());
+        }
+        entry
     }
 
     fn orchestrator_status(&self, call: &Call) -> Result<Reply, Fault> {

@@ -118,6 +118,10 @@ impl Surroundings for Known<'_> {
         })
     }
 
+    fn flags(&self) -> Option<Vec<String>> {
+        Some(self.gateway.registry.flags.keys().map(ToString::to_string).collect())
+    }
+
     fn models(&self) -> Option<Vec<String>> {
         Some(self.gateway.registry.models.keys().map(ToString::to_string).collect())
     }

@@ -19,6 +19,7 @@ use crate::model::limits::{Limits, MAX_DEPTH};
 use crate::model::port::Invoke;
 use crate::model::suggest::did_you_mean;
 use crate::model::usage::Allowance;
+use crate::registry::flag::decide;
 use crate::runner::drive::{Begin, Watch, new_id};
 use crate::runner::effects::Through;
 use crate::runner::report::Report;
@@ -91,6 +92,7 @@ impl Gateway {
             planned.budget = Some(Budget { allowance: own.allowance.and(limits.allowance), ..own });
         }
         let board = call.root.as_deref().and_then(|root| self.live.board(root)).unwrap_or_default();
+        let caller = Arc::clone(&call.principal.name);
         let through = Through {
             via: Arc::clone(&self) as Arc<dyn Invoke>,
             principal: call.principal,
@@ -102,8 +104,10 @@ impl Gateway {
             agents: call.agents,
             places: Arc::clone(&self.steps),
         };
+        let flags = decide(&self.registry.flags, &caller);
         let (bus, shelf) = (self.live.bus.clone(), self.live.shelf.clone());
-        Ok(self.launch(Begin { plan, input, progress: call.progress, through, watcher, board, bus, shelf }, place))
+        Ok(self
+            .launch(Begin { plan, input, flags, progress: call.progress, through, watcher, board, bus, shelf }, place))
     }
 
     /// A place among the runs; the runs that a run starts do not count again.
@@ -128,7 +132,7 @@ fn deeper(workflow: &Workflow, limits: Limits) -> Result<Limits, Fault> {
     }
     let deeper = Limits { depth: limits.depth + 1, ..limits };
     let now = Instant::now();
-    let limits = workflow.timeout.map_or(deeper, |timeout| deeper.within(now, timeout));
+    let limits = workflow.longest().map_or(deeper, |timeout| deeper.within(now, timeout));
     if limits.left(now).is_some_and(|left| left.is_zero()) {
         let fault = Fault::new(Kind::Timeout, code::RUN_TIMEOUT, "the caller's time is up; nothing was run");
         return Err(fault.target(workflow.name.as_ref()));

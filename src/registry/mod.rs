@@ -8,6 +8,7 @@ mod authored;
 pub mod capability;
 mod cross;
 mod dialect;
+pub mod flag;
 mod launch;
 pub mod load;
 pub mod mentions;

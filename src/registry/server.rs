@@ -11,6 +11,7 @@ use crate::policy::health;
 use crate::policy::retry::Retry;
 use crate::registry::agent::Agents;
 use crate::registry::capability::Capabilities;
+use crate::registry::flag::Flags;
 use crate::registry::model::Models;
 use crate::registry::profile::Profile;
 use crate::registry::text::Text;
@@ -29,6 +30,8 @@ pub struct Registry {
     pub models: Models,
     /// The agents by name.
     pub agents: Agents,
+    /// Values that workflows ask for, by name.
+    pub flags: Flags,
     /// The named views by name.
     pub profiles: BTreeMap<Arc<str>, Arc<Profile>>,
 }

@@ -26,6 +26,8 @@ pub struct Begin {
     pub plan: Plan,
     /// Its input, already accepted by its schema.
     pub input: Value,
+    /// The flags as they are for its caller.
+    pub flags: Value,
     /// Where its progress is reported.
     pub progress: Option<Arc<dyn Progress>>,
     /// Through what it calls.
@@ -85,11 +87,11 @@ async fn drive(
     mut messages: mpsc::Receiver<Message>,
     stop: CancellationToken,
 ) -> Report {
-    let Begin { plan, input, through, watcher, board, bus, shelf, .. } = begin;
+    let Begin { plan, input, flags, through, watcher, board, bus, shelf, .. } = begin;
     let mut ear = bus.listen(plan.workflow.awaited());
     let run_id = through.run.clone();
     let identity = Identity { id: run_id.clone(), caller: through.principal.name.to_string() };
-    let started = What::Started { seed: seed(&run_id), run: identity, input };
+    let started = What::Started { seed: seed(&run_id), run: identity, input, flags };
     let mut reporter = Reporter { listener, done: None };
     let caller = through.principal.clone();
     let mut driven = Driven {

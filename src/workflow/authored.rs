@@ -16,6 +16,7 @@ mod join;
 mod modifier;
 mod repetition;
 mod step;
+mod trigger;
 mod undo;
 mod unsupported;
 mod verb;
@@ -81,9 +82,10 @@ fn workflow(author: &mut Author, root: &Node) -> Option<Workflow> {
         .and_then(|node| author.reader.word(node, "order", &[("written", Order::Written), ("data", Order::Data)]));
     let timeout = table.take("timeout").and_then(|node| author.reader.duration(node, "timeout"));
     let budget = delegation::budget(author, &mut table);
+    let mut uses = Vec::new();
+    let conduct = header::conduct(author, &mut table, &mut uses);
     let body = steps(author, &mut table);
     let on_failure = undo::on_failure(author, &mut table);
-    let mut uses = Vec::new();
     let output = table.take("output").map(|node| author.template(node, Place::Outside, &mut uses));
     unsupported::report(author, &mut table, unsupported::OF_WORKFLOW);
     table.finish(&mut author.reader);
@@ -99,6 +101,7 @@ fn workflow(author: &mut Author, root: &Node) -> Option<Workflow> {
         order: order.unwrap_or_default(),
         timeout,
         budget,
+        conduct,
         body,
         on_failure,
         source: Arc::clone(&author.reader.source),

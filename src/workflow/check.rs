@@ -2,6 +2,7 @@
 
 mod arguments;
 mod delegation;
+mod flags;
 mod outputs;
 pub mod references;
 mod scope;
@@ -28,6 +29,7 @@ pub fn check(workflow: &Workflow, surroundings: &dyn Surroundings) -> Vec<Proble
         problems.extend(delegation::check(workflow, surroundings, step));
     };
     workflow.blocks().for_each(|(_, block)| each_step(block, &mut visit));
+    problems.extend(flags::check(workflow, surroundings));
     problems.extend(outputs::check(workflow, surroundings));
     problems.extend(annotations(workflow, surroundings));
     problems.sort_by_key(|problem| problem.span.start);

@@ -13,6 +13,7 @@ use crate::model::fault::Kind;
 use crate::model::name::ToolRef;
 use crate::model::problem::{Source, Span};
 use crate::policy::retry::Retry;
+use crate::workflow::conduct::Conduct;
 use crate::workflow::delegation::{Budget, Errand, Llm, StepLimits};
 use crate::workflow::site::{StepSites, WorkflowSites};
 
@@ -44,6 +45,8 @@ pub struct Workflow {
     pub timeout: Option<Duration>,
     /// How much a run may use up.
     pub budget: Option<Budget>,
+    /// How it is to be run as a whole.
+    pub conduct: Conduct,
     /// The steps.
     pub body: Block,
     /// What runs once a run has failed and what it had done has been undone. It sees `error`.
@@ -126,6 +129,11 @@ impl Workflow {
     /// The blocks at the top, each with the part of the workflow that it is (empty for its steps).
     pub fn blocks(&self) -> impl Iterator<Item = (&str, &Block)> {
         [("", &self.body)].into_iter().chain(self.on_failure.iter().map(|block| ("on_failure", block)))
+    }
+
+    /// The longest that a run may take from when it was wanted.
+    pub fn longest(&self) -> Option<Duration> {
+        self.timeout.into_iter().chain(self.conduct.deadline).min()
     }
 
     /// The events that its steps wait for.

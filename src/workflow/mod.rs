@@ -5,6 +5,7 @@
 
 pub mod authored;
 pub mod check;
+pub mod conduct;
 pub mod definition;
 pub mod delegation;
 pub mod explain;

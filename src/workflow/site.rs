@@ -90,6 +90,8 @@ pub enum Place {
     Output,
     /// `catch`: sees `error`, too.
     Catch,
+    /// `input` and `when` of a trigger: sees `trigger` only.
+    Trigger,
     /// `where` of `await`: sees `event`, too.
     Event,
 }

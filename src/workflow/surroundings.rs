@@ -34,6 +34,10 @@ pub trait Surroundings {
     fn providers(&self, _tool: &ToolRef) -> Option<Vec<String>> {
         None
     }
+    /// The names of all flags; `None` if that is not known.
+    fn flags(&self) -> Option<Vec<String>> {
+        None
+    }
     /// The names of all models; `None` if that is not known.
     fn models(&self) -> Option<Vec<String>> {
         None

@@ -15,6 +15,7 @@ mod faults_in_calls;
 mod http_face;
 mod http_security;
 mod http_servers;
+mod keeping;
 mod lifecycle;
 mod lists;
 mod matrix;

@@ -19,7 +19,8 @@ fn ten_thousand_items_take_time_in_proportion() {
     let began = Instant::now();
     let identity = Identity { id: "r".into(), caller: "c".into() };
     let input = json!({ "ids": (0..10_000).collect::<Vec<_>>() });
-    let mut commands = run.apply(Event { now: 0, what: What::Started { run: identity, input, seed: 1 } });
+    let mut commands =
+        run.apply(Event { now: 0, what: What::Started { run: identity, input, seed: 1, flags: json!({}) } });
     while let Some(command) = commands.pop() {
         if let Command::Call(call) = command {
             let outcome = Called::Result(json!({ "structuredContent": call.arguments }));

@@ -109,7 +109,7 @@ impl Play {
             finished: 0,
         };
         let run = Identity { id: "r1".to_owned(), caller: "tester".to_owned() };
-        play.happens(What::Started { run, input, seed });
+        play.happens(What::Started { run, input, seed, flags: json!({ "NEW": true }) });
         play
     }
 

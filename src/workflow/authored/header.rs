@@ -10,6 +10,9 @@ use crate::model::code;
 use crate::model::name;
 use crate::model::problem::Span;
 use crate::workflow::authored::author::Author;
+use crate::workflow::authored::trigger;
+use crate::workflow::conduct::{Conduct, Guards, Priority};
+use crate::workflow::site::Use;
 
 /// The hints that MCP knows, all of them booleans.
 const HINTS: [&str; 4] = ["readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"];
@@ -50,6 +53,27 @@ pub(super) fn annotations(author: &mut Author, node: &Node) -> Map<String, Value
     }
     table.finish(&mut author.reader);
     claims
+}
+
+/// `priority`, `deadline`, `guards` and `triggers`.
+pub(super) fn conduct(author: &mut Author, table: &mut Table<'_>, uses: &mut Vec<Use>) -> Conduct {
+    let priorities = Priority::ALL.map(|priority| (priority.as_str(), priority));
+    let priority = table.take("priority").and_then(|node| author.reader.word(node, "priority", &priorities));
+    let deadline = table.take("deadline").and_then(|node| author.reader.duration(node, "deadline"));
+    let guards = table.take("guards").map(|node| guards(author, node)).unwrap_or_default();
+    let triggers = trigger::triggers(author, table, uses);
+    Conduct { priority: priority.unwrap_or_default(), deadline, guards, triggers }
+}
+
+fn guards(author: &mut Author, node: &Node) -> Guards {
+    let Some(mut table) = author.reader.table(node, "guards") else { return Guards::default() };
+    let pii = table
+        .take("pii")
+        .and_then(|node| author.reader.word(node, "guards.pii", &[("redact", true), ("allow", false)]));
+    let retention = table.take("retention").and_then(|node| author.reader.duration(node, "guards.retention"));
+    let encrypts = table.take("encrypt").and_then(|node| author.reader.boolean(node, "guards.encrypt"));
+    table.finish(&mut author.reader);
+    Guards { redacts_pii: pii.unwrap_or_default(), retention, encrypts: encrypts.unwrap_or_default() }
 }
 
 fn legal_name(text: &str) -> Option<String> {

@@ -5,7 +5,7 @@ use crate::model::code;
 use crate::workflow::authored::author::Author;
 
 /// Of the workflow.
-pub(super) const OF_WORKFLOW: &[&str] = &["priority", "deadline", "idempotency_key", "guards", "triggers"];
+pub(super) const OF_WORKFLOW: &[&str] = &["idempotency_key"];
 
 /// Modifiers of a step.
 pub(super) const OF_STEP: &[&str] = &["idempotency_key", "in_doubt", "check", "detach"];

@@ -12,10 +12,11 @@ use crate::workflow::site::{Place, Use};
 const STEP_PARTS: [&str; 5] = ["output", "result", "status", "error", "attempts"];
 const ERROR_PARTS: [&str; 8] = ["kind", "code", "message", "step", "server", "target", "hint", "data"];
 const EVENT_PARTS: [&str; 2] = ["name", "data"];
+const TRIGGER_PARTS: [&str; 2] = ["payload", "source"];
 const RUN_PARTS: [&str; 3] = ["id", "caller", "started_at"];
 
 /// Roots of the full language that this version does not have.
-const UNSUPPORTED: [&str; 4] = ["trigger", "flags", "context", "env"];
+const UNSUPPORTED: [&str; 2] = ["context", "env"];
 
 /// Every name that means nothing where it stands, and every id that is given twice.
 pub fn check(workflow: &Workflow) -> Vec<Problem> {
@@ -41,6 +42,13 @@ impl<'a> Visit<'a> for Names<'a> {
     fn reference(&mut self, scope: &Scope<'a>, owner: Option<&'a Step>, site: &'a Use) {
         let Some(root) = site.path.first() else { return };
         match root.as_str() {
+            "trigger" if site.place == Place::Trigger => self.part(site, "trigger", &TRIGGER_PARTS),
+            "flags" => {}
+            root if site.place == Place::Trigger => {
+                let message = format!("there is no `{root}` here");
+                self.error(code::UNKNOWN_ROOT, &site.span, message).help =
+                    Some("a trigger sees `trigger.payload` and `flags`: nothing has run yet".to_owned());
+            }
             root if scope.binds(owner, site.place, root) => {}
             "input" => self.input(site),
             "steps" => self.steps(scope, site),
@@ -232,6 +240,7 @@ impl<'a> Names<'a> {
         }
         let binding = owner.and_then(|step| step.each.as_ref()).map(|each| &*each.binding);
         let help = match root {
+            "trigger" => Some("`trigger` exists in the `input` and `when` of a trigger only: hand it on as input"),
             "event" => Some("`event` exists in the `where` of `await` only"),
             "error" => Some("`error` exists in `catch` and `on_failure` only"),
             "result" => Some("`result` exists in a step's `output`, `expect`, `repeat` and `undo` only"),
