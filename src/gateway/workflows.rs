@@ -105,7 +105,6 @@ impl Gateway {
             places: Arc::clone(&self.steps),
         };
         let flags = decide(&self.registry.flags, &caller);
-        let (bus, shelf) = (self.live.bus.clone(), self.live.shelf.clone());
         Ok(self
             .launch(Begin { plan, input, flags, progress: call.progress, through, watcher, board, bus, shelf }, place))
     }
