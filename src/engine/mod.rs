@@ -8,6 +8,7 @@
 
 mod aftermath;
 mod block;
+mod board;
 mod bounds;
 mod branch;
 mod budget;

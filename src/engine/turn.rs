@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::engine::aftermath::{self, Deed};
 use crate::engine::block;
+use crate::engine::board::Board;
 use crate::engine::bounds::Size;
 use crate::engine::budget::{self, Purse};
 use crate::engine::chance;
@@ -42,6 +43,8 @@ pub(super) struct State {
     pub(super) scope: Option<Scope>,
     /// What goes on after the run has failed, and how it will have ended.
     pub(super) aftermath: Option<(FrameId, Outcome)>,
+    /// What its agents share.
+    pub(super) board: Board,
     /// What the run has used up.
     pub(super) purse: Purse,
     timers: HashMap<Arc<str>, (Timestamp, FrameId)>,
@@ -72,6 +75,7 @@ impl<'run> Turn<'run> {
     /// The run begins.
     pub(super) fn started(&mut self, root: Kind, seed: u64) {
         self.state.seed = seed;
+        self.state.board = Board::of(self.workflow);
         let id = self.state.frames.add(None, root);
         self.state.root = Some(id);
         if let Some(timeout) = self.workflow.timeout {
@@ -150,7 +154,7 @@ impl<'run> Turn<'run> {
             (Kind::Wait(wait), Signal::Start) => wait.start(self, id),
             (Kind::Wait(_), Signal::Fired) => wait::over(),
             (Kind::Call(call), Signal::Start) => call.start(self, id),
-            (Kind::Call(call), Signal::Answered(called)) => call.answered(*called),
+            (Kind::Call(call), Signal::Answered(called)) => call.answered(self, *called),
             _ => Next::Wait,
         }
     }

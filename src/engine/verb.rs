@@ -55,9 +55,10 @@ pub(super) fn perform(frame: &StepFrame, turn: &Turn<'_>, number: u32) -> Result
             Ok(Deed::Started(Kind::Call(call).into()))
         }
         Verb::Agent(errand) => {
-            let given = delegation::errand(errand, step, &frame.scope, &frame.at)?;
+            let sees = (&frame.scope, &turn.state.board);
+            let (given, shared) = delegation::errand(errand, step, sees, &frame.at)?;
             let callee = Callee::Agent(Arc::clone(&errand.agent));
-            let call = call(frame, step, (callee, step.own_effect), given, number);
+            let call = call(frame, step, (callee, step.own_effect), given, number).sharing(shared);
             Ok(Deed::Started(Kind::Call(call).into()))
         }
         Verb::Set(template) => Ok(Deed::Done(value(template, "set")?)),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::gateway::door::Gateway;
 use crate::gateway::toolbox::Toolbox;
@@ -38,6 +38,8 @@ pub(super) struct Finished {
     pub(super) usage: Usage,
     /// The model that gave the answer.
     pub(super) by: Arc<str>,
+    /// What others are to know.
+    pub(super) notes: Map<String, Value>,
 }
 
 impl Gateway {
@@ -72,7 +74,9 @@ impl Gateway {
                 continue;
             }
             match judge(&chat, &answer, left) {
-                Ok(value) => return Ok(Finished { value, usage: *used, by }),
+                Ok(value) => {
+                    return Ok(Finished { value, usage: *used, by, notes: toolbox.into_notes() });
+                }
                 Err(Unfit::Final(fault)) => return Err(fault.server(by.as_ref())),
                 Err(Unfit::Repairable(why)) if is_repaired => return Err(unfit(&why, &answer).server(by.as_ref())),
                 Err(Unfit::Repairable(why)) => {

@@ -127,6 +127,8 @@ codes! {
     UNEXPECTED = "MO4017";
     /// The budget of the workflow is spent.
     BUDGET_SPENT = "MO4021";
+    /// Two steps have set the same part of the shared context at once.
+    CONTEXT_CONFLICT = "MO4022";
 
     /// The server cannot be reached or has died.
     SERVER_DOWN = "MO5101";

@@ -162,3 +162,18 @@ fn a_profile_that_does_not_show_an_agent_does_not_let_it_be_called() {
     assert!(why.contains("no agent `critic`"), "{why}");
     assert_eq!(brain.heard().len(), 0);
 }
+
+#[test]
+fn agents_share_what_they_let_each_other_know() {
+    let brain = Brain::saying([
+        Say::Call("set_context", json!({ "key": "findings", "value": ["sweet"] })),
+        Say::Text("noted"),
+        Say::Text("I know."),
+    ]);
+    let steps = "steps:\n  - { id: a, agent: critic, task: look, context: [findings] }\n  \
+                 - { id: b, agent: critic, task: judge, context: [findings] }\noutput: { all: $context.findings }\n";
+    let mut host = Test::new().registry(&critic(&brain, "")).workflow("w", steps).start();
+    assert_eq!(host.value("w", json!({})), json!({ "all": ["sweet"] }));
+    let prompt = brain.heard()[2].body["messages"][0]["content"].to_string();
+    assert!(prompt.contains("findings") && prompt.contains("sweet"), "{prompt}");
+}

@@ -75,7 +75,7 @@ fn planned(body: &Value, order: &str) -> Arc<Workflow> {
     let mut whole =
         json!({ "name": "random", "order": order, "timeout": "5s", "on_failure": on_failure, "steps": body });
     // Some are short of money.
-    if body.to_string().len() % 3 == 0 {
+    if body.to_string().len().is_multiple_of(3) {
         whole["budget"] = json!({ "calls": 5, "time": "150ms", "on_exceed": "degrade" });
     }
     workflow(&whole.to_string())

@@ -1,5 +1,6 @@
 //! Runs, played against tools that answer as told.
 
+mod board;
 mod bounds;
 mod budget;
 mod expect;
