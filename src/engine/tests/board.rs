@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::engine::event::Called;
 use crate::engine::tests::play::Play;
 
-fn setting(answer: Value, notes: Value) -> Called {
+fn setting(answer: &Value, notes: &Value) -> Called {
     Called::Result(json!({ "structuredContent": answer, "_meta": { "io.mcp-orchestrator/context": notes } }))
 }
 
@@ -17,10 +17,10 @@ fn what_one_agent_sets_the_next_is_told_and_expressions_see() {
     let mut play = Play::of(text, json!({}));
     assert_eq!(play.call("a").arguments["context"], json!({}), "nothing is set yet");
     assert_eq!(play.call("a").arguments["shared"], json!(["found", "plan"]));
-    play.comes_back("a", setting(json!(1), json!({ "found": 7, "secret": 8 })));
+    play.comes_back("a", setting(&json!(1), &json!({ "found": 7, "secret": 8 })));
     assert_eq!(play.call("b").arguments["task"], 7);
     assert_eq!(play.call("b").arguments["context"], json!({ "found": 7 }), "what is not shared is not set");
-    play.comes_back("b", setting(json!(2), json!({ "found": 9 })));
+    play.comes_back("b", setting(&json!(2), &json!({ "found": 9 })));
     assert_eq!(play.output(), json!([9, null]));
 }
 
@@ -29,17 +29,17 @@ fn of_two_that_set_the_same_the_second_is_tried_again_if_it_only_reads() {
     let text = "order: data\nsteps:\n  - {id: a, agent: x, task: t, context: [found], effect: read}\n  \
                 - {id: b, agent: x, task: \"${context.found}\", context: [found], effect: read}\noutput: $context.found\n";
     let mut play = Play::of(text, json!({}));
-    play.comes_back("a", setting(json!(1), json!({ "found": 1 })));
-    play.comes_back("b", setting(json!(2), json!({ "found": 2 })));
+    play.comes_back("a", setting(&json!(1), &json!({ "found": 1 })));
+    play.comes_back("b", setting(&json!(2), &json!({ "found": 2 })));
     assert_eq!(
         (&play.call("b").arguments["task"], &play.call("b").arguments["context"]),
         (&json!(1), &json!({ "found": 1 }))
     );
-    play.comes_back("b", setting(json!(2), json!({ "found": 3 })));
+    play.comes_back("b", setting(&json!(2), &json!({ "found": 3 })));
     assert_eq!(play.output(), 3);
     let mut play = Play::of(&text.replace("effect: read", "effect: write"), json!({}));
-    play.comes_back("a", setting(json!(1), json!({ "found": 1 })));
-    play.comes_back("b", setting(json!(2), json!({ "found": 2 })));
+    play.comes_back("a", setting(&json!(1), &json!({ "found": 1 })));
+    play.comes_back("b", setting(&json!(2), &json!({ "found": 2 })));
     assert_eq!(play.failure().code, "MO4022");
 }
 
@@ -48,7 +48,7 @@ fn who_sets_nothing_is_in_nobodys_way() {
     let text = "order: data\nsteps:\n  - {id: a, agent: x, task: t, context: [found]}\n  \
                 - {id: b, agent: x, task: t, context: [found]}\noutput: $context.found\n";
     let mut play = Play::of(text, json!({}));
-    play.comes_back("a", setting(json!(1), json!({ "found": 1 })));
+    play.comes_back("a", setting(&json!(1), &json!({ "found": 1 })));
     play.answer("b", json!(2));
     assert_eq!(play.output(), 1);
 }
