@@ -127,14 +127,24 @@ impl Gateway {
     pub(super) fn chain(&self, named: &[Arc<str>]) -> Result<Vec<Arc<str>>, Fault> {
         let mut chain: Vec<Arc<str>> = Vec::new();
         let mut waiting: Vec<Arc<str>> = named.iter().rev().cloned().collect();
+        let mut unknown = None;
         while let Some(name) = waiting.pop() {
             if chain.contains(&name) {
                 continue;
             }
-            if *name != *SAMPLING {
-                waiting.extend(self.models.get(&name)?.fallback.iter().rev().cloned());
+            match self.models.get(&name) {
+                Ok(model) => waiting.extend(model.fallback.iter().rev().cloned()),
+                Err(_) if *name == *SAMPLING => {}
+                // One that was left out for its mistakes does not keep the others from being asked.
+                Err(fault) => {
+                    unknown.get_or_insert(fault);
+                    continue;
+                }
             }
             chain.push(name);
+        }
+        if let Some(fault) = unknown.filter(|_| chain.is_empty()) {
+            return Err(fault);
         }
         if !chain.is_empty() {
             return Ok(chain);

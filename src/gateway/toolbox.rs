@@ -65,8 +65,9 @@ impl Gateway {
         for (name, offer) in seen.offers(EntryKind::Tool) {
             let tool = ToolRef { server: offer.entry.server.to_string(), tool: offer.entry.id.clone() };
             if allowed.matches(&tool.to_string()) {
-                let known = known(name, offer.definition(), Target::Tool(tool), Some(offer.entry.effect));
-                tools.insert(name.to_owned(), known);
+                let name = if is_legal(name) { name.to_owned() } else { exposed(&tool.server, &tool.tool) };
+                let known = known(&name, offer.definition(), Target::Tool(tool), Some(offer.entry.effect));
+                tools.insert(name, known);
             }
         }
         for (name, definition) in seen.own(EntryKind::Tool) {
@@ -94,8 +95,8 @@ impl Gateway {
 
     /// Waits for the servers that patterns may mean. One that cannot be listed is left out.
     async fn await_servers(&self, allowed: &Patterns, call: &Call) {
-        let heads = allowed.written().iter().filter_map(|pattern| pattern.split_once('.'));
-        let Ok(heads) = Patterns::parse(heads.map(|(server, _)| server.to_owned()).collect()) else { return };
+        let head = |pattern: &String| pattern.split_once('.').map_or(pattern.as_str(), |(server, _)| server).to_owned();
+        let Ok(heads) = Patterns::parse(allowed.written().iter().map(head).collect()) else { return };
         let wanted = self.pool.iter().filter(|endpoint| heads.matches(&endpoint.server.name));
         for fault in join_all(wanted.map(|endpoint| self.await_listing(endpoint, call))).await {
             if let Err(fault) = fault {
@@ -229,6 +230,11 @@ fn known(name: &str, definition: &RawValue, target: Target, effect: Option<Effec
     let schema = definition.get("inputSchema").cloned().unwrap_or_else(|| json!({ "type": "object" }));
     let definition = Tool { name: name.to_owned(), description: text("description"), schema };
     Known { target, effect, definition }
+}
+
+/// Whether a model may be shown a tool under this name: no API allows more than this.
+fn is_legal(name: &str) -> bool {
+    name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
 /// Whether the target is an agent that the call is made within.

@@ -151,6 +151,17 @@ fn an_unknown_agent_or_model_is_a_problem_with_a_place() {
 }
 
 #[test]
+fn a_broken_model_keeps_nobody_from_asking_the_next() {
+    let brain = Brain::saying([Say::Text("Here.")]);
+    let registry = format!(
+        "[models.broken]\napi = \"opena\"\nmodel = \"x\"\n{}",
+        critic(&brain, "models = [\"broken\", \"fast\"]")
+    );
+    let mut host = Test::new().registry(&registry).start();
+    assert_eq!(host.call("agent__critic", json!({ "task": "x" }))["content"][0]["text"], "Here.");
+}
+
+#[test]
 fn a_profile_that_does_not_show_an_agent_does_not_let_it_be_called() {
     let brain = Brain::saying([]);
     let profile = "[profiles.narrow]\ntools = { deny = [\"agent__*\"] }\n";

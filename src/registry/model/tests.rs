@@ -136,6 +136,9 @@ instructions = "x"
 tool = "ask"
 [agents."d e"]
 instructions = "x"
+[agents.g]
+instructions = "x"
+tools = ["shpo.find", "web.*", "agent.a", "*.get_*"]
 [agents.f]
 instructions = "x"
 tools = "shop.*"
@@ -143,7 +146,7 @@ limits = { tokens = "lots" }
 effect = "reads"
 "#,
     );
-    assert!(registry.agents.is_empty());
+    assert_eq!(registry.agents.keys().map(AsRef::as_ref).collect::<Vec<_>>(), ["g"]);
     assert_eq!(
         problems,
         [
@@ -154,9 +157,11 @@ effect = "reads"
              one of the two",
             "r.toml:8:8: error[MO1004]: `ask` is no tool; write `server.tool`",
             "r.toml:9:9: error[MO1004]: `d e` cannot be an agent's name; use 1 to 64 of `A-Z a-z 0-9 _ -`",
-            "r.toml:13:9: error[MO1004]: `agents.f.tools` must be a list of text, not text; put it in brackets",
-            "r.toml:14:21: error[MO1004]: `agents.f.limits.tokens` must be an amount, not `lots`; for example `2000`, `400k`, `1.5m`",
-            "r.toml:15:10: error[MO1004]: `agents.f.effect` must be one of `read`, `idempotent`, `write`, `destructive`, not \
+            "r.toml:13:10: error[MO1008]: there is no server `shpo`",
+            "r.toml:13:23: error[MO1008]: there is no server `web`",
+            "r.toml:16:9: error[MO1004]: `agents.f.tools` must be a list of text, not text; put it in brackets",
+            "r.toml:17:21: error[MO1004]: `agents.f.limits.tokens` must be an amount, not `lots`; for example `2000`, `400k`, `1.5m`",
+            "r.toml:18:10: error[MO1004]: `agents.f.effect` must be one of `read`, `idempotent`, `write`, `destructive`, not \
              `reads`; did you mean `read`?",
         ]
     );
