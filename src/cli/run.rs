@@ -126,8 +126,9 @@ fn dry(app: &App, workflow: &Workflow, input: Value, terminal: Terminal) -> Exit
 fn show(report: &Report, terminal: Terminal) -> Exit {
     let whole = report.to_json();
     let seconds = f64::from(u32::try_from(report.took).unwrap_or(u32::MAX)) / 1000.0;
+    let used = if report.usage.tokens > 0 { format!(" · {}", report.usage) } else { String::new() };
     let Some(failure) = report.failure() else {
-        terminal.note(&terminal.paint(&format!("done in {seconds:.2} s · run {}", report.run_id), Paint::Dim));
+        terminal.note(&terminal.paint(&format!("done in {seconds:.2} s · run {}{used}", report.run_id), Paint::Dim));
         let shown = if terminal.is_json { &whole } else { &whole["output"] };
         terminal.data(&format!("{shown:#}"));
         return Exit::Ok;

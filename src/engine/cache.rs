@@ -26,7 +26,7 @@ fn name(frame: &StepFrame, turn: &Turn<'_>) -> Result<KeptAs, Box<Failure>> {
     let step = frame.step(turn);
     let given = match step.cache.as_ref().and_then(|cache| cache.key.as_ref()) {
         Some(key) => frame.scope.value(key, "cache.key", Some(&frame.at))?.to_json(),
-        None => verb::callee(frame, step)?.map_or(Json::Null, |(_, arguments)| arguments),
+        None => verb::asked(frame, turn)?.map_or(Json::Null, |asked| asked.arguments),
     };
     let place = without_indices(&frame.at);
     let name = format!("{}\n{place}\n{}\n{given}", turn.workflow.name, verb::label(&step.verb));

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 
+use crate::engine::board::Seen;
 use crate::engine::command::{Callee, StepCall};
 use crate::engine::event::{Called, Failure};
 use crate::engine::frame::{End, FrameId, Next};
 use crate::engine::turn::Turn;
 use crate::expr::value::Value;
+use crate::model::call::CONTEXT_KEY;
 use crate::model::code;
 use crate::model::effect::Effect;
 use crate::model::fault::Kind;
@@ -28,6 +30,8 @@ pub(super) struct CallFrame {
     callee: Callee,
     /// Whether the run may do without.
     is_optional: bool,
+    /// What it shares with other agents.
+    shared: Seen,
     /// Taken out when the call is made.
     call: Option<StepCall>,
 }
@@ -36,7 +40,12 @@ impl CallFrame {
     /// A call that is about to be made.
     pub(super) fn new(at: Arc<str>, call: StepCall, is_optional: bool) -> Self {
         let (attempt, effect, callee) = (call.attempt, call.effect, call.callee.clone());
-        Self { at, attempt, effect, callee, is_optional, call: Some(call) }
+        Self { at, attempt, effect, callee, is_optional, shared: Seen::new(), call: Some(call) }
+    }
+
+    /// The call of an agent that shares this with others.
+    pub(super) fn sharing(self, shared: Seen) -> Self {
+        Self { shared, ..self }
     }
 
     pub(super) fn start(&mut self, turn: &mut Turn<'_>, id: FrameId) -> Next {
@@ -50,7 +59,7 @@ impl CallFrame {
         }
     }
 
-    pub(super) fn answered(&mut self, called: Called) -> Next {
+    pub(super) fn answered(&mut self, turn: &mut Turn<'_>, called: Called) -> Next {
         let mut failure = match called {
             // A workflow's output may be anything, null included.
             Called::Result(mut result) if matches!(self.callee, Callee::Workflow(_)) && !is_error(&result) => {
@@ -58,6 +67,10 @@ impl CallFrame {
                 return Next::End(End::completed(Value::from_json(output)));
             }
             Called::Result(result) if self.is_asked() && !is_error(&result) => {
+                let wanted = result.get("_meta").and_then(|meta| meta.get(CONTEXT_KEY)).and_then(Json::as_object);
+                if let Some(Err(failure)) = wanted.map(|wanted| turn.set_shared(wanted, &self.shared)) {
+                    return Next::End(End::failed(failure.at(&self.at)));
+                }
                 let may_be_json = matches!(self.callee, Callee::Agent(_));
                 return Next::End(End::completed(Value::from_json(answer_of(result, may_be_json))));
             }

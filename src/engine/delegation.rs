@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json, json};
 
+use crate::engine::board::{Board, Seen};
 use crate::engine::event::Failure;
 use crate::engine::scope::Scope;
 use crate::expr::template::Template;
 use crate::workflow::definition::{Expect, Step};
-use crate::workflow::delegation::{Errand, Llm};
+use crate::workflow::delegation::{Errand, Llm, Told};
 
 /// The question of an `llm` step.
 pub(super) fn question(llm: &Llm, step: &Step, scope: &Scope, at: &Arc<str>) -> Result<Json, Box<Failure>> {
@@ -35,15 +36,30 @@ pub(super) fn question(llm: &Llm, step: &Step, scope: &Scope, at: &Arc<str>) -> 
     Ok(Json::Object(asked))
 }
 
-/// The task of an `agent` step.
-pub(super) fn errand(errand: &Errand, step: &Step, scope: &Scope, at: &Arc<str>) -> Result<Json, Box<Failure>> {
+/// The task of an `agent` step, and what it shares with others.
+pub(super) fn errand(
+    errand: &Errand,
+    step: &Step,
+    (scope, board): (&Scope, &Board),
+    at: &Arc<str>,
+) -> Result<(Json, Seen), Box<Failure>> {
     let mut given = Map::new();
     given.insert("task".to_owned(), scope.value(&errand.task, "task", Some(at))?.to_json());
-    if let Some(context) = &errand.context {
-        given.insert("context".to_owned(), scope.value(context, "context", Some(at))?.to_json());
+    let mut shared = Seen::new();
+    match &errand.context {
+        Told::Nothing => {}
+        Told::Given(context) => {
+            given.insert("context".to_owned(), scope.value(context, "context", Some(at))?.to_json());
+        }
+        Told::Shared(keys) => {
+            let (told, seen) = board.look(keys);
+            shared = seen;
+            given.insert("context".to_owned(), told);
+            given.insert("shared".to_owned(), keys.iter().map(|key| json!(**key)).collect());
+        }
     }
     bounds(&mut given, step);
-    Ok(Json::Object(given))
+    Ok((Json::Object(given), shared))
 }
 
 /// What the answer must be, and how often may be asked for it.

@@ -18,7 +18,10 @@ impl Turn<'_> {
     /// The outcome of a run whose body has ended.
     pub(super) fn outcome(&self, end: End, body: Option<&Kind>) -> Outcome {
         let output = end.into_result().and_then(|last| match (&self.workflow.output, body) {
-            (Some(template), Some(Kind::Block(body))) => body.scope().value(template, "output", None),
+            (Some(template), Some(Kind::Block(body))) => {
+                let (root, shared) = self.shared();
+                body.scope().with(root, shared).value(template, "output", None)
+            }
             _ => Ok(last),
         });
         match output {

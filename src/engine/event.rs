@@ -20,7 +20,6 @@ pub struct Event {
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "there is one event at a time, and most of them are of the largest kind")]
 pub enum What {
     /// The run began. Always the first event.
     Started {

@@ -10,6 +10,7 @@ mod aftermath;
 mod arrival;
 mod ask;
 mod block;
+mod board;
 mod bounds;
 mod branch;
 mod budget;

@@ -27,6 +27,9 @@ use crate::model::effect::Effect;
 use crate::model::fault;
 use crate::workflow::definition::{Step, Verb};
 
+/// How often a step is tried in all when others keep setting what it shares.
+const RACES: u32 = 5;
+
 /// A step, or one item of a `for_each` step.
 #[derive(Debug)]
 pub(super) struct StepFrame {
@@ -107,6 +110,7 @@ impl StepFrame {
             Ok(row) => self.row = Some(row),
             Err(failure) => return Next::Finish(Outcome::Failed(failure.at(&self.at)).into()),
         }
+        self.look(turn, step);
         if self.part != Part::Whole {
             return self.begin(turn, id, step);
         }
@@ -125,6 +129,13 @@ impl StepFrame {
             }
             // There are no items yet that could have caught it, so the step itself may.
             Err(failure) => rescue::catch(self, turn, id, failure),
+        }
+    }
+
+    /// Lets expressions see what agents share as it is now.
+    fn look(&mut self, turn: &Turn<'_>, step: &Step) {
+        if let Some((root, shared)) = turn.shared_with(step) {
+            self.scope = self.scope.with(root, shared);
         }
     }
 
@@ -228,6 +239,9 @@ impl StepFrame {
 
     fn attempt(&mut self, turn: &mut Turn<'_>, id: FrameId) -> Next {
         self.phase = Phase::Attempt;
+        if self.attempts > 0 {
+            self.look(turn, self.step(turn));
+        }
         let number = match self.begin_attempt(turn, id) {
             Ok(number) => number,
             Err(failure) => return Next::Finish(Outcome::Failed(failure.at(&self.at)).into()),
@@ -248,6 +262,11 @@ impl StepFrame {
             return rescue::fall_back(self, turn, id, tried + 1, failure);
         }
         let step = self.step(turn);
+        if self.has_lost_a_race(step, &failure) {
+            self.phase = Phase::Pause;
+            turn.tell(id, Signal::Fired);
+            return Next::Wait;
+        }
         if !self.may_retry(step, &failure) {
             if self.part == Part::Turn {
                 return Next::End(End { attempts: self.attempts, ..End::failed(failure) });
@@ -265,6 +284,11 @@ impl StepFrame {
             turn.start_timer(id, format!("{}#retry", self.at).into(), delay);
         }
         Next::Wait
+    }
+
+    /// Whether the step is tried again for the only reason that another has set what it shares.
+    fn has_lost_a_race(&self, step: &Step, failure: &Failure) -> bool {
+        failure.code == code::CONTEXT_CONFLICT.as_str() && step.effect.may_repeat() && self.attempts < RACES
     }
 
     fn may_retry(&self, step: &Step, failure: &Failure) -> bool {

@@ -12,6 +12,7 @@ use serde_json::Value as Json;
 use crate::engine::aftermath::{self, Deed};
 use crate::engine::arrival::{Arrival, Mailbox};
 use crate::engine::block;
+use crate::engine::board::Board;
 use crate::engine::bounds::Size;
 use crate::engine::budget::{self, Purse};
 use crate::engine::cache;
@@ -54,6 +55,8 @@ pub(super) struct State {
     pub(super) scope: Option<Scope>,
     /// What goes on after the run has failed, and how it will have ended.
     pub(super) aftermath: Option<(FrameId, Outcome)>,
+    /// What its agents share.
+    pub(super) board: Board,
     /// What the run has used up.
     pub(super) purse: Purse,
     timers: HashMap<Arc<str>, (Timestamp, FrameId)>,
@@ -84,6 +87,7 @@ impl<'run> Turn<'run> {
     /// The run begins.
     pub(super) fn started(&mut self, root: Kind, seed: u64) {
         self.state.seed = seed;
+        self.state.board = Board::of(self.workflow);
         let id = self.state.frames.add(None, root);
         self.state.root = Some(id);
         if let Some(timeout) = self.workflow.timeout {
@@ -189,7 +193,7 @@ impl<'run> Turn<'run> {
             (Kind::Wait(wait), Signal::Start) => wait.start(self, id),
             (Kind::Wait(_), Signal::Fired) => wait::over(),
             (Kind::Call(call), Signal::Start) => call.start(self, id),
-            (Kind::Call(call), Signal::Answered(called)) => call.answered(*called),
+            (Kind::Call(call), Signal::Answered(called)) => call.answered(self, *called),
             (Kind::Ask(ask), Signal::Start) => ask.start(self, id),
             (Kind::Ask(ask), Signal::Told(answer)) => ask.answered(answer),
             (Kind::Await(wait), Signal::Start | Signal::Arrived) => wait.look(self, id),

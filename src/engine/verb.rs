@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 use crate::engine::arrival::AwaitFrame;
 use crate::engine::ask::AskFrame;
 use crate::engine::block::BlockFrame;
+use crate::engine::board::Seen;
 use crate::engine::branch::{self, ParallelFrame};
 use crate::engine::call::CallFrame;
 use crate::engine::command::{Callee, StepCall, StepQuestion};
@@ -43,8 +44,8 @@ pub(super) fn perform(frame: &StepFrame, turn: &mut Turn<'_>, number: u32) -> Re
         let prefix = format!("{}/", frame.at);
         Deed::Started(Kind::Block(BlockFrame::new(frame.place.enter(door), prefix, frame.scope.clone())).into())
     };
-    if let Some((callee, arguments)) = callee(frame, step)? {
-        let call = call(frame, step, (callee, step.own_effect), arguments, number);
+    if let Some(Asked { callee, arguments, shared }) = asked(frame, turn)? {
+        let call = call(frame, step, (callee, step.own_effect), arguments, number).sharing(shared);
         return Ok(Deed::Started(Kind::Call(call).into()));
     }
     match &step.verb {
@@ -89,16 +90,32 @@ pub(super) fn perform(frame: &StepFrame, turn: &mut Turn<'_>, number: u32) -> Re
     }
 }
 
+/// What the step calls for, if that is what it does.
+pub(super) struct Asked {
+    /// Whom.
+    pub(super) callee: Callee,
+    /// With what.
+    pub(super) arguments: Json,
+    /// What an agent shares with others.
+    pub(super) shared: Seen,
+}
+
 /// Whom the step calls and with what, if that is what it does.
-pub(super) fn callee(frame: &StepFrame, step: &Step) -> Result<Option<(Callee, Json)>, Box<Failure>> {
-    let (scope, at) = (&frame.scope, &frame.at);
-    Ok(Some(match &step.verb {
-        Verb::Tool { tool, args, .. } => (Callee::Tool(tool.clone()), arguments(Some(args), scope, at)?),
-        Verb::Workflow { name, args } => (Callee::Workflow(Arc::clone(name)), arguments(Some(args), scope, at)?),
-        Verb::Llm(llm) => (Callee::Model, delegation::question(llm, step, scope, at)?),
-        Verb::Agent(errand) => (Callee::Agent(Arc::clone(&errand.agent)), delegation::errand(errand, step, scope, at)?),
+pub(super) fn asked(frame: &StepFrame, turn: &Turn<'_>) -> Result<Option<Asked>, Box<Failure>> {
+    let (step, scope, at) = (frame.step(turn), &frame.scope, &frame.at);
+    let (callee, arguments, shared) = match &step.verb {
+        Verb::Tool { tool, args, .. } => (Callee::Tool(tool.clone()), arguments(Some(args), scope, at)?, Seen::new()),
+        Verb::Workflow { name, args } => {
+            (Callee::Workflow(Arc::clone(name)), arguments(Some(args), scope, at)?, Seen::new())
+        }
+        Verb::Llm(llm) => (Callee::Model, delegation::question(llm, step, scope, at)?, Seen::new()),
+        Verb::Agent(errand) => {
+            let (given, shared) = delegation::errand(errand, step, (scope, &turn.state.board), at)?;
+            (Callee::Agent(Arc::clone(&errand.agent)), given, shared)
+        }
         _ => return Ok(None),
-    }))
+    };
+    Ok(Some(Asked { callee, arguments, shared }))
 }
 
 /// A call that the step makes of somebody, who may do so much.

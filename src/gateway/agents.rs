@@ -19,7 +19,7 @@ use crate::gateway::thinking::Thought;
 use crate::gateway::workflows::parse_input;
 use crate::llm::chat::{Chat, Message};
 use crate::model::ask::within;
-use crate::model::call::{Call, Reply};
+use crate::model::call::{CONTEXT_KEY, Call, Reply};
 use crate::model::code;
 use crate::model::effect::Effect;
 use crate::model::fault::{Fault, Kind};
@@ -60,6 +60,9 @@ struct Given {
     /// The JSON Schema of the answer.
     #[serde(default)]
     expect: Option<Arc<Value>>,
+    /// What of the context it may set for others.
+    #[serde(default)]
+    shared: Vec<String>,
     #[serde(default)]
     turns: Option<u32>,
     #[serde(default)]
@@ -136,7 +139,7 @@ impl Gateway {
     ) -> Result<Reply, Fault> {
         let chain = self.chain(&thinker.models)?;
         let chain = if task.thrifty { self.cheapest_first(chain) } else { chain };
-        let toolbox = self.toolbox(&thinker.tools, &call).await;
+        let toolbox = self.toolbox(&thinker.tools, &call).await.with_notes(&task.shared);
         let chat = Chat {
             system: Some(thinker.instructions.clone()),
             messages: vec![Message::User(prompt(&task))],
@@ -148,7 +151,8 @@ impl Gateway {
         let thought = Thought { chain, chat, toolbox, turns, allowance: thinker.allowance };
         let finished = self.think(thought, &call).await?;
         tracing::debug!(agent = %agent.name, usage = %finished.usage, "has done its task");
-        Ok(reply::answer(&finished.value, finished.usage, &finished.by))
+        let reply = reply::answer(&finished.value, finished.usage, &finished.by);
+        Ok(if finished.notes.is_empty() { reply } else { reply::with_meta(&reply, CONTEXT_KEY, &finished.notes) })
     }
 
     /// The agent that hosts know as `name`.

@@ -1,5 +1,6 @@
 //! Tool results of our own making.
 
+use serde::Serialize;
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 
@@ -117,6 +118,16 @@ pub fn answer(value: &Value, usage: Usage, by: &str) -> Reply {
         "structuredContent": value,
         "_meta": { USAGE_KEY: usage, SERVED_BY_KEY: by },
     }))
+}
+
+/// The same reply with one more member of its `_meta`.
+pub fn with_meta(reply: &Reply, key: &str, value: &impl Serialize) -> Reply {
+    let Some(mut result) = Object::parse(&reply.body) else { return reply.clone() };
+    let old = result.get("_meta").map(ToOwned::to_owned);
+    let mut meta = old.as_deref().and_then(Object::parse).unwrap_or_default();
+    meta.set(key, value);
+    result.set("_meta", &meta);
+    Reply::new(result.to_raw())
 }
 
 /// The same for a host, which takes nothing but objects as structured content.

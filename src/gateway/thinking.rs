@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::gateway::door::Gateway;
 use crate::gateway::toolbox::Toolbox;
@@ -12,8 +12,9 @@ use crate::llm::structured::{complaint, read};
 use crate::model::call::Call;
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
-use crate::model::usage::{Allowance, Usage};
+use crate::model::usage::{Allowance, Cost, Usage};
 use crate::registry::mentions::SAMPLING;
+use crate::registry::model::Price;
 use crate::wire::envelope::bounded;
 
 /// A question, and what may be done to answer it.
@@ -38,6 +39,8 @@ pub(super) struct Finished {
     pub(super) usage: Usage,
     /// The model that gave the answer.
     pub(super) by: Arc<str>,
+    /// What others are to know.
+    pub(super) notes: Map<String, Value>,
 }
 
 impl Gateway {
@@ -57,11 +60,10 @@ impl Gateway {
             if let Some(what) = left.spent() {
                 return Err(spent(what, *used));
             }
-            chat.max_tokens = left.tokens;
             if let Some(progress) = call.progress.as_ref().filter(|_| !chat.tools.is_empty()) {
                 progress.report(f64::from(turn - 1), Some(f64::from(turns)), Some("asking the model"));
             }
-            let (answer, by) = self.ask_chain(&mut chain, &chat, call).await?;
+            let (answer, by) = self.ask_chain(&mut chain, &mut chat, left, call).await?;
             *used += answer.usage;
             if !answer.calls.is_empty() {
                 let left = allowance.less(*used);
@@ -72,7 +74,9 @@ impl Gateway {
                 continue;
             }
             match judge(&chat, &answer, left) {
-                Ok(value) => return Ok(Finished { value, usage: *used, by }),
+                Ok(value) => {
+                    return Ok(Finished { value, usage: *used, by, notes: toolbox.into_notes() });
+                }
                 Err(Unfit::Final(fault)) => return Err(fault.server(by.as_ref())),
                 Err(Unfit::Repairable(why)) if is_repaired => return Err(unfit(&why, &answer).server(by.as_ref())),
                 Err(Unfit::Repairable(why)) => {
@@ -90,15 +94,23 @@ impl Gateway {
     async fn ask_chain(
         &self,
         chain: &mut Vec<Arc<str>>,
-        chat: &Chat,
+        chat: &mut Chat,
+        left: Allowance,
         call: &Call,
     ) -> Result<(Answer, Arc<str>), Fault> {
         loop {
             let Some(name) = chain.first().cloned() else { return Err(no_model()) };
-            let answer = if *name == *SAMPLING {
-                sampling::ask(call.ask.as_ref(), chat).await
-            } else {
-                self.models.ask(&name, chat, call.limits).await
+            let price = self.registry.models.get(&name).map(|model| model.price).unwrap_or_default();
+            let answer = match affordable(chat, price, left) {
+                Err(fault) => Err(fault),
+                Ok(most) => {
+                    chat.max_tokens = most;
+                    if *name == *SAMPLING {
+                        sampling::ask(call.ask.as_ref(), chat).await
+                    } else {
+                        self.models.ask(&name, chat, call.limits).await
+                    }
+                }
             };
             match answer {
                 Ok(answer) => return Ok((answer, name)),
@@ -115,14 +127,24 @@ impl Gateway {
     pub(super) fn chain(&self, named: &[Arc<str>]) -> Result<Vec<Arc<str>>, Fault> {
         let mut chain: Vec<Arc<str>> = Vec::new();
         let mut waiting: Vec<Arc<str>> = named.iter().rev().cloned().collect();
+        let mut unknown = None;
         while let Some(name) = waiting.pop() {
             if chain.contains(&name) {
                 continue;
             }
-            if *name != *SAMPLING {
-                waiting.extend(self.models.get(&name)?.fallback.iter().rev().cloned());
+            match self.models.get(&name) {
+                Ok(model) => waiting.extend(model.fallback.iter().rev().cloned()),
+                Err(_) if *name == *SAMPLING => {}
+                // One that was left out for its mistakes does not keep the others from being asked.
+                Err(fault) => {
+                    unknown.get_or_insert(fault);
+                    continue;
+                }
             }
             chain.push(name);
+        }
+        if let Some(fault) = unknown.filter(|_| chain.is_empty()) {
+            return Err(fault);
         }
         if !chain.is_empty() {
             return Ok(chain);
@@ -148,6 +170,23 @@ impl Gateway {
     }
 }
 
+/// The longest answer, in tokens, that can be paid for once the question is; a fault if the question itself cannot.
+fn affordable(chat: &Chat, price: Price, left: Allowance) -> Result<Option<u64>, Fault> {
+    let asked = chat.estimate();
+    let rest = left.less(Usage::of_model(asked, 0, Cost::of_tokens(asked, price.input)));
+    if let Some(what @ ("tokens" | "cost")) = rest.spent() {
+        let message = format!("the question alone, of about {asked} tokens, is more than is left of the {what}");
+        return Err(
+            Fault::new(Kind::Budget, code::LIMIT_SPENT, message).hint("raise `limits` or `budget`, or ask for less")
+        );
+    }
+    let by_cost = rest.cost.filter(|_| price.output > 0.0).map(|cost| cost.tokens_at(price.output).max(1));
+    Ok(match (rest.tokens, by_cost) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    })
+}
+
 /// Why an answer cannot be taken.
 enum Unfit {
     /// The model may do better.
@@ -161,8 +200,8 @@ fn judge(chat: &Chat, answer: &Answer, left: Allowance) -> Result<Value, Unfit> 
         let message = format!("the model declined to answer: {}", bounded(&answer.text, 300));
         return Err(Unfit::Final(Fault::new(Kind::Rejected, code::MODEL_REFUSED, message)));
     }
-    if answer.is_cut && left.tokens.is_some_and(|left| left <= answer.usage.tokens) {
-        return Err(Unfit::Final(spent("tokens", answer.usage)));
+    if let Some(what) = left.less(answer.usage).spent().filter(|what| answer.is_cut && *what != "calls") {
+        return Err(Unfit::Final(spent(what, answer.usage)));
     }
     let Some(schema) = &chat.schema else {
         if answer.is_cut {

@@ -1,11 +1,11 @@
 //! The tools that a model may ask for, and what becomes of it when it does.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::join_all;
 use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::catalog::naming::exposed;
 use crate::engine::call::output_of;
@@ -33,9 +33,19 @@ const MAX_CALLS: usize = 32;
 /// What stands before the dot in a pattern for the tools that are ours.
 const OURS: [&str; 2] = ["workflow", "agent"];
 
-/// The tools that a model may ask for, by the names that it sees.
+/// The tool by which a model lets others know something.
+const NOTE: &str = "set_context";
+
+/// The tools that a model may ask for.
 #[derive(Default)]
-pub(super) struct Toolbox(BTreeMap<String, Known>);
+pub(super) struct Toolbox {
+    /// By the names that it sees.
+    tools: BTreeMap<String, Known>,
+    /// Under which names it may let others know something.
+    keys: Vec<String>,
+    /// What it has; guarded for one look-up.
+    notes: Mutex<Map<String, Value>>,
+}
 
 struct Known {
     target: Target,
@@ -48,15 +58,16 @@ impl Gateway {
     pub(super) async fn toolbox(&self, allowed: &Patterns, call: &Call) -> Toolbox {
         let mut tools = BTreeMap::new();
         if allowed.is_empty() {
-            return Toolbox(tools);
+            return Toolbox::default();
         }
         self.await_servers(allowed, call).await;
         let seen = self.seen(call.profile.as_deref());
         for (name, offer) in seen.offers(EntryKind::Tool) {
             let tool = ToolRef { server: offer.entry.server.to_string(), tool: offer.entry.id.clone() };
             if allowed.matches(&tool.to_string()) {
-                let known = known(name, offer.definition(), Target::Tool(tool), Some(offer.entry.effect));
-                tools.insert(name.to_owned(), known);
+                let name = if is_legal(name) { name.to_owned() } else { exposed(&tool.server, &tool.tool) };
+                let known = known(&name, offer.definition(), Target::Tool(tool), Some(offer.entry.effect));
+                tools.insert(name, known);
             }
         }
         for (name, definition) in seen.own(EntryKind::Tool) {
@@ -65,7 +76,7 @@ impl Gateway {
                 tools.insert(name.to_owned(), known(name, definition, target, None));
             }
         }
-        Toolbox(tools)
+        Toolbox { tools, ..Toolbox::default() }
     }
 
     /// How a tool of our own is written in patterns, and what it is.
@@ -84,8 +95,8 @@ impl Gateway {
 
     /// Waits for the servers that patterns may mean. One that cannot be listed is left out.
     async fn await_servers(&self, allowed: &Patterns, call: &Call) {
-        let heads = allowed.written().iter().filter_map(|pattern| pattern.split_once('.'));
-        let Ok(heads) = Patterns::parse(heads.map(|(server, _)| server.to_owned()).collect()) else { return };
+        let head = |pattern: &String| pattern.split_once('.').map_or(pattern.as_str(), |(server, _)| server).to_owned();
+        let Ok(heads) = Patterns::parse(allowed.written().iter().map(head).collect()) else { return };
         let wanted = self.pool.iter().filter(|endpoint| heads.matches(&endpoint.server.name));
         for fault in join_all(wanted.map(|endpoint| self.await_listing(endpoint, call))).await {
             if let Err(fault) = fault {
@@ -103,7 +114,7 @@ impl Gateway {
         allowance: Allowance,
         call: &Call,
     ) -> (Usage, Result<Vec<ToolResult>, Fault>) {
-        let reads = calls.iter().all(|asked| toolbox.0.get(&asked.name).is_none_or(|known| known.effect.is_read()));
+        let reads = calls.iter().all(|asked| toolbox.tools.get(&asked.name).is_none_or(|known| known.effect.is_read()));
         let mut used = Usage::default();
         let mut results = Vec::new();
         let step = if reads { calls.len().max(1) } else { 1 };
@@ -136,7 +147,10 @@ impl Gateway {
         if is_too_many {
             return refused(format!("no more than {MAX_CALLS} tools can be called at once"));
         }
-        let Some(known) = toolbox.0.get(&asked.name) else { return refused(toolbox.no_such(&asked.name)) };
+        if let Some(answer) = toolbox.note(asked) {
+            return (Usage::default(), Ok(told(answer.clone().unwrap_or_else(|why| why), answer.is_err())));
+        }
+        let Some(known) = toolbox.tools.get(&asked.name) else { return refused(toolbox.no_such(&asked.name)) };
         if !asked.arguments.is_object() {
             return refused("the arguments are no JSON object".to_owned());
         }
@@ -166,11 +180,43 @@ impl Gateway {
 impl Toolbox {
     /// The tools as a model sees them.
     pub(super) fn definitions(&self) -> Vec<Tool> {
-        self.0.values().map(|known| known.definition.clone()).collect()
+        let tools = self.tools.values().map(|known| known.definition.clone());
+        let note = (!self.keys.is_empty()).then(|| Tool {
+            name: NOTE.to_owned(),
+            description: "Lets those who work on the same know something: sets it in the context.".to_owned(),
+            schema: json!({
+                "type": "object",
+                "properties": { "key": { "enum": self.keys }, "value": {} },
+                "required": ["key", "value"],
+            }),
+        });
+        tools.chain(note).collect()
+    }
+
+    /// The same tools, and one by which something can be set under these names.
+    pub(super) fn with_notes(self, keys: &[String]) -> Self {
+        Self { keys: keys.to_vec(), ..self }
+    }
+
+    /// What others are to know.
+    pub(super) fn into_notes(self) -> Map<String, Value> {
+        self.notes.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes down what others are to know, if that is asked for.
+    fn note(&self, asked: &ToolCall) -> Option<Result<String, String>> {
+        if asked.name != NOTE || self.keys.is_empty() {
+            return None;
+        }
+        let key = asked.arguments["key"].as_str().filter(|key| self.keys.iter().any(|known| known == key));
+        let Some(key) = key else { return Some(Err(format!("`key` must be one of {}", self.keys.join(", ")))) };
+        let value = asked.arguments.get("value").cloned().unwrap_or_default();
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), value);
+        Some(Ok("done".to_owned()))
     }
 
     fn no_such(&self, name: &str) -> String {
-        let near = did_you_mean(name, self.0.keys().map(String::as_str));
+        let near = did_you_mean(name, self.tools.keys().map(String::as_str));
         let near = near.map_or_else(String::new, |near| format!("; {near}"));
         format!("there is no tool `{name}`{near}")
     }
@@ -181,9 +227,14 @@ fn known(name: &str, definition: &RawValue, target: Target, effect: Option<Effec
     let annotations = definition.get("annotations").and_then(Value::as_object);
     let effect = effect.unwrap_or_else(|| Effect::from_annotations(annotations));
     let text = |key: &str| definition.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let schema = definition.get("inputSchema").cloned().unwrap_or_else(|| serde_json::json!({ "type": "object" }));
+    let schema = definition.get("inputSchema").cloned().unwrap_or_else(|| json!({ "type": "object" }));
     let definition = Tool { name: name.to_owned(), description: text("description"), schema };
     Known { target, effect, definition }
+}
+
+/// Whether a model may be shown a tool under this name: no API allows more than this.
+fn is_legal(name: &str) -> bool {
+    name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
 /// Whether the target is an agent that the call is made within.

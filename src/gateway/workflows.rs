@@ -105,8 +105,18 @@ impl Gateway {
             places: Arc::clone(&self.steps),
         };
         let flags = decide(&self.registry.flags, &caller);
-        Ok(self
-            .launch(Begin { plan, input, flags, progress: call.progress, through, watcher, board, bus, shelf }, place))
+        let begin = Begin {
+            plan,
+            input,
+            flags,
+            progress: call.progress,
+            through,
+            watcher,
+            board,
+            bus: self.live.bus.clone(),
+            shelf: self.live.shelf.clone(),
+        };
+        Ok(self.launch(begin, place))
     }
 
     /// A place among the runs; the runs that a run starts do not count again.

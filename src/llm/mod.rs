@@ -5,6 +5,7 @@ pub mod chat;
 pub mod client;
 pub mod draft;
 pub mod faults;
+pub mod gate;
 pub mod openai;
 pub mod pool;
 pub mod sampling;

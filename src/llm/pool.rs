@@ -9,6 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::llm::chat::{Answer, Chat};
 use crate::llm::client;
+use crate::llm::gate::Gate;
 use crate::model::code;
 use crate::model::effect::Effect;
 use crate::model::fault::{Fault, Kind};
@@ -24,6 +25,7 @@ struct Place {
     model: Arc<Model>,
     /// How many may be asked at once.
     free: Semaphore,
+    gate: Gate,
     /// Made when it is first asked, because its placeholders are expanded then.
     client: OnceCell<reqwest::Client>,
 }
@@ -34,6 +36,7 @@ impl Pool {
         let place = |model: &Arc<Model>| Place {
             model: Arc::clone(model),
             free: Semaphore::new(model.concurrency),
+            gate: Gate::default(),
             client: OnceCell::new(),
         };
         Self(models.iter().map(|(name, model)| (Arc::clone(name), place(model))).collect())
@@ -60,12 +63,17 @@ impl Pool {
         let place = self.place(name)?;
         let mut attempt = 1;
         loop {
-            let fault = match place.once(chat, limits).await {
+            let admitted = place.gate.admit().map_err(|fault| fault.server(name))?;
+            let answer = place.once(chat, limits).await;
+            admitted.record(&answer);
+            let fault = match answer {
                 Ok(answer) => return Ok(answer),
                 Err(fault) => fault,
             };
-            // Asking again changes nothing, though it may cost again.
-            let left = limits.left(Instant::now());
+            // Asking again changes nothing, though it may cost again. Who is told to wait for longer than an answer may take
+            // had better ask another model.
+            let patience = place.model.timeout;
+            let left = Some(limits.left(Instant::now()).map_or(patience, |left| left.min(patience)));
             let wait = place.model.retry.decide(&fault, Effect::Read, attempt, left, random());
             let Some(wait) = wait else { return Err(fault.server(name)) };
             tracing::info!(model = name, %fault, "asking again in {wait:?}");

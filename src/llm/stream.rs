@@ -22,6 +22,9 @@ const MAX_ANSWER: usize = 16 * 1024 * 1024;
 /// The longest piece.
 const MAX_PIECE: usize = 4 * 1024 * 1024;
 
+/// How long a stream may stay open when the answer in it has ended.
+const AFTERWARDS: Duration = Duration::from_secs(2);
+
 /// Reads the answer out of a successful response. Between two pieces no more than `idle` may pass.
 pub async fn answer(response: reqwest::Response, api: Api, idle: Duration, hidden: &Hidden) -> Result<Draft, Fault> {
     let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
@@ -47,9 +50,12 @@ async fn pieces(response: reqwest::Response, api: Api, idle: Duration, hidden: &
     let mut draft = Draft::default();
     let mut length = 0;
     while !draft.is_over {
-        let event = match timeout(idle, events.next()).await {
+        // What may still come after the end of the answer is only what it has cost.
+        let patience = if draft.stop.is_some() { idle.min(AFTERWARDS) } else { idle };
+        let event = match timeout(patience, events.next()).await {
             Ok(Ok(Some(event))) => event,
             Ok(Ok(None)) => break,
+            _ if draft.stop.is_some() => break,
             Ok(Err(Broken::Lost(error))) => return Err(lost(error, hidden)),
             Ok(Err(Broken::TooLong)) => return Err(too_long()),
             Err(_) => return Err(silent(idle)),

@@ -52,6 +52,9 @@ impl fmt::Display for Target {
     }
 }
 
+/// The `_meta` key of a result that says what an agent wants set in the context that it shares with others.
+pub const CONTEXT_KEY: &str = "io.mcp-orchestrator/context";
+
 /// One request. Dropping the future that carries it out cancels it, down to the server.
 #[derive(Clone)]
 pub struct Call {

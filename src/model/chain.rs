@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::model::limits::Limits;
+use crate::model::usage::{Allowance, Cost};
 
 /// The `_meta` key of a request under which it all travels to the next orchestrator.
 pub const CHAIN_KEY: &str = "io.mcp-orchestrator/chain";
@@ -72,6 +73,13 @@ struct Told {
     /// How many workflows the call is nested in.
     #[serde(default, skip_serializing_if = "is_zero")]
     depth: u8,
+    /// How much the call may use up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tokens: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cost: Option<Cost>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    calls: Option<u64>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
@@ -85,13 +93,16 @@ pub fn tell(limits: &Limits, now: Instant) -> Option<String> {
         return None;
     }
     let left = limits.left(now).map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
-    serde_json::to_string(&Told { hops: limits.hops.to_texts(), deadline_ms: left, depth: limits.depth }).ok()
+    let Allowance { tokens, cost, calls } = limits.allowance;
+    let (hops, depth) = (limits.hops.to_texts(), limits.depth);
+    serde_json::to_string(&Told { hops, deadline_ms: left, depth, tokens, cost, calls }).ok()
 }
 
 /// The limits that the orchestrator before us tells us of; none if it cannot be read.
 pub fn hear(told: &str, now: Instant) -> Limits {
     let Ok(told) = serde_json::from_str::<Told>(told) else { return Limits::default() };
-    let limits = Limits { hops: Hops::of_texts(&told.hops), depth: told.depth, ..Limits::default() };
+    let allowance = Allowance { tokens: told.tokens, cost: told.cost, calls: told.calls };
+    let limits = Limits { hops: Hops::of_texts(&told.hops), depth: told.depth, allowance, deadline: None };
     // Nobody waits for longer than a day, and longer times may not be representable.
     let left = told.deadline_ms.map(|left| Duration::from_millis(left).min(Duration::from_hours(24)));
     left.map_or(limits, |left| limits.within(now, left))
@@ -109,6 +120,9 @@ mod tests {
         let told = tell(&limits, now).expect("something to tell");
         assert_eq!(told, r#"{"hops":["0000000000000007","ffffffffffffffff"],"deadline_ms":3000,"depth":2}"#);
         assert_eq!(hear(&told, now), limits);
+        let allowance = Allowance { tokens: Some(5), cost: Some(Cost::of(0.5)), calls: None };
+        let bounded = Limits { allowance, ..limits };
+        assert_eq!(tell(&bounded, now).map(|told| hear(&told, now)), Some(bounded));
         assert_eq!(tell(&Limits::default(), now), None);
         assert_eq!(hear("17", now), Limits::default());
     }

@@ -127,6 +127,8 @@ codes! {
     UNEXPECTED = "MO4017";
     /// The budget of the workflow is spent.
     BUDGET_SPENT = "MO4021";
+    /// Two steps have set the same part of the shared context at once.
+    CONTEXT_CONFLICT = "MO4022";
     /// Nobody answered the question of an `ask` step in time.
     NOT_ANSWERED = "MO4031";
     /// The question of an `ask` step was answered with no.

@@ -28,6 +28,13 @@ impl Cost {
         Self::of(tokens as f64 * price / 1e6)
     }
 
+    /// How many tokens it pays for at this price for a million of them.
+    pub fn tokens_at(self, price: f64) -> u64 {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast saturates")]
+        let tokens = (self.amount() * 1e6 / price) as u64;
+        tokens
+    }
+
     /// The amount.
     pub fn amount(self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "amounts are shown, not summed up, in this form")]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::document::node::{Field, Node};
+use crate::document::node::{Field, Node, Value};
 use crate::document::reader::Reader;
 use crate::document::table::Table;
 use crate::model::code;
@@ -15,8 +15,11 @@ use crate::model::usage::{Allowance, Cost};
 use crate::registry::capability::{Adapter, adapter};
 use crate::registry::mentions::Mentions;
 use crate::registry::model;
-use crate::registry::patterns::{Patterns, patterns};
+use crate::registry::patterns::{Patterns, compiled};
 use crate::registry::settings::{duration, text, texts, whole};
+
+/// What stands before the dot where a workflow or an agent is meant, and no server's tool.
+const OURS: [&str; 2] = ["workflow", "agent"];
 
 /// How often an agent asks its model within one task, unless it says otherwise.
 const TURNS: u32 = 16;
@@ -141,7 +144,7 @@ fn thinker(reader: &mut Reader, table: &mut Table<'_>, mentions: &mut Mentions) 
     let instructions = table.require(reader, "instructions");
     let instructions = instructions.and_then(|node| reader.text(node, &table.path("instructions")));
     let models = model::names(reader, table, "models", mentions);
-    let tools = patterns(reader, table, "tools").unwrap_or_default();
+    let tools = tools(reader, table, mentions);
     let max_turns = whole(reader, table, "max_turns", 1..=1_000).unwrap_or(TURNS);
     let allowance = table.take("limits").map(|node| limits(reader, node, &table.path("limits"))).unwrap_or_default();
     Work::Model(Box::new(Thinker {
@@ -151,6 +154,20 @@ fn thinker(reader: &mut Reader, table: &mut Table<'_>, mentions: &mut Mentions) 
         max_turns,
         allowance,
     }))
+}
+
+/// The tools that an agent may use. Servers that are named in full are looked for later.
+fn tools(reader: &mut Reader, table: &mut Table<'_>, mentions: &mut Mentions) -> Patterns {
+    let Some(node) = table.take("tools") else { return Patterns::default() };
+    let what = table.path("tools");
+    let Some(written) = reader.texts(node, &what) else { return Patterns::default() };
+    if let Value::List(items) = &node.value {
+        let is_open = |server: &str| server.contains(['*', '?', '[', '{']);
+        let named = written.iter().zip(items).filter_map(|(name, item)| Some((ToolRef::parse(name)?, item)));
+        let named = named.filter(|(tool, _)| !is_open(&tool.server) && !OURS.contains(&tool.server.as_str()));
+        mentions.tools.extend(named.map(|(tool, item)| (Arc::clone(&reader.source), tool, item.span.clone())));
+    }
+    compiled(reader, node, &what, written).unwrap_or_default()
 }
 
 fn limits(reader: &mut Reader, node: &Node, what: &str) -> Allowance {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json};
 use crate::document::node::{Field, Node, Value};
 use crate::document::reader::Reader;
 use crate::model::code;
+use crate::model::problem::Problem;
 use crate::registry::settings::whole;
 
 /// The flags by name.
@@ -67,7 +68,7 @@ fn flag(reader: &mut Reader, field: &Field) -> Option<Flag> {
     let mut table = reader.table(&field.value, &what)?;
     let rollout = whole(reader, &mut table, "rollout", 0..=100);
     let (on, off) = (table.take("on").map(Node::to_json), table.take("off").map(Node::to_json));
-    if rollout.is_none() && !reader.problems.iter().any(|problem| problem.is_error()) {
+    if rollout.is_none() && !reader.problems.iter().any(Problem::is_error) {
         reader.error(code::MISSING, field.key_span.clone(), format!("`{what}` needs `rollout`")).help =
             Some("for how many percent of the callers it is on: `{ rollout = 25 }`".to_owned());
     }

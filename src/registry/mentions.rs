@@ -20,7 +20,7 @@ pub(super) struct Mentions {
     pub(super) members: Members,
     /// Models that other models fall back on, and that agents use.
     pub(super) models: Vec<(Arc<Source>, String, Span)>,
-    /// Tools that are agents.
+    /// Tools that are agents, or that agents use.
     pub(super) tools: Members,
     /// Models that could not be read: known, but not there.
     pub(super) broken_models: BTreeSet<String>,
@@ -39,7 +39,7 @@ impl Mentions {
         }
         for (source, tool, span) in self.tools {
             let ToolRef { server, .. } = &tool;
-            let is_job = registry.capabilities.contains_key(&tool);
+            let is_job = registry.capabilities.keys().any(|job| job.server == *server);
             if is_job || registry.servers.contains_key(server.as_str()) || broken.contains(server) {
                 continue;
             }

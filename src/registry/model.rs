@@ -214,3 +214,6 @@ pub(super) fn number(reader: &mut Reader, table: &mut Table<'_>, key: &'static s
     let node = table.take(key)?;
     reader.quantity(node, &table.path(key), most)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,13 @@
 //! Steps that ask a model or an agent, and how much a step or a run may use up.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::expr::template::Template;
 use crate::model::problem::Span;
 use crate::model::usage::Allowance;
+use crate::workflow::definition::{Block, Verb, Workflow};
 use crate::workflow::site::CallSite;
 
 /// A question to a model.
@@ -37,7 +39,35 @@ pub struct Errand {
     /// What is to be done.
     pub task: Template,
     /// What it is told beside the task.
-    pub context: Option<Template>,
+    pub context: Told,
+}
+
+/// What an agent is told beside its task.
+#[derive(Debug, Clone)]
+pub enum Told {
+    /// Nothing.
+    Nothing,
+    /// This.
+    Given(Template),
+    /// These parts of what the run's agents share, which it may also set.
+    Shared(Vec<Arc<str>>),
+}
+
+/// Every name that agents of the workflow share.
+pub fn shared_keys(workflow: &Workflow) -> BTreeSet<Arc<str>> {
+    fn of(block: &Block, keys: &mut BTreeSet<Arc<str>>) {
+        for step in &block.steps {
+            if let Verb::Agent(errand) = &step.verb
+                && let Told::Shared(shared) = &errand.context
+            {
+                keys.extend(shared.iter().cloned());
+            }
+            step.blocks().for_each(|(_, block)| of(block, keys));
+        }
+    }
+    let mut keys = BTreeSet::new();
+    workflow.blocks().for_each(|(_, block)| of(block, &mut keys));
+    keys
 }
 
 /// How much each attempt of a step may use up.

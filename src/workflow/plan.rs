@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::model::effect::Effect;
 use crate::model::name::ToolRef;
 use crate::workflow::definition::{Block, CatchBody, Fallback, Order, Step, Verb, Workflow};
+use crate::workflow::delegation::Told;
 use crate::workflow::surroundings::Surroundings;
 
 /// A workflow whose steps know their effect and what they wait for.
@@ -65,14 +66,17 @@ pub fn names(step: &Step) -> BTreeSet<&str> {
     found
 }
 
-/// Whether a step must keep its place among others: it may change something, it may end the run, or
-/// it stands for time that has to pass, be it that of somebody who answers.
+/// Whether a step must keep its place among others: it may change something, also for other steps, it may end the run, or it
+/// stands for time that has to pass, be it that of somebody who answers.
 pub fn keeps_its_place(step: &Step) -> bool {
     !step.effect.is_read() || is_a_mark(step)
 }
 
 fn is_a_mark(step: &Step) -> bool {
-    matches!(step.verb, Verb::Fail(_) | Verb::Return(_) | Verb::Wait(_) | Verb::Ask(_) | Verb::Await { .. })
+    // What agents share is written to by each of them.
+    let shares = matches!(&step.verb, Verb::Agent(errand) if matches!(errand.context, Told::Shared(_)));
+    shares
+        || matches!(step.verb, Verb::Fail(_) | Verb::Return(_) | Verb::Wait(_) | Verb::Ask(_) | Verb::Await { .. })
         || step.blocks().any(|(_, block)| block.steps.iter().any(is_a_mark))
 }
 

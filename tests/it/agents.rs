@@ -118,7 +118,7 @@ fn agents_do_not_call_each_other_in_a_circle() {
 fn an_agent_is_bounded_in_turns_tokens_and_time() {
     let again = || Say::Call("shop__echo", json!({}));
     for (lines, kind) in
-        [("max_turns = 2", "budget"), ("limits = { tokens = 20 }", "budget"), ("timeout = \"400ms\"", "timeout")]
+        [("max_turns = 2", "budget"), ("limits = { calls = 3 }", "budget"), ("timeout = \"400ms\"", "timeout")]
     {
         let script = if kind == "timeout" { vec![again(), Say::Stall] } else { vec![again(), again(), again()] };
         let brain = Brain::saying(script);
@@ -151,6 +151,17 @@ fn an_unknown_agent_or_model_is_a_problem_with_a_place() {
 }
 
 #[test]
+fn a_broken_model_keeps_nobody_from_asking_the_next() {
+    let brain = Brain::saying([Say::Text("Here.")]);
+    let registry = format!(
+        "[models.broken]\napi = \"opena\"\nmodel = \"x\"\n{}",
+        critic(&brain, "models = [\"broken\", \"fast\"]")
+    );
+    let mut host = Test::new().registry(&registry).start();
+    assert_eq!(host.call("agent__critic", json!({ "task": "x" }))["content"][0]["text"], "Here.");
+}
+
+#[test]
 fn a_profile_that_does_not_show_an_agent_does_not_let_it_be_called() {
     let brain = Brain::saying([]);
     let profile = "[profiles.narrow]\ntools = { deny = [\"agent__*\"] }\n";
@@ -161,4 +172,36 @@ fn a_profile_that_does_not_show_an_agent_does_not_let_it_be_called() {
     let why = host.failure("run_workflow", json!({ "definition": definition }));
     assert!(why.contains("no agent `critic`"), "{why}");
     assert_eq!(brain.heard().len(), 0);
+}
+
+#[test]
+fn agents_share_what_they_let_each_other_know() {
+    let brain = Brain::saying([
+        Say::Call("set_context", json!({ "key": "findings", "value": ["sweet"] })),
+        Say::Text("noted"),
+        Say::Text("I know."),
+    ]);
+    let steps = "steps:\n  - { id: a, agent: critic, task: look, context: [findings] }\n  \
+                 - { id: b, agent: critic, task: judge, context: [findings] }\noutput: { all: $context.findings }\n";
+    let mut host = Test::new().registry(&critic(&brain, "")).workflow("w", steps).start();
+    assert_eq!(host.value("w", json!({})), json!({ "all": ["sweet"] }));
+    let prompt = brain.heard()[2].body["messages"][0]["content"].to_string();
+    assert!(prompt.contains("findings") && prompt.contains("sweet"), "{prompt}");
+}
+
+#[test]
+fn a_modern_host_lends_its_model_to_an_agent() {
+    let registry = "[agents.critic]\ninstructions = \"You judge.\"\nmodels = [\"sampling\"]\n";
+    let mut host = Test::new().registry(registry).start_modern();
+    host.capabilities = json!({ "sampling": {} });
+    let first = host.call("agent__critic", json!({ "task": "Judge me." }));
+    assert_eq!(first["resultType"], "input_required", "{first}");
+    let (key, question) = first["inputRequests"].as_object().and_then(|all| all.iter().next()).expect("a question");
+    assert_eq!(question["method"], "sampling/createMessage");
+    assert_eq!(question["params"]["systemPrompt"], "You judge.");
+    let answer = json!({ "role": "assistant", "content": { "type": "text", "text": "Fine." }, "model": "m" });
+    let params = json!({ "name": "agent__critic", "arguments": { "task": "Judge me." }, "requestState": first["requestState"],
+                         "inputResponses": { key: answer } });
+    let answer = host.request("tools/call", params);
+    assert_eq!(answer["result"]["content"][0]["text"], "Fine.", "{answer}");
 }

@@ -9,7 +9,7 @@ steps:
   - { id: found, tool: north.echo, args: { id: $input.id }, cache: { ttl: 1h, stale_if_error: 7d } }
 ";
 
-fn run(host: &mut Host, workflow: &str, input: Value) -> Value {
+fn run(host: &mut Host, workflow: &str, input: &Value) -> Value {
     host.value("run_workflow", json!({ "workflow": workflow, "input": input }))
 }
 
@@ -17,11 +17,11 @@ fn run(host: &mut Host, workflow: &str, input: Value) -> Value {
 fn what_was_looked_up_is_not_looked_up_again() {
     let mut host = Test::new().server("north", fixture(["healthy"])).workflow("look_up", LOOK_UP).start();
     host.ready(&["north"]);
-    let first = run(&mut host, "look_up", json!({ "id": 1 }));
-    let again = run(&mut host, "look_up", json!({ "id": 1 }));
+    let first = run(&mut host, "look_up", &json!({ "id": 1 }));
+    let again = run(&mut host, "look_up", &json!({ "id": 1 }));
     assert_eq!((&first["output"], &again["output"]), (&json!({ "id": 1 }), &json!({ "id": 1 })));
     assert_eq!((&first["steps"][0]["from"], &again["steps"][0]["from"]), (&Value::Null, &json!("cache")));
-    run(&mut host, "look_up", json!({ "id": 2 }));
+    run(&mut host, "look_up", &json!({ "id": 2 }));
     assert_eq!(host.record("north", "calls"), ["echo", "echo"]);
 }
 
@@ -35,7 +35,7 @@ steps:
     let test = Test::new().server("north", fixture(["healthy"]));
     let mut host = test.workflow("last", with).workflow("spare", spare).start();
     host.ready(&["north"]);
-    let report = run(&mut host, "last", json!({ "ok": true }));
+    let report = run(&mut host, "last", &json!({ "ok": true }));
     assert_eq!(
         (&report["output"], &report["steps"][0]["from"]),
         (&json!({ "ok": true }), &json!("fallback")),

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::engine::tests::play::Play;
+use crate::engine::view::Origin;
 use crate::model::fault::Kind;
 
 fn of(modifiers: &str) -> String {
@@ -18,7 +19,7 @@ fn done(modifiers: &str) -> Play {
 
 /// Where the output of the step comes from.
 fn origin(play: &Play) -> Option<&'static str> {
-    play.row("a").origin.map(|origin| origin.as_str())
+    play.row("a").origin.map(Origin::as_str)
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod arrival;
 mod ask;
+mod board;
 mod bounds;
 mod budget;
 mod cache;

@@ -7,12 +7,12 @@ use crate::document::table::Table;
 use crate::expr::template::Template;
 use crate::expr::value::Value as Constant;
 use crate::model::code;
-use crate::model::name::ToolRef;
+use crate::model::name::{ToolRef, is_step_id};
 use crate::model::problem::Span;
 use crate::model::usage::{Allowance, Cost};
 use crate::workflow::authored::author::Author;
 use crate::workflow::authored::verb::call_site;
-use crate::workflow::delegation::{Budget, Errand, Llm, OnExceed, StepLimits};
+use crate::workflow::delegation::{Budget, Errand, Llm, OnExceed, StepLimits, Told};
 use crate::workflow::site::{CallSite, Place, StepSites};
 
 /// Keys that only mean something beside `llm`.
@@ -96,8 +96,26 @@ pub(super) fn agent(
     let task = table.require(&mut author.reader, "task");
     let task =
         task.map_or_else(|| Template::Value(Constant::null()), |node| author.template(node, inside, &mut sites.uses));
-    let context = table.take("context").map(|node| author.template(node, inside, &mut sites.uses));
+    let context = table.take("context").map_or(Told::Nothing, |node| told(author, node, what, inside, sites));
     Some(Errand { agent: Arc::from(agent?), site: node.span.clone(), task, context })
+}
+
+/// `context`: names of what agents share, or any other value as it is.
+fn told(author: &mut Author, node: &Node, what: &str, inside: Place, sites: &mut StepSites) -> Told {
+    let names = match &node.value {
+        Value::List(items) => items.iter().map(Node::as_text).collect::<Option<Vec<_>>>(),
+        _ => None,
+    };
+    let Some(names) = names.filter(|names| names.iter().all(|name| !name.contains('$'))) else {
+        return Told::Given(author.template(node, inside, &mut sites.uses));
+    };
+    for name in names.iter().filter(|name| !is_step_id(name)) {
+        let message = format!("`{name}` in `{what}.context` cannot name what agents share");
+        author.reader.error(code::WRONG_VALUE, node.span.clone(), message).help = Some(
+            "lower-case letters, digits and `_`, a letter first; a table is given to the agent as it is".to_owned(),
+        );
+    }
+    Told::Shared(names.into_iter().map(Arc::from).collect())
 }
 
 /// Reports keys that mean nothing beside `verb`.

@@ -6,6 +6,7 @@ use crate::model::problem::{Patch, Problem, Span};
 use crate::model::suggest;
 use crate::workflow::check::scope::{Found, Scope, Visit, walk};
 use crate::workflow::definition::{Step, Verb, Workflow};
+use crate::workflow::delegation::shared_keys;
 use crate::workflow::schema;
 use crate::workflow::site::{Place, Use};
 
@@ -16,7 +17,7 @@ const TRIGGER_PARTS: [&str; 2] = ["payload", "source"];
 const RUN_PARTS: [&str; 3] = ["id", "caller", "started_at"];
 
 /// Roots of the full language that this version does not have.
-const UNSUPPORTED: [&str; 2] = ["context", "env"];
+const UNSUPPORTED: [&str; 1] = ["env"];
 
 /// Every name that means nothing where it stands, and every id that is given twice.
 pub fn check(workflow: &Workflow) -> Vec<Problem> {
@@ -53,6 +54,7 @@ impl<'a> Visit<'a> for Names<'a> {
             "input" => self.input(site),
             "steps" => self.steps(scope, site),
             "run" => self.part(site, "run", &RUN_PARTS),
+            "context" => self.context(site),
             "error" if scope.has_error(site.place) => self.part(site, "error", &ERROR_PARTS),
             "event" if site.place == Place::Event => self.part(site, "event", &EVENT_PARTS),
             "result" if scope.has_result(site.place) => {}
@@ -225,6 +227,18 @@ impl<'a> Names<'a> {
             problem.related.push((step.span.clone(), why.to_owned()));
             problem.help = Some(format!("give `{id}` a `default`, or guard with `|default(..)`"));
         }
+    }
+
+    /// A reference to what agents share.
+    fn context(&mut self, site: &Use) {
+        let keys = shared_keys(self.workflow);
+        let known: Vec<_> = keys.iter().map(AsRef::as_ref).collect();
+        if known.is_empty() {
+            self.error(code::UNKNOWN_ROOT, &site.span, "no agent shares any `context`".to_owned()).help =
+                Some("name what an `agent` step shares, for example `context: [findings]`".to_owned());
+            return;
+        }
+        self.part(site, "context", &known);
     }
 
     fn part(&mut self, site: &Use, root: &str, known: &[&str]) {

@@ -17,6 +17,8 @@ use super::{DEADLINE, eventually};
 pub(crate) enum Say {
     /// This text.
     Text(&'static str),
+    /// This text, cut off because it is as long as it may be.
+    Cut(&'static str),
     /// That this tool be called.
     Call(&'static str, Value),
     /// A refusal: the status, headers (each with its line end), and what the error says.
@@ -156,7 +158,7 @@ fn completion(say: &Say) -> Value {
             let call = json!({ "id": "call_1", "type": "function", "function": function });
             (json!({ "role": "assistant", "content": null, "tool_calls": [call] }), "tool_calls")
         }
-        say => (json!({ "role": "assistant", "content": text(say) }), "stop"),
+        say => (json!({ "role": "assistant", "content": text(say) }), if is_cut(say) { "length" } else { "stop" }),
     };
     let choice = json!({ "index": 0, "message": message, "finish_reason": reason });
     json!({ "id": "c", "choices": [choice], "usage": usage(["prompt_tokens", "completion_tokens"]) })
@@ -181,7 +183,7 @@ fn chunks(say: &Say) -> Vec<Value> {
         for piece in pieces(text(say)) {
             chunks.push(chunk(json!({ "content": piece }), Value::Null));
         }
-        "stop"
+        if is_cut(say) { "length" } else { "stop" }
     };
     chunks.push(chunk(json!({}), json!(reason)));
     chunks.push(json!({ "choices": [], "usage": usage(["prompt_tokens", "completion_tokens"]) }));
@@ -193,7 +195,7 @@ fn message(say: &Say) -> Value {
         Say::Call(name, arguments) => {
             (json!({ "type": "tool_use", "id": "toolu_1", "name": name, "input": arguments }), "tool_use")
         }
-        say => (json!({ "type": "text", "text": text(say) }), "end_turn"),
+        say => (json!({ "type": "text", "text": text(say) }), if is_cut(say) { "max_tokens" } else { "end_turn" }),
     };
     json!({ "type": "message", "role": "assistant", "content": [block], "stop_reason": reason,
             "usage": usage(["input_tokens", "output_tokens"]) })
@@ -222,7 +224,7 @@ fn events(say: &Say) -> Vec<Value> {
             let delta = json!({ "type": "text_delta", "text": piece });
             events.push(json!({ "type": "content_block_delta", "index": 0, "delta": delta }));
         }
-        "end_turn"
+        if is_cut(say) { "max_tokens" } else { "end_turn" }
     };
     events.push(json!({ "type": "content_block_stop", "index": 0 }));
     events
@@ -233,9 +235,13 @@ fn events(say: &Say) -> Vec<Value> {
 
 fn text(say: &Say) -> &'static str {
     match say {
-        Say::Text(text) => text,
+        Say::Text(text) | Say::Cut(text) => text,
         other => panic!("{other:?} is no text"),
     }
+}
+
+fn is_cut(say: &Say) -> bool {
+    matches!(say, Say::Cut(_))
 }
 
 fn pieces(text: &str) -> impl Iterator<Item = String> {
