@@ -10,6 +10,7 @@ mod dialect;
 mod launch;
 pub mod load;
 mod naming;
+pub mod oauth;
 mod patterns;
 pub mod profile;
 pub mod server;

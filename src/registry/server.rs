@@ -10,6 +10,7 @@ use crate::policy::breaker;
 use crate::policy::health;
 use crate::policy::retry::Retry;
 use crate::registry::capability::Capabilities;
+use crate::registry::oauth::Oauth;
 use crate::registry::profile::Profile;
 use crate::registry::text::Text;
 use crate::registry::tools::ToolRules;
@@ -148,6 +149,8 @@ pub struct Address {
     pub headers: BTreeMap<String, Text>,
     /// What its `type` says; without one, Streamable HTTP, or bare lines over a `unix` socket.
     pub transport: Option<Transport>,
+    /// How the program is authorized there, if it is.
+    pub oauth: Option<Arc<Oauth>>,
 }
 
 /// How messages travel over HTTP.
@@ -178,6 +181,7 @@ impl fmt::Debug for Address {
             .field("url", &url)
             .field("headers", &self.headers.keys())
             .field("transport", &self.transport)
+            .field("oauth", &self.oauth.is_some())
             .finish()
     }
 }
