@@ -1,6 +1,7 @@
 //! What an operator types, and what is shown for it. The only module that writes to the terminal.
 
 pub mod args;
+pub mod auth;
 pub mod call;
 pub mod check;
 pub mod complete;
@@ -12,8 +13,10 @@ pub mod log;
 pub mod main;
 pub mod mask;
 pub mod pairs;
+pub mod redirect;
 pub mod render;
 pub mod run;
 pub mod serve;
 pub mod stand_in;
 pub mod terminal;
+pub mod visitor;

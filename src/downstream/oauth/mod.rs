@@ -9,3 +9,4 @@ pub mod discovery;
 pub mod faults;
 pub mod login;
 pub mod vault;
+pub mod watch;
