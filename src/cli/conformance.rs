@@ -120,6 +120,7 @@ pub async fn use_all(url: &str, terminal: Terminal) -> Exit {
 
 /// What the server offers, once it is connected; its last fault if it never is.
 async fn listed(app: &App, visitor: &mut Visitor) -> Result<Arc<Listing>, Fault> {
+    let server = server_of(app);
     let endpoint = app.gateway().pool().get(SERVER).expect("it is in the registry");
     let deadline = Instant::now() + LISTED;
     endpoint.want();
@@ -129,7 +130,7 @@ async fn listed(app: &App, visitor: &mut Visitor) -> Result<Arc<Listing>, Fault>
             return Ok(listing);
         }
         match endpoint.state().fault {
-            Some(fault) if visitor.is_asked_for(&fault) => visitor.log_in(&app_server(app), fault).await?,
+            Some(fault) if visitor.is_asked_for(&server, &fault) => visitor.log_in(&server, fault).await?,
             Some(fault) if Instant::now() > deadline => return Err(fault),
             _ => {}
         }
@@ -138,7 +139,7 @@ async fn listed(app: &App, visitor: &mut Visitor) -> Result<Arc<Listing>, Fault>
 }
 
 /// The entry of the server under test.
-fn app_server(app: &App) -> Arc<Server> {
+fn server_of(app: &App) -> Arc<Server> {
     Arc::clone(app.gateway().registry().servers.get(SERVER).expect("it is in the registry"))
 }
 
@@ -150,6 +151,7 @@ async fn call_all(
     visitor: &mut Visitor,
     terminal: Terminal,
 ) -> Exit {
+    let server = server_of(app);
     let mut exit = Exit::Ok;
     for (target, arguments) in calls(listing, wishes) {
         let arguments = to_raw_value(&arguments).ok();
@@ -159,9 +161,9 @@ async fn call_all(
         };
         let mut result = app.gateway().clone().invoke(call.clone()).await;
         while let Err(fault) = &result
-            && visitor.is_asked_for(fault)
+            && visitor.is_asked_for(&server, fault)
         {
-            result = match visitor.log_in(&app_server(app), fault.clone()).await {
+            result = match visitor.log_in(&server, fault.clone()).await {
                 Ok(()) => app.gateway().clone().invoke(call.clone()).await,
                 Err(fault) => Err(fault),
             };

@@ -24,9 +24,11 @@ pub struct Visitor {
 }
 
 impl Visitor {
-    /// Whether `fault` wants a login that has not been tried too often.
-    pub fn is_asked_for(&self, fault: &Fault) -> bool {
-        fault.code == code::AUTH_NEEDED && self.logins < LOGINS
+    /// Whether `fault` of `server` wants a login that has not been tried too often. One from before the last does not.
+    pub fn is_asked_for(&self, server: &Server, fault: &Fault) -> bool {
+        let standing = || Account::at(server)?.ok()?.standing().ok();
+        let is_new = || standing().is_some_and(|standing| standing.is_refused);
+        fault.code == code::AUTH_NEEDED && self.logins < LOGINS && is_new()
     }
 
     /// Logs in at `server`, which said `fault`.

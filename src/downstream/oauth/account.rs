@@ -124,7 +124,7 @@ impl Account {
             }
         }
         let is_person = matches!(self.settings.grant, Grant::Code { .. });
-        record.challenge = Some(refusal.challenge.clone());
+        record.refused(&refusal.challenge);
         let can_renew = if is_person { !refusal.is_forbidden && record.can_refresh() } else { true };
         if can_renew && let Some(held) = self.without_person(record.clone(), Some(&refusal.challenge)).await? {
             return Ok(held.token);
@@ -147,10 +147,10 @@ impl Account {
         let credentials = match &self.settings.grant {
             Grant::Code { .. } if !record.can_refresh() => None,
             Grant::Code { client, .. } => {
-                credentials::refresh(discover(&self.url, challenge).await?, client, &record).await?
+                credentials::refresh(discover(&self.url, record.lead()).await?, client, &record).await?
             }
             Grant::ClientCredentials { id, proof } => {
-                let guide = discover(&self.url, challenge).await?;
+                let guide = discover(&self.url, record.lead()).await?;
                 let mut scopes = self.settings.scopes.clone();
                 if scopes.is_empty() {
                     scopes = guide.manager.select_initial_scopes(&[]).await;

@@ -28,6 +28,8 @@ pub struct Standing {
     pub ends_in: Option<i64>,
     /// Whether the program replaces it by itself.
     pub is_renewed: bool,
+    /// Whether the server has refused what it was given, or given nothing, since somebody logged in.
+    pub is_refused: bool,
     /// The scopes that the server has asked for in vain.
     pub demanded: Vec<String>,
 }
@@ -45,6 +47,7 @@ impl Account {
             scopes: granted(&record).to_vec(),
             ends_in: record.expires_at().map(until),
             is_renewed: !needs_person || record.can_refresh(),
+            is_refused: record.challenge.is_some(),
             demanded: record.challenge.as_deref().map_or_else(Vec::new, |challenge| demanded(challenge, &self.url)),
         })
     }
@@ -76,7 +79,7 @@ impl Account {
             return Err(refused("the program shows its own credentials there, nobody logs in"));
         };
         let record = self.load()?;
-        let mut guide = discover(&self.url, record.challenge.as_deref()).await?;
+        let mut guide = discover(&self.url, record.lead()).await?;
         let scopes = self.scopes(&guide, &record).await;
         let registration = self.introduce(&mut guide, client, &record, redirect_uri, &scopes).await?;
         let store = InMemoryCredentialStore::new();
@@ -92,7 +95,8 @@ impl Account {
         let credentials = store.load().await.map_err(|error| of(&error))?;
         let _lock = self.vault.lock().await.map_err(|error| no_vault(&error))?;
         let url = self.url.as_str().to_owned();
-        let record = Record { url, client: registration, credentials, challenge: None };
+        let whereabouts = record.whereabouts;
+        let record = Record { url, client: registration, credentials, challenge: None, whereabouts };
         self.vault.save(&record).map_err(|error| no_vault(&error))
     }
 

@@ -28,6 +28,9 @@ pub struct Record {
     pub credentials: Option<StoredCredentials>,
     /// What the server demanded last and did not get: the `WWW-Authenticate` header.
     pub challenge: Option<String>,
+    /// The last such header that said where the server's metadata are; it is not said again to who is let in.
+    #[serde(default)]
+    pub whereabouts: Option<String>,
 }
 
 /// A client that the program has registered.
@@ -140,6 +143,19 @@ impl Record {
     /// The access token.
     pub fn access_token(&self) -> Option<String> {
         self.member("access_token")
+    }
+
+    /// Takes down what the server demanded.
+    pub fn refused(&mut self, challenge: &str) {
+        self.challenge = Some(challenge.to_owned());
+        if challenge.contains("resource_metadata") {
+            self.whereabouts = self.challenge.clone();
+        }
+    }
+
+    /// Where to begin the search for the authorization server.
+    pub fn lead(&self) -> Option<&str> {
+        self.whereabouts.as_deref().or(self.challenge.as_deref())
     }
 
     /// Whether a new token can be had without a person.
