@@ -110,6 +110,12 @@ pub enum Command {
         #[arg(add = complete::servers())]
         server: Option<String>,
     },
+    /// Log in at servers that want it, by OAuth.
+    Auth {
+        /// What to do.
+        #[command(subcommand)]
+        what: Auth,
+    },
     /// Show the order in which a workflow's steps run.
     Graph {
         /// The workflow's name, or a workflow file.
@@ -143,6 +149,28 @@ pub enum Command {
     Watchdog {
         /// What the marker of our servers starts with.
         instance: String,
+    },
+}
+
+/// What to do about logins.
+#[derive(Debug, Subcommand)]
+pub enum Auth {
+    /// Log in at a server with a browser. A program that serves meanwhile takes notice.
+    Login {
+        /// The server's name in the registry.
+        #[arg(add = complete::servers())]
+        server: String,
+        /// Only print the address to open.
+        #[arg(long)]
+        no_browser: bool,
+    },
+    /// Say where the program is logged in, without asking the servers.
+    Status,
+    /// Delete the tokens of a server.
+    Logout {
+        /// The server's name in the registry.
+        #[arg(add = complete::servers())]
+        server: String,
     },
 }
 

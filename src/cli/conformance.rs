@@ -15,7 +15,9 @@ use crate::app::run::App;
 use crate::cli::exit::Exit;
 use crate::cli::stand_in::{StandIn, object};
 use crate::cli::terminal::Terminal;
+use crate::cli::visitor::Visitor;
 use crate::downstream::listing::Listing;
+use crate::downstream::oauth::account::Account;
 use crate::model::ask::Ask;
 use crate::model::call::{Call, Target};
 use crate::model::entry::{Entry, Kind};
@@ -25,9 +27,13 @@ use crate::model::port::Invoke as _;
 use crate::model::principal::Principal;
 use crate::model::problem::Source;
 use crate::registry::load::load;
+use crate::registry::server::Server;
 
 /// The suite's own wishes, as JSON.
 const CONTEXT: &str = "MCP_CONFORMANCE_CONTEXT";
+
+/// The address of the document that describes the suite's client. The suite's own authorization servers take it on trust.
+const DESCRIPTION: &str = "https://conformance-test.local/client-metadata.json";
 
 /// The name of the server under test.
 const SERVER: &str = "suite";
@@ -41,7 +47,38 @@ const AGAIN: Duration = Duration::from_millis(50);
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Wishes {
+    /// The scenario.
+    name: String,
     tool_calls: Vec<Wish>,
+    #[serde(rename = "client_id")]
+    client_id: Option<String>,
+    #[serde(rename = "client_secret")]
+    client_secret: Option<String>,
+    #[serde(rename = "private_key_pem")]
+    private_key: Option<String>,
+    #[serde(rename = "signing_algorithm")]
+    algorithm: Option<String>,
+}
+
+impl Wishes {
+    fn read() -> Self {
+        std::env::var(CONTEXT).ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+    }
+
+    /// How the program is to show who it is.
+    fn oauth(&self) -> Value {
+        match (&self.client_id, &self.client_secret, &self.private_key) {
+            (Some(id), _, Some(key)) => json!({
+                "grant": "client_credentials", "client_id": id, "private_key": key,
+                "algorithm": self.algorithm.as_deref().unwrap_or("ES256"),
+            }),
+            (Some(id), Some(secret), _) if self.name.contains("client-credentials") => {
+                json!({ "grant": "client_credentials", "client_id": id, "client_secret": secret })
+            }
+            (Some(id), Some(secret), _) => json!({ "client_id": id, "client_secret": secret }),
+            _ => json!({ "client_metadata_url": DESCRIPTION }),
+        }
+    }
 }
 
 /// A call with arguments that no schema can tell.
@@ -54,17 +91,24 @@ struct Wish {
 
 /// Calls every tool, gets every prompt and reads every resource of the server at `url`.
 pub async fn use_all(url: &str, terminal: Terminal) -> Exit {
-    let registry = json!({ "orchestrator": { "prefix": false }, "servers": { SERVER: { "url": url } } }).to_string();
+    let wishes = Wishes::read();
+    let server = json!({ "url": url, "auth": { "oauth": wishes.oauth() } });
+    let registry = json!({ "orchestrator": { "prefix": false }, "servers": { SERVER: server } }).to_string();
     let (registry, problems) = load(&[Source::new("conformance.json", registry)]);
     if let Some(problem) = problems.first() {
         terminal.error(&problem.to_string());
         return Exit::Usage;
     }
+    if let Some(Ok(account)) = registry.servers.get(SERVER).and_then(|server| Account::at(server)) {
+        // What was left by another server at the same port.
+        let _ = account.forget();
+    }
     let app = App::start(Loaded { registry, ..Loaded::default() }, None, None);
     let host = StandIn::new();
     app.gateway().pool().introduce(host.capabilities());
-    let exit = match listed(&app).await {
-        Ok(listing) => call_all(&app, &listing, host, terminal).await,
+    let mut visitor = Visitor::default();
+    let exit = match listed(&app, &mut visitor).await {
+        Ok(listing) => call_all(&app, &listing, &wishes, host, &mut visitor, terminal).await,
         Err(fault) => {
             terminal.error(&fault.to_string());
             Exit::of(&fault)
@@ -75,7 +119,8 @@ pub async fn use_all(url: &str, terminal: Terminal) -> Exit {
 }
 
 /// What the server offers, once it is connected; its last fault if it never is.
-async fn listed(app: &App) -> Result<Arc<Listing>, Fault> {
+async fn listed(app: &App, visitor: &mut Visitor) -> Result<Arc<Listing>, Fault> {
+    let server = server_of(app);
     let endpoint = app.gateway().pool().get(SERVER).expect("it is in the registry");
     let deadline = Instant::now() + LISTED;
     endpoint.want();
@@ -84,23 +129,46 @@ async fn listed(app: &App) -> Result<Arc<Listing>, Fault> {
             app.gateway().refresh();
             return Ok(listing);
         }
-        if let Some(fault) = endpoint.state().fault.filter(|_| Instant::now() > deadline) {
-            return Err(fault);
+        match endpoint.state().fault {
+            Some(fault) if visitor.is_asked_for(&server, &fault) => visitor.log_in(&server, fault).await?,
+            Some(fault) if Instant::now() > deadline => return Err(fault),
+            _ => {}
         }
         sleep(AGAIN).await;
     }
 }
 
-async fn call_all(app: &App, listing: &Listing, host: Arc<StandIn>, terminal: Terminal) -> Exit {
-    let wishes = std::env::var(CONTEXT).ok().and_then(|text| serde_json::from_str::<Wishes>(&text).ok());
+/// The entry of the server under test.
+fn server_of(app: &App) -> Arc<Server> {
+    Arc::clone(app.gateway().registry().servers.get(SERVER).expect("it is in the registry"))
+}
+
+async fn call_all(
+    app: &App,
+    listing: &Listing,
+    wishes: &Wishes,
+    host: Arc<StandIn>,
+    visitor: &mut Visitor,
+    terminal: Terminal,
+) -> Exit {
+    let server = server_of(app);
     let mut exit = Exit::Ok;
-    for (target, arguments) in calls(listing, &wishes.unwrap_or_default()) {
+    for (target, arguments) in calls(listing, wishes) {
         let arguments = to_raw_value(&arguments).ok();
         let call = Call {
             ask: Some(Arc::clone(&host) as Arc<dyn Ask>),
             ..Call::new(target.clone(), arguments, Principal::new("conformance"))
         };
-        match app.gateway().clone().invoke(call).await {
+        let mut result = app.gateway().clone().invoke(call.clone()).await;
+        while let Err(fault) = &result
+            && visitor.is_asked_for(&server, fault)
+        {
+            result = match visitor.log_in(&server, fault.clone()).await {
+                Ok(()) => app.gateway().clone().invoke(call.clone()).await,
+                Err(fault) => Err(fault),
+            };
+        }
+        match result {
             Ok(reply) => terminal.data(&format!("{target}: {}", reply.body)),
             Err(fault) => {
                 terminal.error(&fault.to_string());

@@ -25,7 +25,7 @@ pub enum Exit {
 impl Exit {
     /// The exit code of a fault.
     pub fn of(fault: &Fault) -> Self {
-        if fault.code == code::AUTH_NEEDED {
+        if matches!(fault.code, code::AUTH_NEEDED | code::AUTH_FAILED) {
             return Self::Auth;
         }
         match fault.kind {

@@ -8,7 +8,7 @@ use crate::app::run::App;
 use crate::cli::args::{Cli, Command, Common, Output};
 use crate::cli::exit::Exit;
 use crate::cli::terminal::Terminal;
-use crate::cli::{call, check, complete, conformance, graph, list, log, render, run, serve};
+use crate::cli::{auth, call, check, complete, conformance, graph, list, log, render, run, serve};
 use crate::demo;
 use crate::document::format::Format;
 use crate::downstream::stdio::watchdog;
@@ -86,6 +86,10 @@ async fn dispatch(common: &Common, command: Command, terminal: Terminal) -> Exit
             check::check(loaded, online, terminal).await
         }
         Command::Graph { workflow, format } => graph::show(&loaded, &workflow, format, terminal),
+        Command::Auth { what } => match usable(loaded, terminal) {
+            Some(loaded) => Box::pin(auth::auth(&loaded, what, terminal)).await,
+            None => Exit::Usage,
+        },
         other => match usable(loaded, terminal) {
             Some(loaded) => Box::pin(with_servers(other, loaded, common.profile.as_deref(), terminal)).await,
             None => Exit::Usage,

@@ -2,6 +2,7 @@
 
 pub mod answers;
 pub mod args;
+pub mod auth;
 pub mod call;
 pub mod check;
 pub mod complete;
@@ -13,8 +14,10 @@ pub mod log;
 pub mod main;
 pub mod mask;
 pub mod pairs;
+pub mod redirect;
 pub mod render;
 pub mod run;
 pub mod serve;
 pub mod stand_in;
 pub mod terminal;
+pub mod visitor;

@@ -6,10 +6,12 @@
 pub mod candidates;
 pub mod ending;
 pub mod endpoint;
+pub mod folder;
 pub mod greet;
 pub mod http;
 pub mod listing;
 pub mod notice;
+pub mod oauth;
 pub mod place;
 pub mod pool;
 pub mod protocol;

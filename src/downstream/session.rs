@@ -16,6 +16,7 @@ use crate::downstream::http::link::{self, Link};
 use crate::downstream::http::site::Site;
 use crate::downstream::http::sse;
 use crate::downstream::notice::Inbox;
+use crate::downstream::oauth::account::Account;
 use crate::downstream::place::Place;
 use crate::downstream::protocol::{About, Era};
 use crate::downstream::request::Request;
@@ -72,7 +73,7 @@ impl Session {
                 (Wire::Stdio(stdio), about)
             }
             // Connecting over HTTP takes much room, which every task of a supervisor would have to have.
-            Launch::Url(address) => Box::pin(join(address, known, capabilities, inbox, &tasks)).await?,
+            Launch::Url(address) => Box::pin(join(&server.name, address, known, capabilities, inbox, &tasks)).await?,
         };
         let inbox = Arc::clone(inbox);
         let session = Self { about, wire, inbox, tasks, end, watched: Mutex::default(), listening: Mutex::default() };
@@ -244,6 +245,7 @@ impl Drop for Session {
 
 /// Connects to a server that runs already.
 async fn join(
+    server: &Arc<str>,
     address: &Address,
     known: Option<Era>,
     capabilities: &Value,
@@ -257,7 +259,10 @@ async fn join(
             return Ok((Wire::Lane(lane, None), about));
         }
     };
-    let site = Site::new(url, socket, &address.headers)?;
+    let mut site = Site::new(url, socket, &address.headers)?;
+    if let Some(oauth) = &address.oauth {
+        site.account = Some(Account::new(server, site.url.clone(), oauth, tasks)?);
+    }
     if address.transport == Some(Transport::Sse) {
         let (lane, about) = sse::connect(site.clone(), known, capabilities, inbox, tasks).await?;
         return Ok((Wire::Lane(lane, Some(site)), about));

@@ -12,6 +12,7 @@ use tokio::time::{sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::downstream::endpoint::{Endpoint, fraction};
+use crate::downstream::oauth::watch::login;
 use crate::downstream::protocol::Era;
 use crate::downstream::request::Request;
 use crate::downstream::session::{Session, connect_timeout};
@@ -74,9 +75,16 @@ pub async fn supervise(endpoint: Arc<Endpoint>, surroundings: Surroundings, stop
             Next::CrashLoop { after } => Phase::CrashLoop(now + after),
         };
         tracing::warn!(server = %endpoint.server.name, phase = phase.as_str(), %fault, "lost");
+        let needs_login = fault.code == code::AUTH_NEEDED;
         endpoint.enter(phase, Some(fault));
         let wait = phase.retry_in(now).unwrap_or_default();
-        if stop.run_until_cancelled(sleep(wait)).await.is_none() {
+        let pause = async {
+            tokio::select! {
+                () = sleep(wait) => {}
+                () = login(&endpoint.server), if needs_login => {}
+            }
+        };
+        if stop.run_until_cancelled(pause).await.is_none() {
             break;
         }
     }

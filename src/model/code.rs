@@ -166,6 +166,8 @@ codes! {
     WRONG_VERSION = "MO5111";
     /// The server has not answered its first request yet.
     SERVER_STARTING = "MO5112";
+    /// The authorization at a server did not come about.
+    AUTH_FAILED = "MO5113";
     /// There is no tool of this name.
     NO_SUCH_TOOL = "MO5201";
     /// There is no prompt of this name.

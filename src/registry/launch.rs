@@ -1,12 +1,14 @@
 //! How a server is reached: a command or a URL, in the words of every known client.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::document::node::{Node, Value};
 use crate::document::reader::Reader;
 use crate::document::table::Table;
 use crate::model::code;
 use crate::registry::dialect::Dialect;
+use crate::registry::oauth::{self, Oauth};
 use crate::registry::server::{Address, Command, Launch, Transport};
 use crate::registry::text::Text;
 
@@ -44,6 +46,7 @@ pub(super) fn launch(reader: &mut Reader, table: &mut Table<'_>, dialect: Dialec
     let url = url_node(reader, table, dialect);
     let env = texts_by_name(reader, table, "env");
     let headers = texts_by_name(reader, table, "headers");
+    let oauth = oauth(reader, table, dialect, headers.keys());
     let args = args(reader, table);
     let cwd = table.take("cwd").and_then(|node| text(reader, node, &table.path("cwd")));
     let whose = table.what();
@@ -52,7 +55,7 @@ pub(super) fn launch(reader: &mut Reader, table: &mut Table<'_>, dialect: Dialec
             if let Some((key, Type::Url(_))) = given {
                 contradiction(reader, table, key, "command");
             }
-            without_effect(reader, table, &["headers"], "url");
+            without_effect(reader, table, &["headers", "auth"], "url");
             let command = text(reader, command, &table.path("command"))?;
             Some(Launch::Command(Command { command, args, env, cwd }))
         }
@@ -66,9 +69,13 @@ pub(super) fn launch(reader: &mut Reader, table: &mut Table<'_>, dialect: Dialec
                 Some((_, Type::Url(transport))) => Some(transport),
                 None => None,
             };
-            let address = Address { url: self::url(reader, url, &table.path(key))?, headers, transport };
+            let url = self::url(reader, url, &table.path(key))?;
+            if oauth.is_some() {
+                refuse_open_transport(reader, table, &url);
+            }
+            let address = Address { url, headers, transport, oauth };
             if address.is_bare_socket() {
-                without_effect(reader, table, &["headers"], "type = \"http\"");
+                without_effect(reader, table, &["headers", "auth"], "type = \"http\"");
             }
             Some(Launch::Url(address))
         }
@@ -92,6 +99,35 @@ fn kind(reader: &mut Reader, table: &mut Table<'_>, dialect: Dialect) -> Option<
     let keys = if dialect == Dialect::Own { &TYPE_KEYS[..1] } else { &TYPE_KEYS };
     let (key, node) = keys.iter().find_map(|key| Some((*key, table.take(key)?)))?;
     Some((key, reader.word(node, &table.path(key), &TYPES)?))
+}
+
+/// How the program is authorized. Other clients have other words for it.
+fn oauth<'a>(
+    reader: &mut Reader,
+    table: &mut Table<'_>,
+    dialect: Dialect,
+    mut headers: impl Iterator<Item = &'a String>,
+) -> Option<Arc<Oauth>> {
+    if dialect == Dialect::Foreign {
+        return None;
+    }
+    let node = table.take("auth")?;
+    if headers.any(|name| name.eq_ignore_ascii_case("authorization")) {
+        contradiction(reader, table, "auth", "headers.Authorization");
+    }
+    oauth::read(reader, node, &table.path("auth")).map(Arc::new)
+}
+
+/// A token that travels in the open is anybody's.
+fn refuse_open_transport(reader: &mut Reader, table: &Table<'_>, url: &Text) {
+    let prefix = url.literal_prefix().to_ascii_lowercase();
+    let Some(host) = prefix.strip_prefix("http://") else { return };
+    let is_near = ["localhost", "127.", "[::1]"].iter().any(|near| host.starts_with(near));
+    if url.is_literal() && !is_near {
+        let span = table.key_span("auth").unwrap_or_else(|| table.span());
+        let message = format!("`{}` does not go with a URL without encryption", table.path("auth"));
+        reader.error(code::CONFLICT, span, message).help = Some("use `https://`".to_owned());
+    }
 }
 
 fn contradiction(reader: &mut Reader, table: &Table<'_>, given: &str, key: &str) {

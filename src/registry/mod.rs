@@ -14,6 +14,7 @@ pub mod load;
 pub mod mentions;
 pub mod model;
 mod naming;
+pub mod oauth;
 pub mod patterns;
 pub mod profile;
 pub mod server;

@@ -13,6 +13,7 @@ use crate::registry::agent::Agents;
 use crate::registry::capability::Capabilities;
 use crate::registry::flag::Flags;
 use crate::registry::model::Models;
+use crate::registry::oauth::Oauth;
 use crate::registry::profile::Profile;
 use crate::registry::text::Text;
 use crate::registry::tools::ToolRules;
@@ -157,6 +158,8 @@ pub struct Address {
     pub headers: BTreeMap<String, Text>,
     /// What its `type` says; without one, Streamable HTTP, or bare lines over a `unix` socket.
     pub transport: Option<Transport>,
+    /// How the program is authorized there, if it is.
+    pub oauth: Option<Arc<Oauth>>,
 }
 
 /// How messages travel over HTTP.
@@ -187,6 +190,7 @@ impl fmt::Debug for Address {
             .field("url", &url)
             .field("headers", &self.headers.keys())
             .field("transport", &self.transport)
+            .field("oauth", &self.oauth.is_some())
             .finish()
     }
 }

@@ -14,6 +14,13 @@ use crate::wire::envelope::{Envelope, RpcError, bounded};
 /// The longest body that is read to explain an error, in bytes.
 const MAX_ERROR_BODY: usize = 64 * 1024;
 
+/// What to do about a server that wants to know who asks.
+pub const NEEDS_TOKEN: &str =
+    "set the server's `headers` in the registry, or `auth = \"oauth\"` if one logs in there with a browser";
+
+/// What to do about a server that refuses a new token, too.
+pub const STILL_REFUSED: &str = "see `mcp-orchestrator auth status`; the account may not be allowed to use this server";
+
 /// The fault of a response whose status is no success.
 pub async fn status_fault(response: reqwest::Response) -> Fault {
     let status = response.status();
@@ -25,7 +32,7 @@ pub async fn status_fault(response: reqwest::Response) -> Fault {
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             let message = format!("the server demands authentication (HTTP {status})");
-            Fault::new(Kind::Denied, code::AUTH_NEEDED, message).hint("set the server's `headers` in the registry")
+            Fault::new(Kind::Denied, code::AUTH_NEEDED, message).hint(NEEDS_TOKEN)
         }
         StatusCode::TOO_MANY_REQUESTS => {
             let fault = Fault::new(Kind::RateLimited, code::SERVER_BUSY, format!("too many requests (HTTP {status})"));

@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::downstream::ending::Ending;
 use crate::downstream::http::client::Observed;
-use crate::downstream::http::faults::{causes, without_urls};
+use crate::downstream::http::faults::{NEEDS_TOKEN, STILL_REFUSED, causes, without_urls};
 use crate::downstream::http::site::Site;
 use crate::downstream::http::unasked::InFlight;
 use crate::downstream::notice::Inbox;
@@ -52,7 +52,7 @@ pub async fn connect(
     inbox: &Arc<Inbox>,
     tasks: &TaskTracker,
 ) -> Result<Arc<Link>, Fault> {
-    let observed = Observed::new(site.client.clone());
+    let observed = Observed::new(&site);
     let capabilities: ClientCapabilities = serde_json::from_value(capabilities.clone()).unwrap_or_default();
     let open = |mode| {
         let mut config = StreamableHttpClientTransportConfig::with_uri(site.url.as_str());
@@ -68,7 +68,8 @@ pub async fn connect(
         }
         result => result,
     };
-    let service: RunningService<RoleClient, Handler> = service.map_err(|error| connect_fault(&error, &site))?;
+    let service: RunningService<RoleClient, Handler> =
+        service.map_err(|error| observed.refused().unwrap_or_else(|| connect_fault(&error, &site)))?;
     let about = about(service.peer())?;
     let ending = Ending::default();
     let end = CancellationToken::new();
@@ -176,7 +177,11 @@ fn connect_fault(error: &ClientInitializeError, site: &Site) -> Fault {
     let said = bounded(&without_urls(&said), 300);
     if error.is_authorization_required() || said.contains("HTTP 401") || said.contains("HTTP 403") {
         let message = format!("the server demands authentication: {said}");
-        return Fault::new(Kind::Denied, code::AUTH_NEEDED, message).hint("set the server's `headers` in the registry");
+        return Fault::new(Kind::Denied, code::AUTH_NEEDED, message).hint(if site.account.is_some() {
+            STILL_REFUSED
+        } else {
+            NEEDS_TOKEN
+        });
     }
     let code = match error {
         ClientInitializeError::JsonRpcError(_) => code::SERVER_ERROR,

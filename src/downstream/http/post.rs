@@ -36,9 +36,9 @@ impl Link {
         let mut guard = Guard { link: self, id, over: over.clone(), is_answered: false };
         let post = self.post(line);
         let post = if self.about.era == Era::Modern { self.with_mirrored(post, request) } else { post };
-        let answer = match post.send().await {
+        let answer = match self.site.send(post).await {
             Ok(response) => self.answer(response, &Awaited { id, request, over: &over }).await,
-            Err(error) => Err(self.site.unreached(error)),
+            Err(fault) => Err(fault),
         };
         guard.is_answered = true;
         answer
@@ -82,8 +82,8 @@ impl Link {
     pub(super) fn post_aside(self: &Arc<Self>, line: String) {
         let own = Arc::clone(self);
         self.tasks.spawn(async move {
-            if let Err(error) = own.post(line).timeout(SIDE_POST).send().await {
-                tracing::debug!(error = %error.without_url(), "a notification did not arrive");
+            if let Err(fault) = own.site.send(own.post(line).timeout(SIDE_POST)).await {
+                tracing::debug!(%fault, "a notification did not arrive");
             }
         });
     }

@@ -89,9 +89,9 @@ impl Link {
     /// Asks for what came after the event `last`.
     async fn resume(self: &Arc<Self>, last: &str, awaited: &Awaited<'_>, place: &mut Place) -> Read {
         let get = self.site.get(self.site.url.clone()).header(ACCEPT, "text/event-stream");
-        let response = match self.within_session(get).header("Last-Event-ID", last).send().await {
+        let response = match self.site.send(self.within_session(get).header("Last-Event-ID", last)).await {
             Ok(response) => response,
-            Err(error) => return ControlFlow::Continue(format!("the answer broke off: {}", error.without_url())),
+            Err(fault) => return ControlFlow::Continue(format!("the answer broke off: {}", fault.message)),
         };
         if !response.status().is_success() {
             let why = self.refusal(response).await.message;

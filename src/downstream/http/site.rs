@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
-use reqwest::{Client, ClientBuilder, RequestBuilder, Url};
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderName, HeaderValue, StatusCode};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response, Url};
 
 use crate::downstream::http::faults::{bad_answer, causes, without_urls};
+use crate::downstream::oauth::account::{Account, Refusal, Token, is_about_scopes};
 use crate::downstream::stdio::child::expand;
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
@@ -28,6 +31,8 @@ pub struct Site {
     pub headers: HashMap<HeaderName, HeaderValue>,
     /// Has pooled connections and follows no redirect, so that neither a call nor a credential goes elsewhere.
     pub client: Client,
+    /// How the program is authorized there, if it is.
+    pub account: Option<Arc<Account>>,
     socket: Option<PathBuf>,
 }
 
@@ -58,7 +63,7 @@ impl Site {
         let client = builder.build();
         let client =
             client.map_err(|error| Fault::new(Kind::Internal, code::INTERNAL, error.without_url().to_string()));
-        Ok(Self { url, headers: expanded, client: client?, socket })
+        Ok(Self { url, headers: expanded, client: client?, account: None, socket })
     }
 
     /// A GET of `url`, which must be on this server.
@@ -75,10 +80,33 @@ impl Site {
         self.headers.iter().fold(request, |request, (name, value)| request.header(name, value))
     }
 
+    /// Sends `request`, which must be to this server; with a token, if the program is authorized there. A token that is
+    /// refused is renewed once.
+    pub async fn send(&self, request: RequestBuilder) -> Result<Response, Fault> {
+        match &self.account {
+            Some(account) => Box::pin(self.send_authorized(account, request)).await,
+            None => request.send().await.map_err(|error| self.unreached(error)),
+        }
+    }
+
+    async fn send_authorized(&self, account: &Arc<Account>, request: RequestBuilder) -> Result<Response, Fault> {
+        let token = account.token().await?;
+        let again = request.try_clone();
+        let with = |request: RequestBuilder, token: &Token| request.bearer_auth(token.expose());
+        let first = match &token {
+            Some(token) => with(request, token),
+            None => request,
+        };
+        let response = first.send().await.map_err(|error| self.unreached(error))?;
+        let (Some(refusal), Some(again)) = (refusal(&response, token, &self.url), again) else { return Ok(response) };
+        let token = account.renew(refusal).await?;
+        with(again, &token).send().await.map_err(|error| self.unreached(error))
+    }
+
     /// Asks for `path` on the server's host; any status below 400 is a sign of health.
     pub async fn probe(&self, path: &str) -> Result<(), Fault> {
         let url = self.url.join(path).map_err(|error| bad_answer(format!("{path:?} is no path: {error}")))?;
-        let status = self.get(url).send().await.map_err(|error| self.unreached(error))?.status();
+        let status = self.send(self.get(url)).await?.status();
         if status.is_client_error() || status.is_server_error() {
             return Err(bad_answer(format!("{path} answers with HTTP {status}")));
         }
@@ -96,6 +124,21 @@ impl Site {
     /// By which socket the server is reached, if it is, to be put behind a reason.
     pub fn via(&self) -> String {
         self.socket.as_ref().map_or_else(String::new, |socket| format!(" (over the socket `{}`)", socket.display()))
+    }
+}
+
+/// What is said of credentials by a response that wants others.
+fn refusal(response: &Response, token: Option<Token>, url: &Url) -> Option<Refusal> {
+    let said = response.headers().get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
+    let is_ours =
+        |challenge: &&str| challenge.trim_start().get(..6).is_some_and(|by| by.eq_ignore_ascii_case("bearer"));
+    let challenge = said.filter(is_ours).next().unwrap_or_default().to_owned();
+    match response.status() {
+        StatusCode::UNAUTHORIZED => Some(Refusal { challenge, is_forbidden: false, token }),
+        StatusCode::FORBIDDEN if is_about_scopes(&challenge, url) => {
+            Some(Refusal { challenge, is_forbidden: true, token })
+        }
+        _ => None,
     }
 }
 

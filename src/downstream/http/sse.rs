@@ -69,7 +69,10 @@ pub async fn connect(
 
 async fn listen(site: &Site) -> Result<Events, Fault> {
     let request = site.get(site.url.clone()).header(ACCEPT, "text/event-stream");
-    let response = request.send().await.map_err(|error| cannot_connect(&site.unreached(error).message))?;
+    let response = site.send(request).await.map_err(|fault| match fault.code {
+        code::SERVER_DOWN => cannot_connect(&fault.message),
+        _ => fault,
+    })?;
     let status = response.status();
     if !status.is_success() {
         let fault = status_fault(response).await;
@@ -221,7 +224,7 @@ impl Sender {
 
     async fn post(&self, body: reqwest::Body) -> Result<(), Failure> {
         let request = self.site.post(self.endpoint.clone()).header(CONTENT_TYPE, "application/json").body(body);
-        let response = request.send().await.map_err(|error| Failure::Message(self.site.unreached(error)))?;
+        let response = self.site.send(request).await.map_err(Failure::Message)?;
         match response.status() {
             StatusCode::NOT_FOUND => {
                 Err(Failure::Session("the server knows no session at the address that it named (HTTP 404)"))

@@ -4,9 +4,9 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
-use etcetera::BaseStrategy as _;
 use uuid::Uuid;
 
+use crate::downstream::folder;
 use crate::model::secret::Secret;
 
 /// The variable that holds the token when it is given.
@@ -27,7 +27,7 @@ pub fn find() -> io::Result<Token> {
     {
         return Ok(Token { secret: Secret::new(given), made_at: None });
     }
-    let path = place()?;
+    let path = folder::state("")?.join("token");
     match fs::read_to_string(&path) {
         Ok(kept) if !kept.trim().is_empty() => {
             return Ok(Token { secret: Secret::new(kept.trim().to_owned()), made_at: None });
@@ -43,15 +43,4 @@ pub fn find() -> io::Result<Token> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     writeln!(options.open(&path)?, "{token}")?;
     Ok(Token { secret: Secret::new(token), made_at: Some(path) })
-}
-
-fn place() -> io::Result<PathBuf> {
-    let base = etcetera::choose_base_strategy().map_err(io::Error::other)?;
-    let folder = base.state_dir().unwrap_or_else(|| base.data_dir()).join(env!("CARGO_PKG_NAME"));
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(&folder)?;
-    Ok(folder.join("token"))
 }

@@ -1,0 +1,204 @@
+//! How the program shows a server who it is, by OAuth 2.1: `auth = "oauth"`, or a table with the details.
+
+use crate::document::node::{Node, Value};
+use crate::document::reader::Reader;
+use crate::document::table::Table;
+use crate::model::code;
+use crate::registry::launch::text;
+use crate::registry::settings;
+use crate::registry::text::Text;
+
+/// What the registry says about a server's authorization.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Oauth {
+    /// The scopes to ask for; without any, those that the server names.
+    pub scopes: Vec<String>,
+    /// On whose behalf.
+    pub grant: Grant,
+}
+
+/// On whose behalf the program acts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Grant {
+    /// That of a person, who logs in once.
+    Code {
+        /// What the program is known as.
+        client: Client,
+        /// The loopback port that the browser comes back to; without one, any that is free.
+        redirect_port: Option<u16>,
+    },
+    /// Its own.
+    ClientCredentials {
+        /// What the program is known as.
+        id: Text,
+        /// What proves it.
+        proof: Proof,
+    },
+}
+
+/// What the program is known as at the authorization server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Client {
+    /// What it was given there by hand.
+    Known {
+        /// The client id.
+        id: Text,
+        /// The client secret, which some servers want from programs, too.
+        secret: Option<Text>,
+    },
+    /// The address of a document that describes it; where that is not known, it registers itself.
+    Described(String),
+    /// What it is given when it registers itself.
+    Registered,
+}
+
+/// What proves that the program is who it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// A secret that both know.
+    Secret(Text),
+    /// A signature.
+    PrivateKey {
+        /// The key as PEM.
+        key: Text,
+        /// How it signs.
+        algorithm: Algorithm,
+    },
+}
+
+/// How a private key signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "they are called as in RFC 7518")]
+pub enum Algorithm {
+    Rs256,
+    Rs384,
+    Rs512,
+    Es256,
+    Es384,
+}
+
+const ALGORITHMS: [(&str, Algorithm); 5] = [
+    ("RS256", Algorithm::Rs256),
+    ("RS384", Algorithm::Rs384),
+    ("RS512", Algorithm::Rs512),
+    ("ES256", Algorithm::Es256),
+    ("ES384", Algorithm::Es384),
+];
+
+impl Default for Oauth {
+    fn default() -> Self {
+        Self { scopes: Vec::new(), grant: Grant::Code { client: Client::Registered, redirect_port: None } }
+    }
+}
+
+/// Reads the key `auth` of a server.
+pub(super) fn read(reader: &mut Reader, node: &Node, what: &str) -> Option<Oauth> {
+    if let Value::Text(_) = &node.value {
+        return reader.word(node, what, &[("oauth", ())]).map(|()| Oauth::default());
+    }
+    let mut table = reader.table(node, what)?;
+    let inner = table.require(reader, "oauth");
+    let path = table.path("oauth");
+    table.finish(reader);
+    let mut table = reader.table(inner?, &path)?;
+    let oauth = details(reader, &mut table);
+    table.finish(reader);
+    oauth
+}
+
+fn details(reader: &mut Reader, table: &mut Table<'_>) -> Option<Oauth> {
+    let scopes = settings::texts(reader, table, "scopes").unwrap_or_default();
+    let words = [("authorization_code", false), ("client_credentials", true)];
+    let is_own = settings::word(reader, table, "grant", &words).unwrap_or(false);
+    let id = placeholder_text(reader, table, "client_id");
+    let secret = placeholder_text(reader, table, "client_secret");
+    let key = placeholder_text(reader, table, "private_key");
+    let algorithm = settings::word(reader, table, "algorithm", &ALGORITHMS);
+    let described = settings::text(reader, table, "client_metadata_url");
+    let redirect_port = settings::whole(reader, table, "redirect_port", 1..=65_535);
+    let grant = if is_own {
+        conflicts(reader, table, &["client_metadata_url", "redirect_port"], "grant = \"client_credentials\"");
+        credentials(reader, table, id, secret, key, algorithm)?
+    } else {
+        conflicts(reader, table, &["private_key", "algorithm"], "grant = \"authorization_code\"");
+        Grant::Code { client: client(reader, table, id, secret, described)?, redirect_port }
+    };
+    Some(Oauth { scopes, grant })
+}
+
+fn credentials(
+    reader: &mut Reader,
+    table: &Table<'_>,
+    id: Option<Text>,
+    secret: Option<Text>,
+    key: Option<Text>,
+    algorithm: Option<Algorithm>,
+) -> Option<Grant> {
+    let proof = match (secret, key) {
+        (Some(secret), None) => {
+            conflicts(reader, table, &["algorithm"], "client_secret");
+            Some(Proof::Secret(secret))
+        }
+        (None, Some(key)) => Some(Proof::PrivateKey { key, algorithm: algorithm.unwrap_or(Algorithm::Es256) }),
+        (Some(_), Some(_)) => {
+            conflicts(reader, table, &["private_key"], "client_secret");
+            None
+        }
+        (None, None) => None,
+    };
+    if let (Some(id), Some(proof)) = (id, proof) {
+        return Some(Grant::ClientCredentials { id, proof });
+    }
+    let message = format!("`{}` needs `client_id`, and either `client_secret` or `private_key`", table.what());
+    let span = reader.head(&table.span());
+    reader.error(code::MISSING, span, message).help =
+        Some("for example `client_secret = \"${DOCS_SECRET}\"` or `private_key = \"${file:key.pem}\"`".to_owned());
+    None
+}
+
+fn client(
+    reader: &mut Reader,
+    table: &Table<'_>,
+    id: Option<Text>,
+    secret: Option<Text>,
+    described: Option<String>,
+) -> Option<Client> {
+    match (id, described) {
+        (Some(_), Some(_)) => {
+            conflicts(reader, table, &["client_metadata_url"], "client_id");
+            None
+        }
+        (Some(id), None) => Some(Client::Known { id, secret }),
+        (None, _) if secret.is_some() => {
+            let span = table.key_span("client_secret").unwrap_or_else(|| table.span());
+            reader.error(code::MISSING, span, format!("`{}` needs `client_id`", table.path("client_secret"))).help =
+                Some("the two are given out together".to_owned());
+            None
+        }
+        (None, Some(described)) => {
+            let path = described.strip_prefix("https://").and_then(|rest| rest.split_once('/'));
+            if path.is_some_and(|(host, path)| !host.is_empty() && !path.is_empty()) {
+                return Some(Client::Described(described));
+            }
+            let span = table.key_span("client_metadata_url").unwrap_or_else(|| table.span());
+            let message = format!("`{}` is no https URL with a path", table.path("client_metadata_url"));
+            reader.error(code::WRONG_VALUE, span, message).help =
+                Some("the address of a client id metadata document, `https://HOST/PATH`".to_owned());
+            None
+        }
+        (None, None) => Some(Client::Registered),
+    }
+}
+
+fn placeholder_text(reader: &mut Reader, table: &mut Table<'_>, key: &'static str) -> Option<Text> {
+    let node = table.take(key)?;
+    text(reader, node, &table.path(key))
+}
+
+fn conflicts(reader: &mut Reader, table: &Table<'_>, keys: &[&str], with: &str) {
+    for key in keys {
+        if let Some(span) = table.key_span(key) {
+            reader.error(code::CONFLICT, span, format!("`{}` does not go with `{with}`", table.path(key)));
+        }
+    }
+}
