@@ -115,6 +115,11 @@ pub enum Command {
         #[arg(long, default_value = "text")]
         format: GraphFormat,
     },
+    /// Say what a code means and what to do about it; without a code, list them.
+    Explain {
+        /// The code, for instance MO2004.
+        code: Option<String>,
+    },
     /// Watch it work: four servers, one workflow, and a server that dies in the middle. Needs nothing.
     Demo,
     /// Print a completion script for a shell.

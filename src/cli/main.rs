@@ -8,7 +8,7 @@ use crate::app::run::App;
 use crate::cli::args::{Cli, Command, Common, Output};
 use crate::cli::exit::Exit;
 use crate::cli::terminal::Terminal;
-use crate::cli::{call, check, complete, conformance, graph, list, log, render, run, serve};
+use crate::cli::{call, check, complete, conformance, explain, graph, list, log, render, run, serve};
 use crate::demo;
 use crate::document::format::Format;
 use crate::downstream::stdio::watchdog;
@@ -28,6 +28,7 @@ pub fn main() -> Exit {
             terminal.data(&complete::script(shell));
             return Exit::Ok;
         }
+        Command::Explain { code } => return explain::explain(code.as_deref(), terminal),
         _ => {}
     }
     let is_serving = matches!(command, Command::Serve(_));

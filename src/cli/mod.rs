@@ -6,6 +6,7 @@ pub mod check;
 pub mod complete;
 pub mod conformance;
 pub mod exit;
+pub mod explain;
 pub mod graph;
 pub mod list;
 pub mod log;

@@ -8,6 +8,7 @@ pub mod chain;
 pub mod code;
 pub mod effect;
 pub mod entry;
+pub mod explain;
 pub mod fault;
 pub mod freshness;
 pub mod limits;

@@ -1,6 +1,7 @@
 //! The integration tests: one binary, one module for each behaviour.
 
 mod architecture;
+mod authoring;
 mod calls;
 mod capabilities;
 mod chains;

@@ -1,0 +1,3 @@
+//! What helps to write workflow files: explain, fix, fmt, convert, schema, new, pictures, plans.
+
+mod explain;
