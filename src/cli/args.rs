@@ -51,6 +51,8 @@ pub enum Output {
     Text,
     /// For programs.
     Json,
+    /// SARIF 2.1.0, for editors and code review; only of `check`.
+    Sarif,
 }
 
 /// What to do.
@@ -66,6 +68,12 @@ pub enum Command {
         /// Also start the servers, and check every step against the tools that they really have.
         #[arg(long)]
         online: bool,
+        /// Mend what can be mended without thinking, in the files themselves.
+        #[arg(long)]
+        fix: bool,
+        /// Write nothing; show what --fix would change.
+        #[arg(long, requires = "fix")]
+        dry_run: bool,
     },
     /// Run a workflow and print its output.
     Run {

@@ -1,51 +1,115 @@
 //! `check`: everything that is wrong with the files, all at once.
 
+use std::path::PathBuf;
+
 use serde_json::json;
 
-use crate::app::load::Loaded;
+use crate::app::load::{Files, Loaded};
 use crate::app::run::App;
 use crate::cli::exit::Exit;
+use crate::cli::fix::{self, Changes};
 use crate::cli::render;
+use crate::cli::sarif;
 use crate::cli::terminal::Terminal;
 use crate::model::name::ToolRef;
 use crate::model::problem::Problem;
 use crate::workflow::check::check as check_workflow;
 use crate::workflow::surroundings::{Facts, Surroundings};
 
-/// Checks; with `is_online` against what the servers really offer.
-pub async fn check(mut loaded: Loaded, is_online: bool, terminal: Terminal) -> Exit {
-    let files = loaded.files.clone();
+/// How the files are checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct How {
+    /// Against what the servers really offer.
+    pub is_online: bool,
+    /// Mends what can be mended without thinking.
+    pub fixes: bool,
+    /// Writes nothing, and shows what would be changed.
+    pub is_dry: bool,
+    /// Writes SARIF.
+    pub is_sarif: bool,
+}
+
+/// What was found.
+pub struct Found {
+    /// Everything that is wrong, by file and place.
+    pub problems: Vec<Problem>,
+    /// The servers that could not be asked, and why.
+    pub unreachable: Vec<String>,
+    /// The registry files, whose values are not shown.
+    pub registries: Vec<PathBuf>,
+    /// How many servers and workflows there are.
+    counts: (usize, usize),
+}
+
+/// Checks, and mends first if that is wanted.
+pub async fn check(mut files: Files, loaded: Loaded, how: How, terminal: Terminal) -> Exit {
+    let mut found = examine(loaded, how.is_online).await;
+    let mut changes = Changes::default();
+    if how.fixes {
+        match fix::fix(&mut files, &mut found, how.is_online).await {
+            Ok(made) => changes = made,
+            Err(why) => {
+                terminal.error(&why);
+                return Exit::Usage;
+            }
+        }
+        if let Err(why) = changes.finish(how, &found.registries, terminal) {
+            terminal.error(&why);
+            return Exit::Unexpected;
+        }
+    }
+    show(&found, &changes, how, terminal);
+    match (found.problems.iter().any(Problem::is_error), found.unreachable.is_empty()) {
+        (true, _) => Exit::Usage,
+        (false, false) => Exit::Unreachable,
+        (false, true) => Exit::Ok,
+    }
+}
+
+fn show(found: &Found, changes: &Changes, how: How, terminal: Terminal) {
+    let Found { problems, unreachable, counts: (servers, workflows), .. } = found;
+    let has_errors = problems.iter().any(Problem::is_error) || !unreachable.is_empty();
+    if how.is_sarif {
+        terminal.data(&format!("{:#}", sarif::log(problems, unreachable)));
+    } else if terminal.is_json {
+        let list: Vec<_> = problems.iter().map(render::problem_json).collect();
+        let mut all = json!({
+            "ok": !has_errors, "servers": servers, "workflows": workflows, "problems": list, "unreachable": unreachable,
+        });
+        if how.fixes {
+            all["fixed"] = changes.to_json();
+        }
+        terminal.data(&format!("{all:#}"));
+    } else {
+        if !problems.is_empty() {
+            terminal.note(&render::problems(problems, &found.registries, terminal));
+            terminal.note(&format!("hint: `mcp-orchestrator explain {}` says more", problems[0].code));
+        }
+        for note in unreachable {
+            terminal.error(note);
+        }
+        let verdict = if has_errors { "not ok" } else { "ok" };
+        let verdict = format!("{verdict}: {servers} servers, {workflows} workflows");
+        // The diff is the data then.
+        if how.fixes && how.is_dry { terminal.note(&verdict) } else { terminal.data(&verdict) }
+    }
+}
+
+/// Everything that is wrong with what was read.
+pub async fn examine(mut loaded: Loaded, is_online: bool) -> Found {
+    let registries = loaded.files.clone();
     let mut problems = std::mem::take(&mut loaded.problems);
-    let (servers, workflows) = (loaded.registry.servers.len(), loaded.workflows.len());
-    let mut notes = Vec::new();
+    let counts = (loaded.registry.servers.len(), loaded.workflows.len());
+    let mut unreachable = Vec::new();
     if is_online && !loaded.is_unusable {
-        problems.extend(check_online(loaded, &mut notes).await);
+        problems.extend(check_online(loaded, &mut unreachable).await);
     } else {
         let files_only = FilesOnly(&loaded);
         let workflows = loaded.workflows.iter().map(AsRef::as_ref).chain(loaded.workflows.broken());
         problems.extend(workflows.flat_map(|workflow| check_workflow(workflow, &files_only)));
     }
     problems.sort_by(|a, b| (&a.source.name, a.span.start).cmp(&(&b.source.name, b.span.start)));
-    let has_errors = problems.iter().any(Problem::is_error) || !notes.is_empty();
-    if terminal.is_json {
-        let list: Vec<_> = problems.iter().map(render::problem_json).collect();
-        let all = json!({ "ok": !has_errors, "servers": servers, "workflows": workflows, "problems": list, "unreachable": notes });
-        terminal.data(&format!("{all:#}"));
-    } else {
-        if !problems.is_empty() {
-            terminal.note(&render::problems(&problems, &files, terminal));
-        }
-        for note in &notes {
-            terminal.error(note);
-        }
-        let verdict = if has_errors { "not ok" } else { "ok" };
-        terminal.data(&format!("{verdict}: {servers} servers, {workflows} workflows"));
-    }
-    match (problems.iter().any(Problem::is_error), notes.is_empty()) {
-        (true, _) => Exit::Usage,
-        (false, false) => Exit::Unreachable,
-        (false, true) => Exit::Ok,
-    }
+    Found { problems, unreachable, registries, counts }
 }
 
 async fn check_online(loaded: Loaded, notes: &mut Vec<String>) -> Vec<Problem> {

@@ -17,7 +17,11 @@ use crate::downstream::stdio::watchdog;
 pub fn main() -> Exit {
     complete::answer();
     let Cli { common, command } = Cli::parse();
-    let terminal = Terminal::new(common.output == Output::Json);
+    let terminal = Terminal::new(common.output != Output::Text);
+    if common.output == Output::Sarif && !matches!(command, Command::Check { .. }) {
+        terminal.error("`-o sarif` is a form of `check` only; use text or json");
+        return Exit::Usage;
+    }
     match command {
         Command::Watchdog { instance } => {
             watchdog::watch(&instance);
@@ -67,7 +71,8 @@ async fn dispatch(common: &Common, command: Command, terminal: Terminal) -> Exit
     if let Command::ConformanceClient { url } = command {
         return conformance::use_all(&url, terminal).await;
     }
-    let mut files = Files { registries: common.registry.clone(), workflows: common.workflows.clone() };
+    let mut files =
+        Files { registries: common.registry.clone(), workflows: common.workflows.clone(), ..Files::default() };
     let file = named_file(&command).map(ToOwned::to_owned);
     files.workflows.extend(file.clone());
     let loaded = match load(&files) {
@@ -82,9 +87,11 @@ async fn dispatch(common: &Common, command: Command, terminal: Terminal) -> Exit
         None => command,
     };
     match command {
-        Command::Check { json, online } => {
+        Command::Check { json, online, fix, dry_run } => {
             let terminal = Terminal { is_json: terminal.is_json || json, ..terminal };
-            check::check(loaded, online, terminal).await
+            let is_sarif = common.output == Output::Sarif;
+            let how = check::How { is_online: online, fixes: fix, is_dry: dry_run, is_sarif };
+            check::check(files, loaded, how, terminal).await
         }
         Command::Graph { workflow, format } => graph::show(&loaded, &workflow, format, terminal),
         other => match usable(loaded, terminal) {

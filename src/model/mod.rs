@@ -12,6 +12,7 @@ pub mod explain;
 pub mod fault;
 pub mod freshness;
 pub mod limits;
+pub mod mend;
 pub mod name;
 pub mod port;
 pub mod principal;

@@ -1,3 +1,4 @@
 //! What helps to write workflow files: explain, fix, fmt, convert, schema, new, pictures, plans.
 
 mod explain;
+mod fix;
