@@ -37,6 +37,8 @@ pub struct Loaded {
     pub is_unusable: bool,
     /// The registry files that were read.
     pub files: Vec<PathBuf>,
+    /// The workflow files that were read, whether they are right or not.
+    pub sources: Vec<(Arc<Source>, Format)>,
     /// Which registries have led to this process, these included.
     pub lineage: String,
 }
@@ -105,9 +107,11 @@ fn read_workflows(patterns: &[(PathBuf, String)], texts: &HashMap<String, String
     let (workflows, problems) = load_workflows(&sources);
     loaded.workflows = workflows;
     loaded.problems.extend(problems);
+    loaded.sources = sources;
 }
 
-fn read(path: &Path, texts: &HashMap<String, String>) -> Result<Arc<Source>, Box<Problem>> {
+/// Reads one file.
+pub fn read(path: &Path, texts: &HashMap<String, String>) -> Result<Arc<Source>, Box<Problem>> {
     let name = path.to_string_lossy();
     if let Some(text) = texts.get(name.as_ref()) {
         return Ok(Source::new(name, text));

@@ -123,6 +123,15 @@ pub enum Command {
         #[arg(long, default_value = "text")]
         format: GraphFormat,
     },
+    /// Put workflow files into their canonical form: the order of keys, the way durations are written. Comments stay.
+    Fmt {
+        /// Files, folders or globs; all workflow files of the registry if none is given.
+        #[arg(value_name = "FILE|DIR")]
+        files: Vec<String>,
+        /// Write nothing; show what would change, and fail if something would.
+        #[arg(long)]
+        check: bool,
+    },
     /// Say what a code means and what to do about it; without a code, list them.
     Explain {
         /// The code, for instance MO2004.

@@ -8,7 +8,7 @@ use crate::app::run::App;
 use crate::cli::args::{Cli, Command, Common, Output};
 use crate::cli::exit::Exit;
 use crate::cli::terminal::Terminal;
-use crate::cli::{call, check, complete, conformance, explain, graph, list, log, render, run, serve};
+use crate::cli::{call, check, complete, conformance, explain, format, graph, list, log, render, run, serve};
 use crate::demo;
 use crate::document::format::Format;
 use crate::downstream::stdio::watchdog;
@@ -22,15 +22,18 @@ pub fn main() -> Exit {
         terminal.error("`-o sarif` is a form of `check` only; use text or json");
         return Exit::Usage;
     }
-    match command {
+    match &command {
         Command::Watchdog { instance } => {
-            watchdog::watch(&instance);
+            watchdog::watch(instance);
             return Exit::Ok;
         }
-        Command::DemoServer { name } => return demo::server::serve(&name).map_or(Exit::Usage, |()| Exit::Ok),
+        Command::DemoServer { name } => return demo::server::serve(name).map_or(Exit::Usage, |()| Exit::Ok),
         Command::Completions { shell } => {
-            terminal.data(&complete::script(shell));
+            terminal.data(&complete::script(*shell));
             return Exit::Ok;
+        }
+        Command::Fmt { files, check } if !files.is_empty() => {
+            return format::named(files, *check, terminal);
         }
         Command::Explain { code } => return explain::explain(code.as_deref(), terminal),
         _ => {}
@@ -93,6 +96,7 @@ async fn dispatch(common: &Common, command: Command, terminal: Terminal) -> Exit
             let how = check::How { is_online: online, fixes: fix, is_dry: dry_run, is_sarif };
             check::check(files, loaded, how, terminal).await
         }
+        Command::Fmt { check, .. } => format::all(loaded.sources, check, terminal),
         Command::Graph { workflow, format } => graph::show(&loaded, &workflow, format, terminal),
         other => match usable(loaded, terminal) {
             Some(loaded) => Box::pin(with_servers(other, loaded, common.profile.as_deref(), terminal)).await,

@@ -9,6 +9,7 @@ pub mod diff;
 pub mod exit;
 pub mod explain;
 pub mod fix;
+pub mod format;
 pub mod graph;
 pub mod list;
 pub mod log;

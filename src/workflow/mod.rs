@@ -4,6 +4,7 @@
 //! Pure. A file becomes a tree (`document`), the tree a [`definition::Workflow`], every mistake a problem with its place.
 
 pub mod authored;
+pub mod canonical;
 pub mod check;
 pub mod definition;
 pub mod explain;
@@ -17,6 +18,7 @@ pub mod set;
 pub mod site;
 pub mod surroundings;
 pub mod tool;
+pub mod vocabulary;
 
 #[cfg(test)]
 mod tests;
