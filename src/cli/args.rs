@@ -132,6 +132,19 @@ pub enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Print a workflow file in another language, with the same meaning.
+    Convert {
+        /// The file.
+        file: PathBuf,
+        /// The language.
+        #[arg(long)]
+        to: Language,
+    },
+    /// Print the JSON Schema of a kind of file, for editors.
+    Schema {
+        /// Of which.
+        of: SchemaOf,
+    },
     /// Say what a code means and what to do about it; without a code, list them.
     Explain {
         /// The code, for instance MO2004.
@@ -191,4 +204,22 @@ pub enum GraphFormat {
     Text,
     /// For Markdown files.
     Mermaid,
+}
+
+/// A language that workflow files are written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Language {
+    /// YAML 1.2.
+    Yaml,
+    /// JSON.
+    Json,
+    /// TOML 1.
+    Toml,
+}
+
+/// A kind of file that has a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// Workflow files.
+    Workflow,
 }

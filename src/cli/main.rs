@@ -8,7 +8,9 @@ use crate::app::run::App;
 use crate::cli::args::{Cli, Command, Common, Output};
 use crate::cli::exit::Exit;
 use crate::cli::terminal::Terminal;
-use crate::cli::{call, check, complete, conformance, explain, format, graph, list, log, render, run, serve};
+use crate::cli::{
+    call, check, complete, conformance, convert, explain, format, graph, list, log, render, run, schema, serve,
+};
 use crate::demo;
 use crate::document::format::Format;
 use crate::downstream::stdio::watchdog;
@@ -35,6 +37,8 @@ pub fn main() -> Exit {
         Command::Fmt { files, check } if !files.is_empty() => {
             return format::named(files, *check, terminal);
         }
+        Command::Convert { file, to } => return convert::convert(file, *to, terminal),
+        Command::Schema { of } => return schema::print(*of, terminal),
         Command::Explain { code } => return explain::explain(code.as_deref(), terminal),
         _ => {}
     }

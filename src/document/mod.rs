@@ -16,6 +16,7 @@ pub mod reader;
 pub mod rewrite;
 pub mod table;
 mod toml;
+pub mod write;
 mod yaml;
 
 #[cfg(test)]

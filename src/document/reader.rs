@@ -25,12 +25,20 @@ pub struct Reader {
     pub source: Arc<Source>,
     /// What was found so far.
     pub problems: Vec<Problem>,
+    /// Each table that was taken apart, with the keys that it was asked for: what the vocabulary is held against.
+    #[cfg(test)]
+    pub asked: Vec<(String, Vec<&'static str>)>,
 }
 
 impl Reader {
     /// A reader that has found nothing yet.
     pub fn new(source: &Arc<Source>) -> Self {
-        Self { source: Arc::clone(source), problems: Vec::new() }
+        Self {
+            source: Arc::clone(source),
+            problems: Vec::new(),
+            #[cfg(test)]
+            asked: Vec::new(),
+        }
     }
 
     /// Records a problem.

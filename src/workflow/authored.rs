@@ -61,6 +61,23 @@ pub fn draft(source: &Arc<Source>, format: Format) -> (Option<Workflow>, Vec<Pro
     (workflow, problems)
 }
 
+/// What each table of a file was asked for.
+#[cfg(test)]
+pub(super) fn asked(source: &Arc<Source>, format: Format) -> Vec<(String, Vec<&'static str>)> {
+    let root = parse(source, format).expect("a file that can be read");
+    let mut author = Author::new(source);
+    workflow(&mut author, &root);
+    author.reader.asked
+}
+
+/// Whether a key is one of the full language that is refused, in an entry of `fallback` or elsewhere.
+#[cfg(test)]
+pub(super) fn is_unsupported(key: &str, is_fallback: bool) -> bool {
+    let all = [unsupported::OF_WORKFLOW, unsupported::OF_STEP, unsupported::VERBS];
+    let is_beside = key != "args" && unsupported::BESIDE_VERBS.contains(&key);
+    is_beside || all.iter().any(|keys| keys.contains(&key)) || (is_fallback && unsupported::OF_FALLBACK.contains(&key))
+}
+
 /// As much of the workflow as can be made out; its parts may be stand-ins where there was a problem.
 fn workflow(author: &mut Author, root: &Node) -> Option<Workflow> {
     let mut table = author.reader.table(root, "")?;

@@ -16,7 +16,7 @@ pub enum Kind {
     Workflow,
     /// A step.
     Step,
-    /// A step that stands under a name and has no id of its own: a branch, an undo, `on_failure`.
+    /// A step that stands under a name, which is its id: a branch, an undo, `on_failure`.
     NamedStep,
     /// `annotations`.
     Annotations,
@@ -106,6 +106,11 @@ impl Kind {
     /// The keys in their canonical order.
     pub fn keys(self) -> &'static [Key] {
         keys::of(self)
+    }
+
+    /// Whether a table of this kind must have `key`.
+    pub fn requires(self, key: &Key) -> bool {
+        key.is_required && self != Self::NamedStep
     }
 
     /// The key of this name, with its place in the order.

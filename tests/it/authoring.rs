@@ -3,3 +3,4 @@
 mod explain;
 mod fix;
 mod format;
+mod languages;

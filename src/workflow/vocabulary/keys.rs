@@ -41,8 +41,7 @@ const fn must(name: &'static str, shape: Shape, about: &'static str) -> Key {
 pub(super) fn of(kind: Kind) -> &'static [Key] {
     match kind {
         Kind::Workflow => &WORKFLOW,
-        Kind::Step => &STEP,
-        Kind::NamedStep => NAMED_STEP,
+        Kind::Step | Kind::NamedStep => &STEP,
         Kind::Annotations => &ANNOTATIONS,
         Kind::Join => &JOIN,
         Kind::Retry => &RETRY,
@@ -115,12 +114,6 @@ static STEP: [Key; 31] = [
     key("catch", List(&Table(Kind::Catch), 0), "What is done about a failure; the first that matches counts."),
     key("undo", STEP_OR_STEPS, "Takes back what the step has done, should the run fail later; sees `result`."),
 ];
-
-/// All but the id.
-static NAMED_STEP: &[Key] = match STEP.split_first() {
-    Some((_, rest)) => rest,
-    None => &[],
-};
 
 static ANNOTATIONS: [Key; 5] = [
     key("title", Text, "A short name for people."),

@@ -63,7 +63,7 @@ fn shared() -> [(&'static str, Value); 4] {
 
 fn table(kind: Kind) -> Value {
     let properties: Map<String, Value> = kind.keys().iter().map(|key| (key.name.to_owned(), described(key))).collect();
-    let required: Vec<_> = kind.keys().iter().filter(|key| key.is_required).map(|key| key.name).collect();
+    let required: Vec<_> = kind.keys().iter().filter(|key| kind.requires(key)).map(|key| key.name).collect();
     let mut schema = json!({ "type": "object", "properties": properties, "additionalProperties": false });
     if !required.is_empty() {
         schema["required"] = json!(required);
