@@ -37,6 +37,8 @@ pub struct Loaded {
     pub is_unusable: bool,
     /// The registry files that were read.
     pub files: Vec<PathBuf>,
+    /// The patterns of workflow files, each with the folder that it starts at; those of the command line come last.
+    pub patterns: Vec<(PathBuf, String)>,
     /// The workflow files that were read, whether they are right or not.
     pub sources: Vec<(Arc<Source>, Format)>,
     /// Which registries have led to this process, these included.
@@ -75,6 +77,7 @@ pub fn load(files: &Files) -> Result<Loaded, String> {
     loaded.problems.extend(problems);
     patterns.extend(files.workflows.iter().map(|pattern| (PathBuf::new(), pattern.clone())));
     read_workflows(&patterns, &files.texts, &mut loaded);
+    loaded.patterns = patterns;
     Ok(loaded)
 }
 

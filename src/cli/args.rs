@@ -140,6 +140,17 @@ pub enum Command {
         #[arg(long)]
         to: Language,
     },
+    /// Write the first draft of a workflow, which passes the check as it stands.
+    New {
+        /// The workflow's name; the file is NAME.yaml where workflow files are kept.
+        name: String,
+        /// Call these tools, with arguments as their schemas want them.
+        #[arg(long, value_name = "SERVER.TOOL", value_delimiter = ',', add = complete::tools())]
+        from_tools: Vec<String>,
+        /// Where to write it instead.
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
     /// Print the JSON Schema of a kind of file, for editors.
     Schema {
         /// Of which.

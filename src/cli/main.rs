@@ -9,7 +9,7 @@ use crate::cli::args::{Cli, Command, Common, Output};
 use crate::cli::exit::Exit;
 use crate::cli::terminal::Terminal;
 use crate::cli::{
-    call, check, complete, conformance, convert, explain, format, graph, list, log, render, run, schema, serve,
+    call, check, complete, conformance, convert, explain, format, graph, list, log, new, render, run, schema, serve,
 };
 use crate::demo;
 use crate::document::format::Format;
@@ -100,6 +100,10 @@ async fn dispatch(common: &Common, command: Command, terminal: Terminal) -> Exit
             let how = check::How { is_online: online, fixes: fix, is_dry: dry_run, is_sarif };
             check::check(files, loaded, how, terminal).await
         }
+        Command::New { name, from_tools, dir } if from_tools.is_empty() => {
+            let folder = dir.unwrap_or_else(|| new::folder(&loaded.patterns, &loaded.files));
+            new::plain(&new::Wanted { name, tools: from_tools, folder }, &loaded, terminal)
+        }
         Command::Fmt { check, .. } => format::all(loaded.sources, check, terminal),
         Command::Graph { workflow, format } => graph::show(&loaded, &workflow, format, terminal),
         other => match usable(loaded, terminal) {
@@ -147,6 +151,7 @@ async fn with_servers(command: Command, loaded: Loaded, profile: Option<&str>, t
         terminal.error(&why);
         return Exit::Usage;
     }
+    let folder = new::folder(&loaded.patterns, &loaded.files);
     let app = App::start(loaded, std::env::current_exe().ok(), profile);
     let app = if is_serving { app } else { app.without_host() };
     let exit = match command {
@@ -156,6 +161,10 @@ async fn with_servers(command: Command, loaded: Loaded, profile: Option<&str>, t
             run::run(&app, wanted, terminal).await
         }
         Command::Call { tool, arguments, json } => call::call(&app, &tool, &arguments, json.as_deref(), terminal).await,
+        Command::New { name, from_tools, dir } => {
+            let wanted = new::Wanted { name, tools: from_tools, folder: dir.unwrap_or(folder) };
+            new::from_tools(&wanted, &app, terminal).await
+        }
         Command::Tools { server } => list::tools(&app, server.as_deref(), terminal).await,
         Command::Status { server } => list::status(&app, server.as_deref(), terminal).await,
         _ => Exit::Usage,

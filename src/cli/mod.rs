@@ -16,6 +16,7 @@ pub mod list;
 pub mod log;
 pub mod main;
 pub mod mask;
+pub mod new;
 pub mod pairs;
 pub mod render;
 pub mod run;

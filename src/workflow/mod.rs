@@ -16,6 +16,7 @@ pub mod plan;
 pub mod schema;
 pub mod set;
 pub mod site;
+pub mod sketch;
 pub mod surroundings;
 pub mod tool;
 pub mod vocabulary;

@@ -4,3 +4,4 @@ mod explain;
 mod fix;
 mod format;
 mod languages;
+mod new;
