@@ -1,6 +1,6 @@
 //! From the user's files to what the program may rely on, with everything that is wrong with them.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub struct Files {
     /// Workflow files, directories or globs besides those that the registry names, relative to the working directory.
     pub workflows: Vec<String>,
     /// Texts that count in place of what the files of these names hold.
-    pub texts: HashMap<String, String>,
+    pub texts: BTreeMap<String, String>,
 }
 
 /// What was read.
@@ -81,7 +81,7 @@ pub fn load(files: &Files) -> Result<Loaded, String> {
     Ok(loaded)
 }
 
-fn read_workflows(patterns: &[(PathBuf, String)], texts: &HashMap<String, String>, loaded: &mut Loaded) {
+fn read_workflows(patterns: &[(PathBuf, String)], texts: &BTreeMap<String, String>, loaded: &mut Loaded) {
     let mut sources = Vec::new();
     let mut seen = std::collections::HashSet::new();
     for (base, pattern) in patterns {
@@ -114,7 +114,7 @@ fn read_workflows(patterns: &[(PathBuf, String)], texts: &HashMap<String, String
 }
 
 /// Reads one file.
-pub fn read(path: &Path, texts: &HashMap<String, String>) -> Result<Arc<Source>, Box<Problem>> {
+pub fn read(path: &Path, texts: &BTreeMap<String, String>) -> Result<Arc<Source>, Box<Problem>> {
     let name = path.to_string_lossy();
     if let Some(text) = texts.get(name.as_ref()) {
         return Ok(Source::new(name, text));

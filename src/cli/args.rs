@@ -71,8 +71,8 @@ pub enum Command {
         /// Mend what can be mended without thinking, in the files themselves.
         #[arg(long)]
         fix: bool,
-        /// Write nothing; show what --fix would change.
-        #[arg(long, requires = "fix")]
+        /// With --fix, write nothing and show what would change; else show what each workflow would do.
+        #[arg(long)]
         dry_run: bool,
     },
     /// Run a workflow and print its output.
@@ -215,6 +215,10 @@ pub enum GraphFormat {
     Text,
     /// For Markdown files.
     Mermaid,
+    /// For Graphviz.
+    Dot,
+    /// For browsers and documents; needs no other program.
+    Svg,
 }
 
 /// A language that workflow files are written in.

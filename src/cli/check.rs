@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::app::load::{Files, Loaded};
 use crate::app::run::App;
@@ -13,7 +13,11 @@ use crate::cli::sarif;
 use crate::cli::terminal::Terminal;
 use crate::model::name::ToolRef;
 use crate::model::problem::Problem;
+use crate::workflow::bounds::bounds;
 use crate::workflow::check::check as check_workflow;
+use crate::workflow::explain::Line;
+use crate::workflow::graph;
+use crate::workflow::plan::{Plan, plan};
 use crate::workflow::surroundings::{Facts, Surroundings};
 
 /// How the files are checked.
@@ -21,12 +25,23 @@ use crate::workflow::surroundings::{Facts, Surroundings};
 pub struct How {
     /// Against what the servers really offer.
     pub is_online: bool,
-    /// Mends what can be mended without thinking.
-    pub fixes: bool,
-    /// Writes nothing, and shows what would be changed.
-    pub is_dry: bool,
+    /// Whether what can be mended without thinking is mended.
+    pub fix: Fix,
+    /// Shows what each workflow would do.
+    pub shows_plans: bool,
     /// Writes SARIF.
     pub is_sarif: bool,
+}
+
+/// What becomes of mended files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fix {
+    /// Nothing is mended.
+    No,
+    /// They are written.
+    Write,
+    /// They are shown.
+    Show,
 }
 
 /// What was found.
@@ -37,6 +52,8 @@ pub struct Found {
     pub unreachable: Vec<String>,
     /// The registry files, whose values are not shown.
     pub registries: Vec<PathBuf>,
+    /// What each workflow would do.
+    pub plans: Vec<Plan>,
     /// How many servers and workflows there are.
     counts: (usize, usize),
 }
@@ -45,7 +62,7 @@ pub struct Found {
 pub async fn check(mut files: Files, loaded: Loaded, how: How, terminal: Terminal) -> Exit {
     let mut found = examine(loaded, how.is_online).await;
     let mut changes = Changes::default();
-    if how.fixes {
+    if how.fix != Fix::No {
         match fix::fix(&mut files, &mut found, how.is_online).await {
             Ok(made) => changes = made,
             Err(why) => {
@@ -76,8 +93,11 @@ fn show(found: &Found, changes: &Changes, how: How, terminal: Terminal) {
         let mut all = json!({
             "ok": !has_errors, "servers": servers, "workflows": workflows, "problems": list, "unreachable": unreachable,
         });
-        if how.fixes {
+        if how.fix != Fix::No {
             all["fixed"] = changes.to_json();
+        }
+        if how.shows_plans {
+            all["plans"] = found.plans.iter().map(plan_json).collect();
         }
         terminal.data(&format!("{all:#}"));
     } else {
@@ -90,9 +110,21 @@ fn show(found: &Found, changes: &Changes, how: How, terminal: Terminal) {
         }
         let verdict = if has_errors { "not ok" } else { "ok" };
         let verdict = format!("{verdict}: {servers} servers, {workflows} workflows");
+        if how.shows_plans {
+            for plan in &found.plans {
+                terminal.data(&format!("{}{}\n", graph::text(plan), bounds(plan).to_text()));
+            }
+        }
         // The diff is the data then.
-        if how.fixes && how.is_dry { terminal.note(&verdict) } else { terminal.data(&verdict) }
+        if how.fix == Fix::Show { terminal.note(&verdict) } else { terminal.data(&verdict) }
     }
+}
+
+fn plan_json(plan: &Plan) -> Value {
+    let steps: Vec<_> = plan.explain().iter().map(Line::to_json).collect();
+    json!({
+        "workflow": plan.workflow.name, "effect": plan.effect().as_str(), "bounds": bounds(plan).to_json(), "steps": steps,
+    })
 }
 
 /// Everything that is wrong with what was read.
@@ -101,18 +133,22 @@ pub async fn examine(mut loaded: Loaded, is_online: bool) -> Found {
     let mut problems = std::mem::take(&mut loaded.problems);
     let counts = (loaded.registry.servers.len(), loaded.workflows.len());
     let mut unreachable = Vec::new();
+    let plans;
     if is_online && !loaded.is_unusable {
-        problems.extend(check_online(loaded, &mut unreachable).await);
+        let (found, planned) = check_online(loaded, &mut unreachable).await;
+        problems.extend(found);
+        plans = planned;
     } else {
         let files_only = FilesOnly(&loaded);
+        plans = loaded.workflows.iter().map(|workflow| plan(workflow, &files_only)).collect();
         let workflows = loaded.workflows.iter().map(AsRef::as_ref).chain(loaded.workflows.broken());
         problems.extend(workflows.flat_map(|workflow| check_workflow(workflow, &files_only)));
     }
     problems.sort_by(|a, b| (&a.source.name, a.span.start).cmp(&(&b.source.name, b.span.start)));
-    Found { problems, unreachable, registries, counts }
+    Found { problems, unreachable, registries, plans, counts }
 }
 
-async fn check_online(loaded: Loaded, notes: &mut Vec<String>) -> Vec<Problem> {
+async fn check_online(loaded: Loaded, notes: &mut Vec<String>) -> (Vec<Problem>, Vec<Plan>) {
     let app = App::start(loaded, std::env::current_exe().ok(), None).without_host();
     let gateway = app.gateway();
     futures::future::join_all(gateway.pool().iter().map(|endpoint| {
@@ -124,6 +160,7 @@ async fn check_online(loaded: Loaded, notes: &mut Vec<String>) -> Vec<Problem> {
     let known = gateway.known();
     let workflows = gateway.workflows().iter().map(AsRef::as_ref).chain(gateway.workflows().broken());
     let problems = workflows.flat_map(|workflow| check_workflow(workflow, &known)).collect();
+    let plans = gateway.workflows().iter().map(|workflow| plan(workflow, &known)).collect();
     for endpoint in gateway.pool().iter() {
         if let Some(fault) = endpoint.state().fault {
             notes.push(fault.server(endpoint.server.name.as_ref()).to_string());
@@ -131,7 +168,7 @@ async fn check_online(loaded: Loaded, notes: &mut Vec<String>) -> Vec<Problem> {
     }
     drop(known);
     app.close().await;
-    problems
+    (problems, plans)
 }
 
 /// What the files alone say: which servers and workflows there are, but not which tools, save for what the registry says

@@ -1,6 +1,6 @@
 //! `convert`: a workflow file in another language.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::app::load::read;
@@ -19,7 +19,7 @@ pub fn convert(file: &Path, to: Language, terminal: Terminal) -> Exit {
         terminal.error(&format!("{name}: its name does not end in .yaml, .yml, .json or .toml"));
         return Exit::Usage;
     };
-    let read = read(file, &HashMap::new()).and_then(|source| Ok((parse(&source, from).map_err(Box::new)?, source)));
+    let read = read(file, &BTreeMap::new()).and_then(|source| Ok((parse(&source, from).map_err(Box::new)?, source)));
     let (root, source) = match read {
         Ok(read) => read,
         Err(problem) => {

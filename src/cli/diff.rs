@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_change_is_shown_with_what_is_around_it() {
-        let old: String = (1..=20).map(|line| format!("{line}\n")).collect();
+        let old: String = (1..=20).flat_map(|line| [line.to_string(), "\n".to_owned()]).collect();
         let new = old.replace("2\n3\n", "2\nthree\n").replace("\n19\n", "\n");
         let expected = "--- f\n+++ f\n@@ -1,6 +1,6 @@\n 1\n 2\n-3\n+three\n 4\n 5\n 6\n\
                         @@ -16,5 +16,4 @@\n 16\n 17\n 18\n-19\n 20\n";

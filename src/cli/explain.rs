@@ -13,7 +13,7 @@ pub fn explain(code: Option<&str>, terminal: Terminal) -> Exit {
         terminal.data(&if terminal.is_json {
             format!("{:#}", list.iter().map(to_json).collect::<Value>())
         } else {
-            list.iter().map(|one| format!("{}  {}\n", one.code, one.meaning)).collect()
+            list.iter().map(|one| format!("{}  {}", one.code, one.meaning)).collect::<Vec<_>>().join("\n")
         });
         return Exit::Ok;
     };

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::app::load::{Files, load};
 use crate::app::replace::replace;
-use crate::cli::check::{Found, How, examine};
+use crate::cli::check::{Fix, Found, How, examine};
 use crate::cli::diff;
 use crate::cli::mask::masked;
 use crate::cli::terminal::Terminal;
@@ -74,7 +74,7 @@ impl Changes {
     pub fn finish(&self, how: How, registries: &[PathBuf], terminal: Terminal) -> Result<(), String> {
         let is_registry = |name: &str| registries.iter().any(|path| path.to_string_lossy() == name);
         for (name, (old, new)) in &self.texts {
-            if !how.is_dry {
+            if how.fix == Fix::Write {
                 replace(Path::new(name), old, new)?;
             } else if !terminal.is_json {
                 let shown = |text: &str| {
@@ -85,7 +85,7 @@ impl Changes {
             }
         }
         if !terminal.is_json {
-            let done = if how.is_dry { "would fix" } else { "fixed" };
+            let done = if how.fix == Fix::Show { "would fix" } else { "fixed" };
             for problem in &self.made {
                 let (line, column) = problem.source.line_column(problem.span.start);
                 let (from, to) = edit(problem);

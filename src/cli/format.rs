@@ -1,6 +1,6 @@
 //! `fmt`: workflow files in their canonical form.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ pub fn named(patterns: &[String], only_checks: bool, terminal: Terminal) -> Exit
             }
         };
         for path in paths {
-            match (read(&path, &HashMap::new()), Format::of(&path.to_string_lossy())) {
+            match (read(&path, &BTreeMap::new()), Format::of(&path.to_string_lossy())) {
                 (Ok(source), Some(format)) => sources.push((source, format)),
                 (Ok(_), None) => tally
                     .failures
@@ -63,8 +63,8 @@ pub fn named(patterns: &[String], only_checks: bool, terminal: Terminal) -> Exit
 }
 
 /// Formats the files that were read already.
-pub fn all(sources: Vec<(Arc<Source>, Format)>, only_checks: bool, terminal: Terminal) -> Exit {
-    finish(&sources, Tally::default(), only_checks, terminal)
+pub fn all(sources: &[(Arc<Source>, Format)], only_checks: bool, terminal: Terminal) -> Exit {
+    finish(sources, Tally::default(), only_checks, terminal)
 }
 
 fn finish(sources: &[(Arc<Source>, Format)], mut tally: Tally, only_checks: bool, terminal: Terminal) -> Exit {

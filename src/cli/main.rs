@@ -97,14 +97,19 @@ async fn dispatch(common: &Common, command: Command, terminal: Terminal) -> Exit
         Command::Check { json, online, fix, dry_run } => {
             let terminal = Terminal { is_json: terminal.is_json || json, ..terminal };
             let is_sarif = common.output == Output::Sarif;
-            let how = check::How { is_online: online, fixes: fix, is_dry: dry_run, is_sarif };
+            let fix = match (fix, dry_run) {
+                (false, _) => check::Fix::No,
+                (true, false) => check::Fix::Write,
+                (true, true) => check::Fix::Show,
+            };
+            let how = check::How { is_online: online, fix, is_sarif, shows_plans: dry_run && fix == check::Fix::No };
             check::check(files, loaded, how, terminal).await
         }
         Command::New { name, from_tools, dir } if from_tools.is_empty() => {
             let folder = dir.unwrap_or_else(|| new::folder(&loaded.patterns, &loaded.files));
             new::plain(&new::Wanted { name, tools: from_tools, folder }, &loaded, terminal)
         }
-        Command::Fmt { check, .. } => format::all(loaded.sources, check, terminal),
+        Command::Fmt { check, .. } => format::all(&loaded.sources, check, terminal),
         Command::Graph { workflow, format } => graph::show(&loaded, &workflow, format, terminal),
         other => match usable(loaded, terminal) {
             Some(loaded) => Box::pin(with_servers(other, loaded, common.profile.as_deref(), terminal)).await,

@@ -1,6 +1,6 @@
 //! `new`: the first draft of a workflow, in a file of its own.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::app::load::{Loaded, read};
@@ -102,7 +102,7 @@ fn write_schema(folder: &Path) -> Result<(), String> {
     let path = folder.join(SCHEMA_FILE);
     let schema = vocabulary::schema();
     let text = format!("{schema:#}\n");
-    let Ok(old) = read(&path, &HashMap::new()) else {
+    let Ok(old) = read(&path, &BTreeMap::new()) else {
         let parent = path.parent().unwrap_or(folder);
         std::fs::create_dir_all(parent).map_err(|error| format!("cannot make {}: {error}", parent.display()))?;
         return create(&path, &text);

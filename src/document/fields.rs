@@ -78,8 +78,8 @@ pub fn has_aliases(node: &Node) -> bool {
 fn in_braces(text: &str, format: Format, table: &Node, fields: &[&Field], wanted: &[usize]) -> Result<Edit, Obstacle> {
     let spans: Vec<Span> = fields.iter().map(|field| field.key_span.start..field.value.span.end).collect();
     let (Some(first), Some(last)) = (spans.first(), spans.last()) else { return Err(Obstacle::Layout) };
-    let mut gaps = vec![table.span.start..first.start];
-    gaps.extend(spans.windows(2).map(|pair| pair[0].end..pair[1].start));
+    let before = std::iter::once(table.span.start..first.start);
+    let mut gaps: Vec<Span> = before.chain(spans.windows(2).map(|pair| pair[0].end..pair[1].start)).collect();
     gaps.push(last.end..table.span.end);
     let marks: &[&str] = if format == Format::Json { &["//", "/*"] } else { &["#"] };
     for gap in &gaps {

@@ -98,7 +98,9 @@ impl<'a> Walk<'a> {
             (Shape::Table(kind), _) => self.table(node, *kind),
             (Shape::List(item, _), Value::List(items)) => items.iter().for_each(|node| self.value(node, item)),
             (Shape::Map(value), Value::Table(fields)) => {
-                fields.iter().for_each(|field| self.value(&field.value, value));
+                for field in fields {
+                    self.value(&field.value, value);
+                }
             }
             (Shape::Either(shapes), _) => {
                 if let Some(shape) = shapes.iter().find(|shape| fits(shape, node)) {
@@ -134,8 +136,9 @@ impl<'a> Walk<'a> {
 fn fits(shape: &Shape, node: &Node) -> bool {
     match (shape, &node.value) {
         (Shape::Table(kind), Value::Table(fields)) => fields.iter().any(|field| kind.key(&field.key).is_some()),
-        (Shape::Map(_), Value::Table(_)) | (Shape::List(..), Value::List(_)) => true,
-        (Shape::Duration, Value::Text(_) | Value::Number(_)) => true,
+        (Shape::Map(_), Value::Table(_))
+        | (Shape::List(..), Value::List(_))
+        | (Shape::Duration, Value::Text(_) | Value::Number(_)) => true,
         (Shape::Either(shapes), _) => shapes.iter().any(|shape| fits(shape, node)),
         _ => false,
     }

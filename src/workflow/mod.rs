@@ -4,6 +4,7 @@
 //! Pure. A file becomes a tree (`document`), the tree a [`definition::Workflow`], every mistake a problem with its place.
 
 pub mod authored;
+pub mod bounds;
 pub mod canonical;
 pub mod check;
 pub mod definition;
@@ -12,6 +13,7 @@ pub mod graph;
 pub mod input;
 pub mod moment;
 pub mod output;
+pub mod picture;
 pub mod plan;
 pub mod schema;
 pub mod set;

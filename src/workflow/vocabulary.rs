@@ -79,11 +79,11 @@ pub enum Shape {
     /// A table of this kind.
     Table(Kind),
     /// A list of at least so many of the same.
-    List(&'static Shape, u64),
+    List(&'static Self, u64),
     /// A table whose keys are the author's.
-    Map(&'static Shape),
+    Map(&'static Self),
     /// Any of these.
-    Either(&'static [Shape]),
+    Either(&'static [Self]),
 }
 
 impl Kind {

@@ -5,3 +5,4 @@ mod fix;
 mod format;
 mod languages;
 mod new;
+mod plans;
