@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::document::duration::{format_duration, from_millis, parse_duration};
+use crate::document::duration::{format_duration, from_millis, meant_duration, parse_duration};
 use crate::document::node::{Node, Value};
 use crate::document::table::Table;
 use crate::model::code;
@@ -117,7 +117,10 @@ impl Reader {
             (least, u64::MAX) => format!("a whole number of at least {least}"),
             (least, most) => format!("a whole number from {least} to {most}"),
         };
-        self.misfit(node, what, &wanted);
+        let problem = self.misfit(node, what, &wanted);
+        if let Some(meant) = node.as_text().filter(|text| text.parse().is_ok_and(|number| range.contains(&number))) {
+            mend(problem, "write it without quotes".to_owned(), node, meant.to_owned());
+        }
         None
     }
 
@@ -126,7 +129,10 @@ impl Reader {
         if let Value::List(items) = &node.value {
             return Some(items);
         }
-        self.mismatch(node, what, "a list");
+        let problem = self.mismatch(node, what, "a list");
+        if matches!(node.value, Value::Table(_)) {
+            problem.help = Some("begin each item with `- `, or put them in brackets".to_owned());
+        }
         None
     }
 
@@ -152,7 +158,13 @@ impl Reader {
             _ => None,
         };
         if duration.is_none() {
-            self.misfit(node, what, "a duration").help = Some("for example `500ms`, `30s`, `1m30s`, `24h`".to_owned());
+            let meant = node.as_text().and_then(meant_duration);
+            let replacement = meant.as_ref().map(|meant| self.requoted(&node.span, meant));
+            let problem = self.misfit(node, what, "a duration");
+            problem.help = Some("for example `500ms`, `30s`, `1m30s`, `24h`".to_owned());
+            if let (Some(meant), Some(replacement)) = (meant, replacement) {
+                mend(problem, format!("write `{meant}`"), node, replacement);
+            }
         }
         duration
     }

@@ -1,10 +1,12 @@
 //! Checks of a whole workflow: names and references by itself, then servers, tools and schemas against its surroundings.
 
 mod arguments;
+mod flow;
 mod outputs;
 pub mod references;
 mod scope;
 mod targets;
+mod types;
 
 use crate::model::code;
 use crate::model::problem::Problem;
@@ -27,6 +29,8 @@ pub fn check(workflow: &Workflow, surroundings: &dyn Surroundings) -> Vec<Proble
     };
     workflow.blocks().for_each(|(_, block)| each_step(block, &mut visit));
     problems.extend(outputs::check(workflow, surroundings));
+    problems.extend(types::check(workflow, surroundings));
+    problems.extend(flow::check(workflow));
     problems.extend(annotations(workflow, surroundings));
     problems.sort_by_key(|problem| problem.span.start);
     problems
