@@ -1,5 +1,6 @@
 //! From the user's files to what the program may rely on, with everything that is wrong with them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,6 +20,8 @@ pub struct Files {
     pub registries: Vec<PathBuf>,
     /// Workflow files, directories or globs besides those that the registry names, relative to the working directory.
     pub workflows: Vec<String>,
+    /// Texts that count in place of what the files of these names hold.
+    pub texts: BTreeMap<String, String>,
 }
 
 /// What was read.
@@ -34,6 +37,10 @@ pub struct Loaded {
     pub is_unusable: bool,
     /// The registry files that were read.
     pub files: Vec<PathBuf>,
+    /// The patterns of workflow files, each with the folder that it starts at; those of the command line come last.
+    pub patterns: Vec<(PathBuf, String)>,
+    /// The workflow files that were read, whether they are right or not.
+    pub sources: Vec<(Arc<Source>, Format)>,
     /// Which registries have led to this process, these included.
     pub lineage: String,
 }
@@ -44,7 +51,7 @@ pub fn load(files: &Files) -> Result<Loaded, String> {
     let mut sources = Vec::new();
     let mut patterns: Vec<(PathBuf, String)> = Vec::new();
     for path in &loaded.files {
-        match read(path) {
+        match read(path, &files.texts) {
             Ok(source) => {
                 let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
                 let (alone, _) = load_registry(std::slice::from_ref(&source));
@@ -69,11 +76,12 @@ pub fn load(files: &Files) -> Result<Loaded, String> {
     }
     loaded.problems.extend(problems);
     patterns.extend(files.workflows.iter().map(|pattern| (PathBuf::new(), pattern.clone())));
-    read_workflows(&patterns, &mut loaded);
+    read_workflows(&patterns, &files.texts, &mut loaded);
+    loaded.patterns = patterns;
     Ok(loaded)
 }
 
-fn read_workflows(patterns: &[(PathBuf, String)], loaded: &mut Loaded) {
+fn read_workflows(patterns: &[(PathBuf, String)], texts: &BTreeMap<String, String>, loaded: &mut Loaded) {
     let mut sources = Vec::new();
     let mut seen = std::collections::HashSet::new();
     for (base, pattern) in patterns {
@@ -89,7 +97,7 @@ fn read_workflows(patterns: &[(PathBuf, String)], loaded: &mut Loaded) {
             if !seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())) {
                 continue;
             }
-            match (read(&path), Format::of(&path.to_string_lossy())) {
+            match (read(&path, texts), Format::of(&path.to_string_lossy())) {
                 (Ok(source), Some(format)) => sources.push((source, format)),
                 (Ok(source), None) => {
                     let message = "its name does not end in .yaml, .yml, .json or .toml";
@@ -102,10 +110,15 @@ fn read_workflows(patterns: &[(PathBuf, String)], loaded: &mut Loaded) {
     let (workflows, problems) = load_workflows(&sources);
     loaded.workflows = workflows;
     loaded.problems.extend(problems);
+    loaded.sources = sources;
 }
 
-fn read(path: &Path) -> Result<Arc<Source>, Box<Problem>> {
+/// Reads one file.
+pub fn read(path: &Path, texts: &BTreeMap<String, String>) -> Result<Arc<Source>, Box<Problem>> {
     let name = path.to_string_lossy();
+    if let Some(text) = texts.get(name.as_ref()) {
+        return Ok(Source::new(name, text));
+    }
     std::fs::read_to_string(path).map(|text| Source::new(name.clone(), text)).map_err(|error| {
         let source = Source::new(name, "");
         Box::new(Problem::error(code::FILE_UNREADABLE, &source, 0..0, format!("the file cannot be read: {error}")))

@@ -3,4 +3,5 @@
 pub mod files;
 pub mod lineage;
 pub mod load;
+pub mod replace;
 pub mod run;

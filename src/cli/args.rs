@@ -51,6 +51,8 @@ pub enum Output {
     Text,
     /// For programs.
     Json,
+    /// SARIF 2.1.0, for editors and code review; only of `check`.
+    Sarif,
 }
 
 /// What to do.
@@ -66,6 +68,12 @@ pub enum Command {
         /// Also start the servers, and check every step against the tools that they really have.
         #[arg(long)]
         online: bool,
+        /// Mend what can be mended without thinking, in the files themselves.
+        #[arg(long)]
+        fix: bool,
+        /// With --fix, write nothing and show what would change; else show what each workflow would do.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Run a workflow and print its output.
     Run {
@@ -124,6 +132,44 @@ pub enum Command {
         /// What to draw.
         #[arg(long, default_value = "text")]
         format: GraphFormat,
+    },
+    /// Put workflow files into their canonical form: the order of keys, the way durations are written. Comments stay.
+    Fmt {
+        /// Files, folders or globs; all workflow files of the registry if none is given.
+        #[arg(value_name = "FILE|DIR")]
+        files: Vec<String>,
+        /// Write nothing; show what would change, and fail if something would.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Print a workflow file in another language, with the same meaning.
+    Convert {
+        /// The file.
+        file: PathBuf,
+        /// The language.
+        #[arg(long)]
+        to: Language,
+    },
+    /// Write the first draft of a workflow, which passes the check as it stands.
+    New {
+        /// The workflow's name; the file is NAME.yaml where workflow files are kept.
+        name: String,
+        /// Call these tools, with arguments as their schemas want them.
+        #[arg(long, value_name = "SERVER.TOOL", value_delimiter = ',', add = complete::tools())]
+        from_tools: Vec<String>,
+        /// Where to write it instead.
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+    /// Print the JSON Schema of a kind of file, for editors.
+    Schema {
+        /// Of which.
+        of: SchemaOf,
+    },
+    /// Say what a code means and what to do about it; without a code, list them.
+    Explain {
+        /// The code, for instance MO2004.
+        code: Option<String>,
     },
     /// Watch it work: four servers, one workflow, and a server that dies in the middle. Needs nothing.
     Demo,
@@ -201,4 +247,26 @@ pub enum GraphFormat {
     Text,
     /// For Markdown files.
     Mermaid,
+    /// For Graphviz.
+    Dot,
+    /// For browsers and documents; needs no other program.
+    Svg,
+}
+
+/// A language that workflow files are written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Language {
+    /// YAML 1.2.
+    Yaml,
+    /// JSON.
+    Json,
+    /// TOML 1.
+    Toml,
+}
+
+/// A kind of file that has a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// Workflow files.
+    Workflow,
 }

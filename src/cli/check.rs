@@ -1,55 +1,155 @@
 //! `check`: everything that is wrong with the files, all at once.
 
-use serde_json::json;
+use std::path::PathBuf;
 
-use crate::app::load::Loaded;
+use serde_json::{Value, json};
+
+use crate::app::load::{Files, Loaded};
 use crate::app::run::App;
 use crate::cli::exit::Exit;
+use crate::cli::fix::{self, Changes};
 use crate::cli::render;
+use crate::cli::sarif;
 use crate::cli::terminal::Terminal;
 use crate::model::name::ToolRef;
 use crate::model::problem::Problem;
 use crate::registry::agent::known_as;
+use crate::workflow::bounds::bounds;
 use crate::workflow::check::check as check_workflow;
+use crate::workflow::explain::Line;
+use crate::workflow::graph;
+use crate::workflow::plan::{Plan, plan};
 use crate::workflow::surroundings::{Facts, Surroundings};
 
-/// Checks; with `is_online` against what the servers really offer.
-pub async fn check(mut loaded: Loaded, is_online: bool, terminal: Terminal) -> Exit {
-    let files = loaded.files.clone();
-    let mut problems = std::mem::take(&mut loaded.problems);
-    let (servers, workflows) = (loaded.registry.servers.len(), loaded.workflows.len());
-    let mut notes = Vec::new();
-    if is_online && !loaded.is_unusable {
-        problems.extend(check_online(loaded, &mut notes).await);
-    } else {
-        let files_only = FilesOnly(&loaded);
-        let workflows = loaded.workflows.iter().map(AsRef::as_ref).chain(loaded.workflows.broken());
-        problems.extend(workflows.flat_map(|workflow| check_workflow(workflow, &files_only)));
-    }
-    problems.sort_by(|a, b| (&a.source.name, a.span.start).cmp(&(&b.source.name, b.span.start)));
-    let has_errors = problems.iter().any(Problem::is_error) || !notes.is_empty();
-    if terminal.is_json {
-        let list: Vec<_> = problems.iter().map(render::problem_json).collect();
-        let all = json!({ "ok": !has_errors, "servers": servers, "workflows": workflows, "problems": list, "unreachable": notes });
-        terminal.data(&format!("{all:#}"));
-    } else {
-        if !problems.is_empty() {
-            terminal.note(&render::problems(&problems, &files, terminal));
+/// How the files are checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct How {
+    /// Against what the servers really offer.
+    pub is_online: bool,
+    /// Whether what can be mended without thinking is mended.
+    pub fix: Fix,
+    /// Shows what each workflow would do.
+    pub shows_plans: bool,
+    /// Writes SARIF.
+    pub is_sarif: bool,
+}
+
+/// What becomes of mended files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fix {
+    /// Nothing is mended.
+    No,
+    /// They are written.
+    Write,
+    /// They are shown.
+    Show,
+}
+
+/// What was found.
+pub struct Found {
+    /// Everything that is wrong, by file and place.
+    pub problems: Vec<Problem>,
+    /// The servers that could not be asked, and why.
+    pub unreachable: Vec<String>,
+    /// The registry files, whose values are not shown.
+    pub registries: Vec<PathBuf>,
+    /// What each workflow would do.
+    pub plans: Vec<Plan>,
+    /// How many servers and workflows there are.
+    counts: (usize, usize),
+}
+
+/// Checks, and mends first if that is wanted.
+pub async fn check(mut files: Files, loaded: Loaded, how: How, terminal: Terminal) -> Exit {
+    let mut found = examine(loaded, how.is_online).await;
+    let mut changes = Changes::default();
+    if how.fix != Fix::No {
+        match fix::fix(&mut files, &mut found, how.is_online).await {
+            Ok(made) => changes = made,
+            Err(why) => {
+                terminal.error(&why);
+                return Exit::Usage;
+            }
         }
-        for note in &notes {
-            terminal.error(note);
+        if let Err(why) = changes.finish(how, &found.registries, terminal) {
+            terminal.error(&why);
+            return Exit::Unexpected;
         }
-        let verdict = if has_errors { "not ok" } else { "ok" };
-        terminal.data(&format!("{verdict}: {servers} servers, {workflows} workflows"));
     }
-    match (problems.iter().any(Problem::is_error), notes.is_empty()) {
+    show(&found, &changes, how, terminal);
+    match (found.problems.iter().any(Problem::is_error), found.unreachable.is_empty()) {
         (true, _) => Exit::Usage,
         (false, false) => Exit::Unreachable,
         (false, true) => Exit::Ok,
     }
 }
 
-async fn check_online(loaded: Loaded, notes: &mut Vec<String>) -> Vec<Problem> {
+fn show(found: &Found, changes: &Changes, how: How, terminal: Terminal) {
+    let Found { problems, unreachable, counts: (servers, workflows), .. } = found;
+    let has_errors = problems.iter().any(Problem::is_error) || !unreachable.is_empty();
+    if how.is_sarif {
+        terminal.data(&format!("{:#}", sarif::log(problems, unreachable)));
+    } else if terminal.is_json {
+        let list: Vec<_> = problems.iter().map(render::problem_json).collect();
+        let mut all = json!({
+            "ok": !has_errors, "servers": servers, "workflows": workflows, "problems": list, "unreachable": unreachable,
+        });
+        if how.fix != Fix::No {
+            all["fixed"] = changes.to_json();
+        }
+        if how.shows_plans {
+            all["plans"] = found.plans.iter().map(plan_json).collect();
+        }
+        terminal.data(&format!("{all:#}"));
+    } else {
+        if !problems.is_empty() {
+            terminal.note(&render::problems(problems, &found.registries, terminal));
+            terminal.note(&format!("hint: `mcp-orchestrator explain {}` says more", problems[0].code));
+        }
+        for note in unreachable {
+            terminal.error(note);
+        }
+        let verdict = if has_errors { "not ok" } else { "ok" };
+        let verdict = format!("{verdict}: {servers} servers, {workflows} workflows");
+        if how.shows_plans {
+            for plan in &found.plans {
+                terminal.data(&format!("{}{}\n", graph::text(plan), bounds(plan).to_text()));
+            }
+        }
+        // The diff is the data then.
+        if how.fix == Fix::Show { terminal.note(&verdict) } else { terminal.data(&verdict) }
+    }
+}
+
+fn plan_json(plan: &Plan) -> Value {
+    let steps: Vec<_> = plan.explain().iter().map(Line::to_json).collect();
+    json!({
+        "workflow": plan.workflow.name, "effect": plan.effect().as_str(), "bounds": bounds(plan).to_json(), "steps": steps,
+    })
+}
+
+/// Everything that is wrong with what was read.
+pub async fn examine(mut loaded: Loaded, is_online: bool) -> Found {
+    let registries = loaded.files.clone();
+    let mut problems = std::mem::take(&mut loaded.problems);
+    let counts = (loaded.registry.servers.len(), loaded.workflows.len());
+    let mut unreachable = Vec::new();
+    let plans;
+    if is_online && !loaded.is_unusable {
+        let (found, planned) = check_online(loaded, &mut unreachable).await;
+        problems.extend(found);
+        plans = planned;
+    } else {
+        let files_only = FilesOnly(&loaded);
+        plans = loaded.workflows.iter().map(|workflow| plan(workflow, &files_only)).collect();
+        let workflows = loaded.workflows.iter().map(AsRef::as_ref).chain(loaded.workflows.broken());
+        problems.extend(workflows.flat_map(|workflow| check_workflow(workflow, &files_only)));
+    }
+    problems.sort_by(|a, b| (&a.source.name, a.span.start).cmp(&(&b.source.name, b.span.start)));
+    Found { problems, unreachable, registries, plans, counts }
+}
+
+async fn check_online(loaded: Loaded, notes: &mut Vec<String>) -> (Vec<Problem>, Vec<Plan>) {
     let app = App::start(loaded, std::env::current_exe().ok(), None).without_host();
     let gateway = app.gateway();
     futures::future::join_all(gateway.pool().iter().map(|endpoint| {
@@ -61,6 +161,7 @@ async fn check_online(loaded: Loaded, notes: &mut Vec<String>) -> Vec<Problem> {
     let known = gateway.known();
     let workflows = gateway.workflows().iter().map(AsRef::as_ref).chain(gateway.workflows().broken());
     let problems = workflows.flat_map(|workflow| check_workflow(workflow, &known)).collect();
+    let plans = gateway.workflows().iter().map(|workflow| plan(workflow, &known)).collect();
     for endpoint in gateway.pool().iter() {
         if let Some(fault) = endpoint.state().fault {
             notes.push(fault.server(endpoint.server.name.as_ref()).to_string());
@@ -68,7 +169,7 @@ async fn check_online(loaded: Loaded, notes: &mut Vec<String>) -> Vec<Problem> {
     }
     drop(known);
     app.close().await;
-    problems
+    (problems, plans)
 }
 
 /// What the files alone say: which servers and workflows there are, but not which tools, save for what the registry says

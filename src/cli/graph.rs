@@ -8,6 +8,7 @@ use crate::cli::render;
 use crate::cli::terminal::Terminal;
 use crate::model::suggest::did_you_mean;
 use crate::workflow::graph;
+use crate::workflow::picture;
 use crate::workflow::plan::plan;
 
 /// Draws the workflow `name`.
@@ -24,6 +25,8 @@ pub fn show(loaded: &Loaded, name: &str, format: GraphFormat, terminal: Terminal
     terminal.data(&match format {
         GraphFormat::Text => graph::text(&plan),
         GraphFormat::Mermaid => graph::mermaid(&plan),
+        GraphFormat::Dot => picture::dot(&plan),
+        GraphFormat::Svg => picture::svg(&plan),
     });
     Exit::Ok
 }

@@ -8,7 +8,10 @@ use crate::app::run::App;
 use crate::cli::args::{Cli, Command, Common, Output};
 use crate::cli::exit::Exit;
 use crate::cli::terminal::Terminal;
-use crate::cli::{auth, call, check, complete, conformance, graph, list, log, render, run, serve};
+use crate::cli::{
+    auth, call, check, complete, conformance, convert, explain, format, graph, list, log, new, render, run, schema,
+    serve,
+};
 use crate::demo;
 use crate::document::format::Format;
 use crate::downstream::stdio::watchdog;
@@ -17,17 +20,27 @@ use crate::downstream::stdio::watchdog;
 pub fn main() -> Exit {
     complete::answer();
     let Cli { common, command } = Cli::parse();
-    let terminal = Terminal::new(common.output == Output::Json);
-    match command {
+    let terminal = Terminal::new(common.output != Output::Text);
+    if common.output == Output::Sarif && !matches!(command, Command::Check { .. }) {
+        terminal.error("`-o sarif` is a form of `check` only; use text or json");
+        return Exit::Usage;
+    }
+    match &command {
         Command::Watchdog { instance } => {
-            watchdog::watch(&instance);
+            watchdog::watch(instance);
             return Exit::Ok;
         }
-        Command::DemoServer { name } => return demo::server::serve(&name).map_or(Exit::Usage, |()| Exit::Ok),
+        Command::DemoServer { name } => return demo::server::serve(name).map_or(Exit::Usage, |()| Exit::Ok),
         Command::Completions { shell } => {
-            terminal.data(&complete::script(shell));
+            terminal.data(&complete::script(*shell));
             return Exit::Ok;
         }
+        Command::Fmt { files, check } if !files.is_empty() => {
+            return format::named(files, *check, terminal);
+        }
+        Command::Convert { file, to } => return convert::convert(file, *to, terminal),
+        Command::Schema { of } => return schema::print(*of, terminal),
+        Command::Explain { code } => return explain::explain(code.as_deref(), terminal),
         _ => {}
     }
     let is_serving = matches!(command, Command::Serve(_));
@@ -66,7 +79,8 @@ async fn dispatch(common: &Common, command: Command, terminal: Terminal) -> Exit
     if let Command::ConformanceClient { url } = command {
         return conformance::use_all(&url, terminal).await;
     }
-    let mut files = Files { registries: common.registry.clone(), workflows: common.workflows.clone() };
+    let mut files =
+        Files { registries: common.registry.clone(), workflows: common.workflows.clone(), ..Files::default() };
     let file = named_file(&command).map(ToOwned::to_owned);
     files.workflows.extend(file.clone());
     let loaded = match load(&files) {
@@ -81,10 +95,22 @@ async fn dispatch(common: &Common, command: Command, terminal: Terminal) -> Exit
         None => command,
     };
     match command {
-        Command::Check { json, online } => {
+        Command::Check { json, online, fix, dry_run } => {
             let terminal = Terminal { is_json: terminal.is_json || json, ..terminal };
-            check::check(loaded, online, terminal).await
+            let is_sarif = common.output == Output::Sarif;
+            let fix = match (fix, dry_run) {
+                (false, _) => check::Fix::No,
+                (true, false) => check::Fix::Write,
+                (true, true) => check::Fix::Show,
+            };
+            let how = check::How { is_online: online, fix, is_sarif, shows_plans: dry_run && fix == check::Fix::No };
+            check::check(files, loaded, how, terminal).await
         }
+        Command::New { name, from_tools, dir } if from_tools.is_empty() => {
+            let folder = dir.unwrap_or_else(|| new::folder(&loaded.patterns, &loaded.files));
+            new::plain(&new::Wanted { name, tools: from_tools, folder }, &loaded, terminal)
+        }
+        Command::Fmt { check, .. } => format::all(&loaded.sources, check, terminal),
         Command::Graph { workflow, format } => graph::show(&loaded, &workflow, format, terminal),
         Command::Auth { what } => match usable(loaded, terminal) {
             Some(loaded) => Box::pin(auth::auth(&loaded, what, terminal)).await,
@@ -135,6 +161,7 @@ async fn with_servers(command: Command, loaded: Loaded, profile: Option<&str>, t
         terminal.error(&why);
         return Exit::Usage;
     }
+    let folder = new::folder(&loaded.patterns, &loaded.files);
     let app = App::start(loaded, std::env::current_exe().ok(), profile);
     let app = if is_serving { app } else { app.without_host() };
     let exit = match command {
@@ -144,6 +171,10 @@ async fn with_servers(command: Command, loaded: Loaded, profile: Option<&str>, t
             run::run(&app, wanted, terminal).await
         }
         Command::Call { tool, arguments, json } => call::call(&app, &tool, &arguments, json.as_deref(), terminal).await,
+        Command::New { name, from_tools, dir } => {
+            let wanted = new::Wanted { name, tools: from_tools, folder: dir.unwrap_or(folder) };
+            new::from_tools(&wanted, &app, terminal).await
+        }
         Command::Tools { server } => list::tools(&app, server.as_deref(), terminal).await,
         Command::Status { server } => list::status(&app, server.as_deref(), terminal).await,
         _ => Exit::Usage,

@@ -6,6 +6,7 @@ use crate::document::format::Format;
 use crate::document::node::{Node, Value};
 use crate::document::parse::parse;
 use crate::model::problem::Source;
+use crate::model::suggest;
 
 /// The tables of a registry whose values are never shown.
 const SECRET_TABLES: [&str; 2] = ["env", "headers"];
@@ -27,13 +28,18 @@ fn hide(node: &Node, is_secret: bool, text: &mut [u8]) {
     match &node.value {
         Value::Table(fields) => {
             for field in fields {
-                hide(&field.value, is_secret || SECRET_TABLES.contains(&field.key.as_str()), text);
+                hide(&field.value, is_secret || is_secret_table(&field.key), text);
             }
         }
         Value::List(items) => items.iter().for_each(|item| hide(item, is_secret, text)),
         _ if is_secret => star(text.get_mut(node.span.clone()).unwrap_or_default()),
         _ => {}
     }
+}
+
+/// A misspelt one counts, too: that is when its line is shown.
+fn is_secret_table(key: &str) -> bool {
+    SECRET_TABLES.contains(&key) || suggest::nearest(key, SECRET_TABLES).is_some()
 }
 
 fn hide_quoted(text: &mut [u8]) {

@@ -30,6 +30,27 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     from_millis(total)
 }
 
+/// What words such as `5 minutes`, or units in the wrong order, were meant to be, in the shortest form.
+pub fn meant_duration(text: &str) -> Option<String> {
+    let mut rest = text.trim();
+    let mut total = Duration::ZERO;
+    while !rest.is_empty() {
+        let (digits, after) = split(rest, |byte| byte.is_ascii_digit());
+        let (word, after) = split(after.trim_start(), |byte| byte.is_ascii_alphabetic());
+        let unit = match word.to_ascii_lowercase().as_str() {
+            "ms" | "msec" | "msecs" | "millisecond" | "milliseconds" => "ms",
+            "s" | "sec" | "secs" | "second" | "seconds" => "s",
+            "m" | "min" | "mins" | "minute" | "minutes" => "m",
+            "h" | "hr" | "hrs" | "hour" | "hours" => "h",
+            "d" | "day" | "days" => "d",
+            _ => return None,
+        };
+        total = total.checked_add(parse_duration(&format!("{digits}{unit}"))?)?;
+        rest = after.trim_start();
+    }
+    Some(total).filter(|total| !total.is_zero() && *total <= LONGEST).map(format_duration)
+}
+
 /// The shortest way to write `duration`, whole milliseconds: `1m30s`, and `0s` for none.
 pub fn format_duration(duration: Duration) -> String {
     let mut rest = duration.as_millis();
@@ -70,6 +91,16 @@ mod tests {
         assert_eq!(millis("7d"), Some(7 * 86_400_000));
         assert_eq!(millis("500"), Some(500));
         assert_eq!(millis("0s"), Some(0));
+    }
+
+    #[test]
+    fn words_are_understood_well_enough_for_a_suggestion() {
+        assert_eq!(meant_duration("5 minutes").as_deref(), Some("5m"));
+        assert_eq!(meant_duration("30s1m").as_deref(), Some("1m30s"));
+        assert_eq!(meant_duration("1 hour 30 min").as_deref(), Some("1h30m"));
+        for wrong in ["", "soon", "-5s", "5", "9999d", "5x"] {
+            assert_eq!(meant_duration(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -6,14 +6,17 @@
 mod duplicate;
 pub mod duration;
 mod fail;
+pub mod fields;
 pub mod format;
 mod json;
 pub mod node;
 mod number;
 pub mod parse;
 pub mod reader;
+pub mod rewrite;
 pub mod table;
 mod toml;
+pub mod write;
 mod yaml;
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::document::duration::{format_duration, from_millis, parse_duration};
+use crate::document::duration::{format_duration, from_millis, meant_duration, parse_duration};
 use crate::document::node::{Node, Value};
 use crate::document::table::Table;
 use crate::model::code;
@@ -25,12 +25,20 @@ pub struct Reader {
     pub source: Arc<Source>,
     /// What was found so far.
     pub problems: Vec<Problem>,
+    /// Each table that was taken apart, with the keys that it was asked for: what the vocabulary is held against.
+    #[cfg(test)]
+    pub asked: Vec<(String, Vec<&'static str>)>,
 }
 
 impl Reader {
     /// A reader that has found nothing yet.
     pub fn new(source: &Arc<Source>) -> Self {
-        Self { source: Arc::clone(source), problems: Vec::new() }
+        Self {
+            source: Arc::clone(source),
+            problems: Vec::new(),
+            #[cfg(test)]
+            asked: Vec::new(),
+        }
     }
 
     /// Records a problem.
@@ -109,7 +117,10 @@ impl Reader {
             (least, u64::MAX) => format!("a whole number of at least {least}"),
             (least, most) => format!("a whole number from {least} to {most}"),
         };
-        self.misfit(node, what, &wanted);
+        let problem = self.misfit(node, what, &wanted);
+        if let Some(meant) = node.as_text().filter(|text| text.parse().is_ok_and(|number| range.contains(&number))) {
+            mend(problem, "write it without quotes".to_owned(), node, meant.to_owned());
+        }
         None
     }
 
@@ -146,7 +157,10 @@ impl Reader {
         if let Value::List(items) = &node.value {
             return Some(items);
         }
-        self.mismatch(node, what, "a list");
+        let problem = self.mismatch(node, what, "a list");
+        if matches!(node.value, Value::Table(_)) {
+            problem.help = Some("begin each item with `- `, or put them in brackets".to_owned());
+        }
         None
     }
 
@@ -172,7 +186,13 @@ impl Reader {
             _ => None,
         };
         if duration.is_none() {
-            self.misfit(node, what, "a duration").help = Some("for example `500ms`, `30s`, `1m30s`, `24h`".to_owned());
+            let meant = node.as_text().and_then(meant_duration);
+            let replacement = meant.as_ref().map(|meant| self.requoted(&node.span, meant));
+            let problem = self.misfit(node, what, "a duration");
+            problem.help = Some("for example `500ms`, `30s`, `1m30s`, `24h`".to_owned());
+            if let (Some(meant), Some(replacement)) = (meant, replacement) {
+                mend(problem, format!("write `{meant}`"), node, replacement);
+            }
         }
         duration
     }

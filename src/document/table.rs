@@ -83,6 +83,8 @@ impl<'a> Table<'a> {
 
     /// Reports every field that was not taken, with the key that was probably meant.
     pub fn finish(mut self, reader: &mut Reader) {
+        #[cfg(test)]
+        reader.asked.push((self.what.clone(), self.asked.clone()));
         let fields = self.fields;
         for field in self.rest() {
             // A key that is already there cannot be what this one was meant to be.

@@ -16,6 +16,7 @@ use crate::model::code;
 use crate::model::fault::{Fault, Kind};
 use crate::model::problem::{Problem, Source};
 use crate::workflow::authored::draft;
+use crate::workflow::bounds::bounds;
 use crate::workflow::check::check;
 use crate::workflow::definition::Workflow;
 use crate::workflow::plan::plan;
@@ -205,12 +206,14 @@ impl Gateway {
     pub fn dry_run(&self, workflow: &Workflow, input: Value) -> Result<Reply, Fault> {
         let accepted = crate::workflow::input::accept(workflow, input);
         let plan = plan(workflow, &self.known());
-        let text = crate::workflow::graph::text(&plan);
+        let bounds = bounds(&plan);
+        let text = format!("{}{}\n", crate::workflow::graph::text(&plan), bounds.to_text());
         let problems = accepted.as_ref().err().cloned().unwrap_or_default();
         let structured = json!({
             "workflow": workflow.name.as_ref(),
             "effect": plan.effect().as_str(),
             "plan": text,
+            "bounds": bounds.to_json(),
             "input": accepted.unwrap_or_default(),
             "input_problems": problems,
         });

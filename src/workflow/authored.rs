@@ -66,6 +66,21 @@ pub fn draft(source: &Arc<Source>, format: Format) -> (Option<Workflow>, Vec<Pro
     (workflow, problems)
 }
 
+/// What each table of a file was asked for.
+#[cfg(test)]
+pub(super) fn asked(source: &Arc<Source>, format: Format) -> Vec<(String, Vec<&'static str>)> {
+    let root = parse(source, format).expect("a file that can be read");
+    let mut author = Author::new(source);
+    workflow(&mut author, &root);
+    author.reader.asked
+}
+
+/// Whether a key is one of the full language that is refused.
+#[cfg(test)]
+pub(super) fn is_unsupported(key: &str) -> bool {
+    [unsupported::OF_WORKFLOW, unsupported::OF_STEP].iter().any(|keys| keys.contains(&key))
+}
+
 /// As much of the workflow as can be made out; its parts may be stand-ins where there was a problem.
 fn workflow(author: &mut Author, root: &Node) -> Option<Workflow> {
     let mut table = author.reader.table(root, "")?;

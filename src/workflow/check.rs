@@ -3,10 +3,12 @@
 mod arguments;
 mod delegation;
 mod flags;
+mod flow;
 mod outputs;
 pub mod references;
 mod scope;
 mod targets;
+mod types;
 
 use crate::model::code;
 use crate::model::problem::Problem;
@@ -31,6 +33,8 @@ pub fn check(workflow: &Workflow, surroundings: &dyn Surroundings) -> Vec<Proble
     workflow.blocks().for_each(|(_, block)| each_step(block, &mut visit));
     problems.extend(flags::check(workflow, surroundings));
     problems.extend(outputs::check(workflow, surroundings));
+    problems.extend(types::check(workflow, surroundings));
+    problems.extend(flow::check(workflow));
     problems.extend(annotations(workflow, surroundings));
     problems.sort_by_key(|problem| problem.span.start);
     problems

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde_json::{Value, json};
+
 use crate::model::effect::Effect;
 use crate::workflow::definition::{Block, Step};
 use crate::workflow::plan::{Plan, levels_of, names};
@@ -32,6 +34,18 @@ pub enum Reason {
     Written,
     /// Its `after` names the other.
     After,
+}
+
+impl Line {
+    /// It for programs.
+    pub fn to_json(&self) -> Value {
+        let waits: Vec<_> =
+            self.waits.iter().map(|(id, reason)| json!({ "step": id, "because": reason.as_str() })).collect();
+        json!({
+            "id": self.id, "depth": self.depth, "part": self.part, "level": self.level,
+            "effect": self.effect.as_str(), "waits": waits,
+        })
+    }
 }
 
 impl Reason {

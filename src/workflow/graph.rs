@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use crate::model::effect::Effect;
-use crate::workflow::definition::{Block, Step, Verb};
+use crate::workflow::definition::{Block, Step};
 use crate::workflow::explain::{Line, Reason, reasons};
+use crate::workflow::picture::{colour, verb};
 use crate::workflow::plan::Plan;
 
 /// One line for each step: its level, its id (indented below the step that holds it), its effect, what it waits for.
@@ -43,15 +44,6 @@ fn label(line: &Line) -> String {
 fn waits(line: &Line) -> String {
     let waits: Vec<_> = line.waits.iter().map(|(id, reason)| format!("{id} ({})", reason.as_str())).collect();
     if waits.is_empty() { String::new() } else { format!("<- {}", waits.join(", ")) }
-}
-
-fn colour(effect: Effect) -> &'static str {
-    match effect {
-        Effect::Read => "#e7f5ff",
-        Effect::Idempotent => "#ebfbee",
-        Effect::Write => "#fff9db",
-        Effect::Destructive => "#ffe3e3",
-    }
 }
 
 struct Drawing {
@@ -114,25 +106,6 @@ impl Drawing {
     fn key(&mut self) -> String {
         self.nodes += 1;
         format!("n{}", self.nodes)
-    }
-}
-
-fn verb(verb: &Verb) -> String {
-    match verb {
-        Verb::Tool { tool, .. } => tool.to_string(),
-        Verb::Workflow { name, .. } => format!("workflow {name}"),
-        Verb::Llm(_) => "llm".to_owned(),
-        Verb::Agent(errand) => format!("agent {}", errand.agent),
-        Verb::Set(_) => "set".to_owned(),
-        Verb::Parallel(..) => "parallel".to_owned(),
-        Verb::Switch(_) => "switch".to_owned(),
-        Verb::Steps(_) => "steps".to_owned(),
-        Verb::Wait(_) => "wait".to_owned(),
-        Verb::Ask(_) => "ask".to_owned(),
-        Verb::Emit { event, .. } => format!("emit {event}"),
-        Verb::Await { event, .. } => format!("await {event}"),
-        Verb::Fail(_) => "fail".to_owned(),
-        Verb::Return(_) => "return".to_owned(),
     }
 }
 

@@ -4,6 +4,8 @@
 //! Pure. A file becomes a tree (`document`), the tree a [`definition::Workflow`], every mistake a problem with its place.
 
 pub mod authored;
+pub mod bounds;
+pub mod canonical;
 pub mod check;
 pub mod conduct;
 pub mod definition;
@@ -13,12 +15,15 @@ pub mod graph;
 pub mod input;
 pub mod moment;
 pub mod output;
+pub mod picture;
 pub mod plan;
 pub mod schema;
 pub mod set;
 pub mod site;
+pub mod sketch;
 pub mod surroundings;
 pub mod tool;
+pub mod vocabulary;
 
 #[cfg(test)]
 mod tests;

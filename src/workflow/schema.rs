@@ -101,6 +101,16 @@ pub fn find(schema: &Value, path: &[String]) -> Found {
     Found::Possible
 }
 
+/// The schema of what stands at `path`, where `schema` says it plainly.
+pub fn at<'s>(schema: &'s Value, path: &[String]) -> Option<&'s Value> {
+    path.iter().try_fold(schema, |here, field| {
+        if let Some(items) = here.get("items").filter(|_| field.parse::<usize>().is_ok()) {
+            return Some(items);
+        }
+        properties(here).filter(|_| is_plain(here))?.get(field)
+    })
+}
+
 fn properties(schema: &Value) -> Option<&Map<String, Value>> {
     schema.get("properties")?.as_object()
 }

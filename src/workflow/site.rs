@@ -20,6 +20,8 @@ pub struct StepSites {
     pub call: CallSite,
     /// The calls of its `fallback`, one for each entry; empty spans for a value.
     pub fallback: Vec<CallSite>,
+    /// Its `when`.
+    pub when: Option<Span>,
     /// The names in `after`, one for each.
     pub after: Vec<Span>,
     /// What the step's own expressions refer to, those of nested steps left out.

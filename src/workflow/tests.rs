@@ -3,6 +3,7 @@
 mod formats;
 mod order;
 mod promises;
+mod vocabulary;
 
 use std::sync::Arc;
 

@@ -1,12 +1,11 @@
 //! The documentation is true: references are fresh, examples pass the checks, and commands exist.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use mcp_orchestrator::document::format::Format;
-use mcp_orchestrator::model::code;
+use mcp_orchestrator::model::explain;
 use mcp_orchestrator::model::problem::Source;
 use mcp_orchestrator::registry::load::load;
 use mcp_orchestrator::workflow::authored::read;
@@ -27,12 +26,7 @@ fn blocks(markdown: &str, language: &str) -> Vec<String> {
 
 #[test]
 fn the_reference_of_codes_is_fresh() {
-    let mut fresh = "# Codes\n\nEvery problem and fault has a stable code. `MO1xxx` registry files, `MO2xxx` workflow files, `MO3xxx`\n\
-                     advice, `MO4xxx` runs, `MO5xxx` calls.\n\n| code | meaning |\n|---|---|\n"
-        .to_owned();
-    for (code, meaning) in code::ALL {
-        writeln!(fresh, "| `{code}` | {} |", meaning.trim()).expect("memory does not fail");
-    }
+    let fresh = explain::page();
     if std::env::var_os("UPDATE_EXPECT").is_some() {
         fs::write(root().join("docs/errors.md"), &fresh).expect("docs/errors.md is writable");
     }

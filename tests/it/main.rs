@@ -3,6 +3,7 @@
 mod agents;
 mod architecture;
 mod asking;
+mod authoring;
 mod calls;
 mod capabilities;
 mod chains;

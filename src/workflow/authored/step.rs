@@ -88,7 +88,12 @@ fn step(author: &mut Author, node: &Node, block: &str, place: usize) -> Option<S
 /// The id and its place; an empty id if there is none that could be used.
 fn id(author: &mut Author, table: &mut Table<'_>, what: &str) -> (String, Span) {
     let nowhere = author.head(&table.span());
-    let Some(node) = table.require(&mut author.reader, "id") else { return (String::new(), nowhere) };
+    let Some(node) = table.require(&mut author.reader, "id") else {
+        if let Some(problem) = author.reader.problems.last_mut() {
+            problem.help = Some("name it, so that messages and later steps can speak of it: `id: find`".to_owned());
+        }
+        return (String::new(), nowhere);
+    };
     let Some(id) = author.reader.text(node, &format!("{what}.id")) else { return (String::new(), nowhere) };
     if !name::is_step_id(&id) {
         bad_id(author, &id, &node.span, "a step");
@@ -132,6 +137,7 @@ fn parts(author: &mut Author, (node, mut table): (&Node, Table<'_>), id: &str, s
     let each = repetition::each(author, &mut table, what, &mut sites);
     let inside = if each.is_some() { Place::Inside } else { Place::Outside };
     let when_key = table.path("when");
+    sites.when = node.get("when").map(|node| node.span.clone());
     let when = table.take("when").and_then(|node| author.condition(node, &when_key, Place::Outside, &mut sites.uses));
     let after = modifier::after(author, &mut table, &mut sites);
     let verb = verb::read(author, (node, &mut table), what, inside, &mut sites);

@@ -224,7 +224,12 @@ pub(super) fn call_site(target: &Node, args: Option<&Node>) -> CallSite {
 
 fn parallel(author: &mut Author, node: &Node, what: &str) -> Vec<Branch> {
     let what = format!("{what}.parallel");
-    let Some(mut table) = author.reader.table(node, &what) else { return Vec::new() };
+    let Some(mut table) = author.reader.table(node, &what) else {
+        if let Some(problem) = author.reader.problems.last_mut() {
+            problem.help = Some("name each branch: `parallel: { one: …, other: … }`".to_owned());
+        }
+        return Vec::new();
+    };
     let mut branches = Vec::new();
     for field in table.rest() {
         let path = format!("{what}.{}", field.key);

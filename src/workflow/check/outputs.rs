@@ -47,7 +47,7 @@ impl<'a> Visit<'a> for Fields<'a> {
 }
 
 /// The schema of a step's output, if nothing stands between it and the tool's result.
-fn output_schema(step: &Step, surroundings: &dyn Surroundings) -> Option<Arc<Value>> {
+pub(super) fn output_schema(step: &Step, surroundings: &dyn Surroundings) -> Option<Arc<Value>> {
     if step.output.is_some() || step.each.is_some() || !step.fallback.is_empty() || !step.catch.is_empty() {
         return None;
     }

@@ -163,9 +163,12 @@ impl<'a> Names<'a> {
             Found::Earlier(step) => self.earlier(scope, step, site),
             Found::Itself => {
                 let message = format!("`{id}` refers to itself");
-                let help =
-                    (site.place == Place::Output).then(|| "in `output`, the step's own result is `result`".to_owned());
-                self.error(code::FORWARD_REFERENCE, &site.span, message).help = help;
+                let help = if site.place == Place::Output {
+                    "the step's own result is `result` here"
+                } else {
+                    "a step sees only the steps above it; in its `output` and `expect` its own result is `result`"
+                };
+                self.error(code::FORWARD_REFERENCE, &site.span, message).help = Some(help.to_owned());
             }
             Found::Around(step) => {
                 let message = format!("this is a part of `{id}`, which has no output before it is over");
@@ -180,6 +183,15 @@ impl<'a> Names<'a> {
                 let problem = self.error(code::FORWARD_REFERENCE, &site.span, message);
                 problem.related.push((step.span.clone(), "stands here".to_owned()));
                 problem.help = Some(format!("move `{id}` up: a step sees only the steps above it"));
+            }
+            Found::Hidden(holder) if scope.is_within(holder) => {
+                let message = format!("`{id}` is in another part of `{}`", holder.id);
+                let problem = self.error(code::UNKNOWN_STEP, &site.span, message);
+                problem.related.push((holder.span.clone(), "the step that holds both".to_owned()));
+                problem.help = Some(
+                    "the parts of a step do not see each other: put the two into one, or the other one above"
+                        .to_owned(),
+                );
             }
             Found::Hidden(holder) => self.hidden(holder, id, site),
             Found::Nothing => {

@@ -146,6 +146,12 @@ impl<'a> Scope<'a> {
         holders.into_iter().find(|holder| holds(holder, id)).map_or(Found::Nothing, Found::Hidden)
     }
 
+    /// Whether this stands somewhere inside `holder`.
+    pub(super) fn is_within(&self, holder: &Step) -> bool {
+        let outer = self.frames.split_last().map_or(&[][..], |(_, outer)| outer);
+        outer.iter().filter_map(|frame| frame.block.steps.get(frame.at)).any(|step| std::ptr::eq(step, holder))
+    }
+
     /// The ids that may be referred to here.
     pub(super) fn visible(&self) -> impl Iterator<Item = &'a str> {
         self.frames.iter().flat_map(|frame| frame.block.steps.iter().take(frame.at)).map(|step| &*step.id)

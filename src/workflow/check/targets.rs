@@ -4,7 +4,7 @@ use crate::expr::template::Template;
 use crate::model::code;
 use crate::model::code::Code;
 use crate::model::name::ToolRef;
-use crate::model::problem::Problem;
+use crate::model::problem::{Patch, Problem, Span};
 use crate::model::suggest;
 use crate::workflow::definition::{Fallback, Step, Verb, Workflow};
 use crate::workflow::site::CallSite;
@@ -67,7 +67,10 @@ pub(super) fn resolve(
         let span = call.target_site.target.clone();
         let problem = Problem::error(code, &workflow.source, span, message);
         let problem = match suggest::nearest(wanted, known.iter().map(String::as_str)) {
-            Some(near) => problem.help(format!("did you mean `{prefix}{near}`?")),
+            Some(near) => {
+                let patch = rename(workflow, &problem.span, wanted, near);
+                Problem { patch, ..problem.help(format!("did you mean `{prefix}{near}`?")) }
+            }
             None => problem.maybe_help(listed(known)),
         };
         Box::new(problem)
@@ -98,6 +101,14 @@ pub(super) fn resolve(
             }
         }
     }
+}
+
+/// Replaces the name where the file shows it as it is. What stands before a tool's name is its server's.
+fn rename(workflow: &Workflow, span: &Span, wanted: &str, near: &str) -> Option<Patch> {
+    let written = workflow.source.text.get(span.clone())?;
+    let is_tool = written.trim_end_matches(['"', '\'']).ends_with(&format!(".{wanted}"));
+    let start = span.start + if is_tool { written.rfind(wanted)? } else { written.find(wanted)? };
+    Some(Patch { span: start..start + wanted.len(), replacement: near.to_owned() })
 }
 
 fn listed(known: &[String]) -> Option<String> {

@@ -1,0 +1,127 @@
+//! `new`: the first draft of a workflow, in a file of its own.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::app::load::{Loaded, read};
+use crate::app::replace::{create, replace};
+use crate::app::run::App;
+use crate::cli::check::FilesOnly;
+use crate::cli::exit::Exit;
+use crate::cli::list::settle;
+use crate::cli::render;
+use crate::cli::terminal::Terminal;
+use crate::document::format::Format;
+use crate::model::name::{ToolRef, is_workflow_name};
+use crate::model::problem::{Problem, Source};
+use crate::workflow::authored;
+use crate::workflow::check::check;
+use crate::workflow::sketch::{SCHEMA_FILE, sketch};
+use crate::workflow::surroundings::Surroundings;
+use crate::workflow::vocabulary;
+
+/// What is wanted.
+pub struct Wanted {
+    /// The name of the workflow.
+    pub name: String,
+    /// The tools that it is to call, as `server.tool`.
+    pub tools: Vec<String>,
+    /// Where workflow files are kept.
+    pub folder: PathBuf,
+}
+
+/// A draft without tools: the files alone are enough.
+pub fn plain(wanted: &Wanted, loaded: &Loaded, terminal: Terminal) -> Exit {
+    finish(wanted, &[], &FilesOnly(loaded), terminal)
+}
+
+/// A draft that calls tools, whose servers are asked for their schemas.
+pub async fn from_tools(wanted: &Wanted, app: &App, terminal: Terminal) -> Exit {
+    let parsed: Result<Vec<_>, _> =
+        wanted.tools.iter().map(|tool| ToolRef::parse(tool.trim()).ok_or_else(|| tool.clone())).collect();
+    let tools = match parsed {
+        Ok(tools) => tools,
+        Err(wrong) => {
+            terminal.error(&format!("`{wrong}` is not of the form `server.tool`"));
+            return Exit::Usage;
+        }
+    };
+    settle(app).await;
+    let gateway = app.gateway();
+    for tool in &tools {
+        // A draft without its schema would not be typed.
+        let fault = gateway.pool().get(&tool.server).and_then(|endpoint| endpoint.state().fault);
+        if let Some(fault) = fault {
+            terminal.error(&fault.server(&tool.server).to_string());
+            return Exit::Unreachable;
+        }
+    }
+    finish(wanted, &tools, &gateway.known(), terminal)
+}
+
+fn finish(wanted: &Wanted, tools: &[ToolRef], surroundings: &dyn Surroundings, terminal: Terminal) -> Exit {
+    let Wanted { name, folder, .. } = wanted;
+    if !is_workflow_name(name) {
+        terminal.error(&format!("`{name}` cannot name a workflow: letters, digits, `_` and `-`, a letter first"));
+        return Exit::Usage;
+    }
+    let path = folder.join(format!("{name}.yaml"));
+    let text = match sketch(name, tools, surroundings) {
+        Ok(text) => text,
+        Err(why) => {
+            terminal.error(&why);
+            return Exit::Unexpected;
+        }
+    };
+    let source = Source::new(path.to_string_lossy(), text);
+    let (workflow, mut problems) = authored::read(&source, Format::Yaml);
+    problems.extend(workflow.iter().flat_map(|workflow| check(workflow, surroundings)));
+    if problems.iter().any(Problem::is_error) {
+        terminal.note(&render::problems(&problems, &[], terminal));
+        terminal.error("nothing was written");
+        return Exit::Usage;
+    }
+    let written = std::fs::create_dir_all(folder)
+        .map_err(|error| format!("cannot make {}: {error}", folder.display()))
+        .and_then(|()| create(&path, &source.text))
+        .and_then(|()| write_schema(folder));
+    match written {
+        Ok(()) => {
+            terminal.data(&path.to_string_lossy());
+            Exit::Ok
+        }
+        Err(why) => {
+            terminal.error(&why);
+            Exit::Usage
+        }
+    }
+}
+
+/// Puts the schema where the draft's first line says that it is. One that is not ours is left alone.
+fn write_schema(folder: &Path) -> Result<(), String> {
+    let path = folder.join(SCHEMA_FILE);
+    let schema = vocabulary::schema();
+    let text = format!("{schema:#}\n");
+    let Ok(old) = read(&path, &BTreeMap::new()) else {
+        let parent = path.parent().unwrap_or(folder);
+        std::fs::create_dir_all(parent).map_err(|error| format!("cannot make {}: {error}", parent.display()))?;
+        return create(&path, &text);
+    };
+    let is_ours = serde_json::from_str::<serde_json::Value>(&old.text).is_ok_and(|old| old["$id"] == schema["$id"]);
+    if is_ours && old.text != text { replace(&path, &old.text, &text) } else { Ok(()) }
+}
+
+/// Where workflow files are kept: the first folder that is named, else `workflows` beside the registry if there is one,
+/// else here.
+pub fn folder(patterns: &[(PathBuf, String)], registries: &[PathBuf]) -> PathBuf {
+    let fixed = |(base, pattern): &(PathBuf, String)| {
+        let whole = base.join(pattern);
+        let is_fixed =
+            |part: &std::path::Component<'_>| !part.as_os_str().to_string_lossy().contains(['*', '?', '[', '{']);
+        let fixed: PathBuf = whole.components().take_while(is_fixed).collect();
+        let is_file = Format::of(&fixed.to_string_lossy()).is_some();
+        if is_file { fixed.parent().map(Path::to_path_buf).unwrap_or_default() } else { fixed }
+    };
+    let beside = || registries.first().and_then(|file| file.parent()).map(|base| base.join("workflows"));
+    patterns.first().map(fixed).or_else(|| beside().filter(|folder| folder.is_dir())).unwrap_or_default()
+}
