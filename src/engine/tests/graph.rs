@@ -49,7 +49,9 @@ impl Graph {
 
     /// Objects if something that the step at `address`, or a step around it, waits for is not over.
     pub(super) fn check_waits(&self, address: &str, rows: &HashMap<&str, &StepView>) {
-        for step in around(address) {
+        // What is undone was done before; what it waited for then may have begun again since.
+        let undo = address.rfind('#').unwrap_or(0);
+        for step in around(address).into_iter().filter(|step| step.len() > undo) {
             let Some(demand) = self.demand(&step) else { continue };
             let prefix = &step[..step.len() - demand.id.len()];
             for before in &demand.waits {
