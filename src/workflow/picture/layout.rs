@@ -126,7 +126,9 @@ fn ordered(items: &[Item]) -> Vec<Vec<usize>> {
             ranks[place] = f64::from(u32::try_from(order).unwrap_or(u32::MAX)) - count(layer) / 2.0;
         }
     };
-    layers.iter().for_each(|layer| rank(layer, &mut ranks));
+    for layer in &layers {
+        rank(layer, &mut ranks);
+    }
     for sweep in 0..SWEEPS {
         let goes_down = sweep % 2 == 0;
         let order: Vec<usize> = if goes_down { (0..depth).collect() } else { (0..depth).rev().collect() };
