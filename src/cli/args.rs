@@ -237,4 +237,6 @@ pub enum Language {
 pub enum SchemaOf {
     /// Workflow files.
     Workflow,
+    /// `registry.toml`.
+    Registry,
 }

@@ -12,6 +12,7 @@ pub mod load;
 mod naming;
 mod patterns;
 pub mod profile;
+pub mod schema;
 pub mod server;
 mod settings;
 pub mod text;
