@@ -269,4 +269,6 @@ pub enum Language {
 pub enum SchemaOf {
     /// Workflow files.
     Workflow,
+    /// `registry.toml`.
+    Registry,
 }

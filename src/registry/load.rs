@@ -67,6 +67,19 @@ pub fn load(files: &[Arc<Source>]) -> (Registry, Vec<Problem>) {
     (registry, problems)
 }
 
+/// What each table of a file was asked for.
+#[cfg(test)]
+pub(super) fn asked(source: &Arc<Source>) -> Vec<(String, Vec<&'static str>)> {
+    let root = parse(source, format(source)).expect("a file that can be read");
+    let mut reader = Reader::new(source);
+    let mut registry = Registry::default();
+    let settings = common(&mut reader, &root, Settings::default(), &mut registry, &mut Mentions::default());
+    for field in root.get("servers").and_then(|node| reader.table(node, "servers")).expect("servers").rest() {
+        let _ = authored::read(&mut reader, "servers", field, Dialect::Own, &settings);
+    }
+    reader.asked
+}
+
 /// The format that the name promises; without a promise, JSON begins with a brace or a comment.
 fn format(source: &Source) -> Format {
     let text = source.text.trim_start_matches('\u{feff}').trim_start();

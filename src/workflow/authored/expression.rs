@@ -10,8 +10,12 @@ use crate::expr::text::Text;
 use crate::expr::value::Value as Constant;
 use crate::model::code;
 use crate::model::problem::{Problem, Span};
+use crate::model::suggest;
 use crate::workflow::authored::author::Author;
 use crate::workflow::site::{Place, Use};
+
+/// What a reference may begin with, wherever it stands.
+const ROOTS: [&str; 5] = ["input", "steps", "run", "result", "error"];
 
 impl Author {
     /// A value in which text may hold expressions. What its expressions refer to is added to `uses`.
@@ -51,6 +55,9 @@ impl Author {
             Ok(parsed) => {
                 self.note(node, text, place, parsed.references().iter(), uses);
                 self.lookalikes(node, text, &parsed);
+                if parsed.as_literal().is_some() {
+                    self.misspelt_root(node, text);
+                }
                 match parsed.as_literal() {
                     Some(literal) => Template::Value(Constant::from_text(literal)),
                     None => Template::Text(parsed),
@@ -75,6 +82,22 @@ impl Author {
                 .help(format!("inside text write `${{{meant}}}`"));
             self.reader.problem(if is_exact { problem.replace_with(format!("${{{meant}}}")) } else { problem });
         }
+    }
+
+    /// Warns of a whole value such as `$inptu.name`, which is plain text because nothing is called so.
+    fn misspelt_root(&mut self, node: &Node, text: &str) {
+        let Some((root, rest)) = text.strip_prefix('$').and_then(|path| path.split_once('.')) else { return };
+        let is_path = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.[]".contains(&byte));
+        if root.is_empty() || !is_path(root) || rest.is_empty() || !is_path(rest) {
+            return;
+        }
+        let known = ROOTS.into_iter().chain(self.roots());
+        let Some(near) = suggest::nearest(root, known).map(str::to_owned) else { return };
+        let span = self.head(&node.span);
+        let message = format!("`{text}` is plain text: there is no `{root}`");
+        let replacement = self.reader.requoted(&node.span, &format!("${near}.{rest}"));
+        let problem = Problem::warning(code::AMBIGUOUS_SCALAR, &self.reader.source, span, message);
+        self.reader.problem(problem.help(format!("did you mean `${near}.{rest}`?")).replace_with(replacement));
     }
 
     fn roots(&self) -> Vec<&str> {

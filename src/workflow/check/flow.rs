@@ -68,15 +68,15 @@ fn constant(workflow: &Workflow, when: &Expr, span: &Span) -> Option<Problem> {
 /// A comparison of an input with a word that the input cannot be.
 fn impossible(workflow: &Workflow, when: &Expr, span: &Span) -> Option<Problem> {
     let (left, right) = when.source().split_once("==")?;
-    let path: Vec<String> = left.trim().strip_prefix("input.")?.split('.').map(str::to_owned).collect();
+    let fields: Vec<String> = left.trim().strip_prefix("input.")?.split('.').map(str::to_owned).collect();
     let quote = right.trim().chars().next().filter(|quote| matches!(quote, '\'' | '"'))?;
     let word = right.trim().strip_prefix(quote)?.strip_suffix(quote).filter(|word| !word.contains(quote))?;
-    let known = schema::at(&workflow.input_schema, &path)?.get("enum")?.as_array()?;
+    let known = schema::at(&workflow.input_schema, &fields)?.get("enum")?.as_array()?;
     if known.iter().any(|one| one == word) {
         return None;
     }
     let known: Vec<&str> = known.iter().filter_map(Value::as_str).collect();
-    let message = format!("this never holds: `input.{}` is never `{word}`", path.join("."));
+    let message = format!("this never holds: `input.{}` is never `{word}`", fields.join("."));
     let problem = Problem::warning(code::NO_EFFECT, &workflow.source, span.clone(), message);
     let near = suggest::nearest(word, known.iter().copied());
     let written = workflow.source.text.get(span.clone())?;

@@ -49,7 +49,7 @@ impl<'a> Types<'a> {
             };
             let Some(schema) = self.schema_of(scope, &path) else { continue };
             let (Some(given), Some(taken)) =
-                (types(&schema), schema::at(&wanted, &[site.name.clone()]).and_then(types))
+                (types(&schema), schema::at(&wanted, std::slice::from_ref(&site.name)).and_then(types))
             else {
                 continue;
             };

@@ -78,11 +78,13 @@ pub(super) fn lay(block: &Block) -> Laid<'_> {
         }
     }
     let layers = ordered(&items);
-    let (width, height, corners) = placed(&items, &layers);
+    let tallest: Vec<f64> =
+        layers.iter().map(|layer| layer.iter().map(|&place| items[place].height).fold(0.0, f64::max)).collect();
+    let (width, height, corners) = placed(&items, &layers, &tallest);
     for (one, corner) in boxes.iter_mut().zip(&corners) {
         (one.x, one.y) = *corner;
     }
-    let arrows = ways.iter().map(|(way, carries_data)| arrow(way, *carries_data, &items, &corners)).collect();
+    let arrows = ways.iter().map(|(way, carries_data)| arrow(way, *carries_data, &items, &corners, &tallest)).collect();
     Laid { width, height, boxes, arrows }
 }
 
@@ -126,7 +128,9 @@ fn ordered(items: &[Item]) -> Vec<Vec<usize>> {
             ranks[place] = f64::from(u32::try_from(order).unwrap_or(u32::MAX)) - count(layer) / 2.0;
         }
     };
-    layers.iter().for_each(|layer| rank(layer, &mut ranks));
+    for layer in &layers {
+        rank(layer, &mut ranks);
+    }
     for sweep in 0..SWEEPS {
         let goes_down = sweep % 2 == 0;
         let order: Vec<usize> = if goes_down { (0..depth).collect() } else { (0..depth).rev().collect() };
@@ -152,16 +156,15 @@ fn count<T>(list: &[T]) -> f64 {
 }
 
 /// The size of the whole and the upper left corner of each item: layers below each other, each in the middle.
-fn placed(items: &[Item], layers: &[Vec<usize>]) -> (f64, f64, Vec<(f64, f64)>) {
+fn placed(items: &[Item], layers: &[Vec<usize>], tallest: &[f64]) -> (f64, f64, Vec<(f64, f64)>) {
     let across = |layer: &Vec<usize>| {
         layer.iter().map(|&place| items[place].width).sum::<f64>() + GAP_ACROSS * (count(layer) - 1.0).max(0.0)
     };
     let width = layers.iter().map(across).fold(0.0, f64::max);
     let mut corners = vec![(0.0, 0.0); items.len()];
     let mut y = 0.0;
-    for layer in layers {
+    for (layer, tallest) in layers.iter().zip(tallest) {
         let mut x = (width - across(layer)) / 2.0;
-        let tallest = layer.iter().map(|&place| items[place].height).fold(0.0, f64::max);
         for &place in layer {
             corners[place] = (x, y);
             x += items[place].width + GAP_ACROSS;
@@ -172,7 +175,7 @@ fn placed(items: &[Item], layers: &[Vec<usize>]) -> (f64, f64, Vec<(f64, f64)>) 
 }
 
 /// From the lower edge of the first through its bends to the upper edge of the last.
-fn arrow(way: &[usize], carries_data: bool, items: &[Item], corners: &[(f64, f64)]) -> Arrow {
+fn arrow(way: &[usize], carries_data: bool, items: &[Item], corners: &[(f64, f64)], tallest: &[f64]) -> Arrow {
     let middle = |place: usize| corners[place].0 + items[place].width / 2.0;
     let mut points = Vec::new();
     for (position, &place) in way.iter().enumerate() {
@@ -183,10 +186,8 @@ fn arrow(way: &[usize], carries_data: bool, items: &[Item], corners: &[(f64, f64
             points.push((middle(place), top));
         } else {
             // A bend runs straight down through its layer.
-            let level = items[place].level;
-            let tallest = items.iter().filter(|item| item.level == level).map(|item| item.height).fold(0.0, f64::max);
             points.push((middle(place), top));
-            points.push((middle(place), top + tallest));
+            points.push((middle(place), top + tallest[items[place].level]));
         }
     }
     Arrow { points, carries_data }

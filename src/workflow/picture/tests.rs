@@ -1,5 +1,7 @@
 //! A picture is readable: nothing lies on anything else, arrows point down, text is only text.
 
+use std::fmt::Write as _;
+
 use crate::model::name::ToolRef;
 use crate::workflow::definition::Workflow;
 use crate::workflow::picture::layout::{Laid, lay};
@@ -47,7 +49,7 @@ fn thirty() -> Plan {
             0..3 => "1".to_owned(),
             _ => format!("[$steps.s{}.output, $steps.s{}.output]", step / 2, (step * 7) % step),
         };
-        text.push_str(&format!("  - {{ id: s{step}, set: {set} }}\n"));
+        let _ = writeln!(text, "  - {{ id: s{step}, set: {set} }}");
     }
     text.push_str("  - { id: last, parallel: { a: { set: $steps.s28.output }, b: [{ id: x, set: 1 }, { id: y, set: $steps.x.output }] } }\n");
     planned(&text)

@@ -60,6 +60,28 @@ fn what_is_converted_still_runs() {
 }
 
 #[test]
+fn the_schema_of_the_registry_accepts_what_is_shipped_and_refuses_slips() {
+    let schema = Test::new().run(&["schema", "registry"]).json();
+    assert!(jsonschema::draft202012::meta::is_valid(&schema), "it is a schema");
+    let validator = jsonschema::validator_for(&schema).expect("it can be used");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = vec![fs::read_to_string(root.join("registry.toml")).expect("a file")];
+    for page in ["README.md", "docs/registry.md"] {
+        let page = fs::read_to_string(root.join(page)).expect("a page");
+        let blocks = page.split("```toml\n").skip(1).filter_map(|rest| rest.split_once("```"));
+        files.extend(blocks.map(|(block, _)| block.to_owned()));
+    }
+    assert!(files.len() >= 4);
+    for text in files {
+        let errors: Vec<_> = validator.iter_errors(&tree("x.toml", &text)).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:#?}\n{text}");
+    }
+    for wrong in ["[servers.a]\ncomand = 'x'", "[defaults]\ntimeout = 'soon'", "[servers.a]\nstart = 'later'"] {
+        assert!(!validator.is_valid(&tree("x.toml", wrong)), "{wrong}");
+    }
+}
+
+#[test]
 fn the_schema_accepts_good_files_and_refuses_slips() {
     let done = Test::new().run(&["schema", "workflow"]);
     assert_eq!(done.code, 0, "{}", done.stderr);

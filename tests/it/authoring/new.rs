@@ -17,8 +17,8 @@ fn a_draft_takes_its_arguments_from_the_tools() {
     assert_eq!(done.code, 0, "{}", done.stderr);
     let path = done.stdout.trim();
     assert!(path.ends_with("flows/relay.yaml"), "{path}");
-    let text = fs::read_to_string(path).expect("the draft");
-    assert!(text.starts_with("# yaml-language-server: $schema=.schema/workflow.json\nname: relay\n"), "{text}");
+    let draft = fs::read_to_string(path).expect("the draft");
+    assert!(draft.starts_with("# yaml-language-server: $schema=.schema/workflow.json\nname: relay\n"), "{draft}");
     for part in [
         "input: { text: string, ms: integer }",
         "- id: measure\n    tool: north.measure\n    args: { text: $input.text }",
@@ -26,13 +26,13 @@ fn a_draft_takes_its_arguments_from_the_tools() {
         "# may be given, too: tag",
         "- id: measure_2\n",
     ] {
-        assert!(text.contains(part), "{part} is missing in {text}");
+        assert!(draft.contains(part), "{part} is missing in {draft}");
     }
     let schema = test.home().join("flows/.schema/workflow.json");
     assert!(fs::read_to_string(schema).expect("the schema").contains("orchestrator://schema/workflow"));
     let checked = test.run(&["check", "--online"]);
     assert_eq!((checked.code, checked.stdout.trim()), (0, "ok: 1 servers, 1 workflows"), "{}", checked.stderr);
-    assert_eq!(test.run(&["fmt", path, "--check"]).code, 0, "{text}");
+    assert_eq!(test.run(&["fmt", path, "--check"]).code, 0, "{draft}");
 }
 
 #[test]

@@ -1,0 +1,245 @@
+//! A registry file as a JSON Schema (2020-12), for editors.
+//!
+//! The readers decide what is right; a test holds that they ask for exactly the keys that stand here.
+
+use serde_json::{Map, Value, json};
+
+use crate::model::effect::Effect;
+
+/// A key, what may stand there, what it is for.
+type Key = (&'static str, Value, &'static str);
+
+/// The schema of `registry.toml`.
+pub fn schema() -> Value {
+    let mut whole = table(vec![
+        ("orchestrator", shared("orchestrator"), "Settings of the program itself."),
+        ("defaults", shared("defaults"), "Settings that every server inherits."),
+        ("servers", map(&shared("server")), "The servers; each name becomes the prefix of its tools."),
+        ("capabilities", map(&shared("capability")), "Jobs that several tools can do."),
+        ("profiles", map(&shared("profile")), "Named views of servers, tools and workflows."),
+    ]);
+    whole["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    whole["$id"] = json!("orchestrator://schema/registry");
+    whole["title"] = json!("A registry of mcp-orchestrator");
+    whole["$defs"] = json!({
+        "duration": {
+            "description": "A length of time: `500ms`, `30s`, `1m30s`, `24h`, `7d`, or milliseconds.",
+            "anyOf": [
+                { "type": "string", "pattern": "^([0-9]+|([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$", "minLength": 1 },
+                { "type": "integer", "minimum": 0 },
+            ],
+        },
+        "orchestrator": orchestrator(),
+        "defaults": table(settings()),
+        "server": server(),
+        "retry": retry(),
+        "breaker": breaker(),
+        "health": health(),
+        "tools": tools(),
+        "tool": tool(),
+        "capability": capability(),
+        "weights": weights(),
+        "fallback_value": fallback_value(),
+        "member": member(),
+        "profile": profile(),
+        "visible": visible(),
+    });
+    whole
+}
+
+fn shared(name: &str) -> Value {
+    json!({ "$ref": format!("#/$defs/{name}") })
+}
+
+fn map(value: &Value) -> Value {
+    json!({ "type": "object", "additionalProperties": value })
+}
+
+fn text() -> Value {
+    json!({ "type": "string" })
+}
+
+fn texts() -> Value {
+    json!({ "type": "array", "items": { "type": "string" } })
+}
+
+fn boolean() -> Value {
+    json!({ "type": "boolean" })
+}
+
+fn duration() -> Value {
+    shared("duration")
+}
+
+fn count(least: u64, most: u64) -> Value {
+    json!({ "type": "integer", "minimum": least, "maximum": most })
+}
+
+/// What is written out into a child's environment or a request's headers.
+fn named_texts() -> Value {
+    map(&json!({ "type": ["string", "integer", "number", "boolean"] }))
+}
+
+fn table(keys: Vec<Key>) -> Value {
+    let properties: Map<String, Value> = keys
+        .into_iter()
+        .map(|(name, mut schema, about)| {
+            schema["description"] = json!(about);
+            (name.to_owned(), schema)
+        })
+        .collect();
+    json!({ "type": "object", "properties": properties, "additionalProperties": false })
+}
+
+fn orchestrator() -> Value {
+    table(vec![
+        ("workflows", texts(), "Files, folders or globs of workflows, relative to this file."),
+        ("max_concurrent_runs", count(1, 100_000), "Workflow runs at once; more are refused."),
+        ("max_concurrent_steps", count(1, 100_000), "Tool calls of all runs at once; more wait."),
+        ("settle", duration(), "How long the first list waits for servers that are still starting."),
+        ("prefix", boolean(), "Whether tools carry the name of their server."),
+        ("instructions", text(), "Put before what hosts are told."),
+    ])
+}
+
+fn settings() -> Vec<Key> {
+    vec![
+        ("connect_timeout", duration(), "Start and handshake."),
+        ("timeout", duration(), "One attempt of one call."),
+        ("concurrency", count(1, 10_000), "Calls in flight; more wait within their time limit."),
+        ("retry", json!({ "anyOf": [count(1, 100), shared("retry")] }), "How often a call is tried."),
+        ("breaker", shared("breaker"), "When a failing server is left alone."),
+        ("health", shared("health"), "How it is found out whether the server is well."),
+    ]
+}
+
+fn server() -> Value {
+    let mut keys = vec![
+        ("command", text(), "A program to start; no shell."),
+        ("args", texts(), "Its arguments."),
+        ("env", named_texts(), "Its environment; `${VAR}` is expanded when it is started."),
+        ("cwd", text(), "Its working directory."),
+        ("url", text(), "The address of a server that runs already."),
+        (
+            "type",
+            json!({ "enum": ["stdio", "local", "http", "streamable-http", "streamableHttp", "streamable_http", "remote", "sse"] }),
+            "What is spoken; seldom needed.",
+        ),
+        ("headers", named_texts(), "Sent with every request."),
+        ("start", json!({ "enum": ["lazy", "eager"] }), "With the program, or when a host first lists or calls."),
+        ("required", boolean(), "`serve` ends with an error if it cannot be started."),
+        ("priority", count(0, 1_000_000), "Lower first, where two servers offer one resource."),
+        ("trusted", boolean(), "Whether its annotations are believed."),
+        ("era", json!({ "enum": ["legacy", "modern"] }), "Pins the protocol."),
+        ("version", text(), "The versions of the server that are allowed, for example `>=1.2, <3`."),
+        ("disabled", boolean(), "Leaves it out."),
+        ("tools", shared("tools"), "Rules for its tools."),
+        ("fallback", texts(), "Servers with the same tools, tried when this one cannot answer."),
+    ];
+    keys.extend(settings());
+    table(keys)
+}
+
+fn retry() -> Value {
+    table(vec![
+        ("attempts", count(1, 100), "How often, the first time included."),
+        ("delay", duration(), "The first pause."),
+        ("max_delay", duration(), "The longest pause."),
+        ("backoff", json!({ "enum": ["fixed", "linear", "exponential"] }), "How pauses grow."),
+        ("jitter", json!({ "enum": ["none", "full"] }), "Whether pauses are shortened at random."),
+    ])
+}
+
+fn breaker() -> Value {
+    table(vec![
+        ("failures", count(1, 10_000), "So many failures within the window open it."),
+        ("window", duration(), "The window."),
+        ("open_for", duration(), "How long calls are refused."),
+        ("half_open_probes", count(1, 100), "How many calls must succeed then."),
+    ])
+}
+
+fn health() -> Value {
+    table(vec![
+        ("every", duration(), "The pause between two looks."),
+        ("timeout", duration(), "How long an answer may take."),
+        ("unhealthy_after", count(1, 1_000), "So many bad looks make it unwell."),
+        ("healthy_after", count(1, 1_000), "So many good ones make it well."),
+        ("probe", json!({ "type": "string", "pattern": "^(ping|auto|none|tool:.+|http:/.*)$" }), "What is asked."),
+    ])
+}
+
+/// The tools of a server: the two lists, and a table for each tool.
+fn tools() -> Value {
+    let mut tools = table(vec![
+        ("allow", texts(), "Only tools that match one of these."),
+        ("deny", texts(), "No tools that match one of these."),
+    ]);
+    tools["additionalProperties"] = shared("tool");
+    tools
+}
+
+fn tool() -> Value {
+    let effects = Effect::ALL.map(Effect::as_str);
+    table(vec![
+        ("rename", text(), "What hosts see it as."),
+        ("title", text(), "A short name for people."),
+        ("description", text(), "What models read."),
+        ("effect", json!({ "enum": effects }), "What it may do, where its annotations are wrong."),
+        ("timeout", duration(), "One attempt of one call."),
+    ])
+}
+
+fn capability() -> Value {
+    let member = json!({ "anyOf": [text(), shared("member")] });
+    let mut capability = table(vec![
+        ("description", text(), "What models read."),
+        ("route", json!({ "enum": ["order", "score", "sticky"] }), "Which member is tried first."),
+        ("weights", shared("weights"), "What counts how much for the score."),
+        ("members", json!({ "type": "array", "items": member, "minItems": 1 }), "The tools that can do it."),
+        ("fallback", shared("fallback_value"), "What is answered if no member can."),
+    ]);
+    capability["required"] = json!(["members"]);
+    capability
+}
+
+fn weights() -> Value {
+    let weight = || json!({ "type": "number", "minimum": 0, "maximum": 1000 });
+    table(vec![
+        ("latency", weight(), "How quick it is."),
+        ("load", weight(), "How busy it is."),
+        ("reliability", weight(), "How seldom it fails."),
+    ])
+}
+
+fn fallback_value() -> Value {
+    table(vec![("value", json!({}), "The result.")])
+}
+
+fn member() -> Value {
+    let mut member = table(vec![
+        ("tool", text(), "`server.tool`."),
+        ("args", json!({}), "Its arguments, made of `args`."),
+        ("output", json!({}), "The job's result, made of `result`."),
+    ]);
+    member["required"] = json!(["tool"]);
+    member
+}
+
+fn profile() -> Value {
+    table(vec![
+        ("servers", texts(), "Names or patterns; all if not given."),
+        ("workflows", texts(), "Names or patterns; all if not given."),
+        ("tools", shared("visible"), "By the names that hosts see."),
+    ])
+}
+
+fn visible() -> Value {
+    table(vec![
+        ("allow", texts(), "Only tools that match one of these."),
+        ("deny", texts(), "No tools that match one of these."),
+    ])
+}
+
+#[cfg(test)]
+mod tests;

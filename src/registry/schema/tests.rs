@@ -1,0 +1,69 @@
+//! The keys of the schema are the keys that the readers ask for: no more, no fewer.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::schema;
+use crate::model::problem::Source;
+use crate::registry::load::asked;
+
+/// A file with a table of every kind.
+const EVERY_KIND: &str = r#"
+[orchestrator]
+[defaults]
+[servers.one]
+command = "x"
+retry = {}
+breaker = {}
+health = {}
+[servers.one.tools.some]
+[capabilities."a.b"]
+weights = {}
+members = [{ tool = "one.x" }]
+fallback = { value = 1 }
+[profiles.p]
+tools = {}
+"#;
+
+/// The definition that a path belongs to; empty for the file itself.
+fn definition(path: &str) -> Option<&'static str> {
+    Some(match path {
+        "" => "",
+        "orchestrator" => "orchestrator",
+        "defaults" => "defaults",
+        "servers.one" => "server",
+        "servers.one.retry" => "retry",
+        "servers.one.breaker" => "breaker",
+        "servers.one.health" => "health",
+        "servers.one.tools.some" => "tool",
+        "capabilities.\"a.b\"" => "capability",
+        "capabilities.\"a.b\".weights" => "weights",
+        "capabilities.\"a.b\".fallback" => "fallback_value",
+        "capabilities.\"a.b\".members" => "member",
+        "profiles.p" => "profile",
+        "profiles.p.tools" => "visible",
+        _ => return None,
+    })
+}
+
+#[test]
+fn the_readers_ask_for_exactly_the_keys_of_the_schema() {
+    let schema = schema();
+    let mut found: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for (path, keys) in asked(&Source::new("registry.toml", EVERY_KIND)) {
+        let Some(name) = definition(&path) else { panic!("a table that the schema does not know: {path}") };
+        found.entry(name).or_default().extend(keys.into_iter().map(str::to_owned));
+    }
+    // Those of other clients, which are read, too.
+    for foreign in ["mcpServers", "context_servers"] {
+        found.entry("").or_default().remove(foreign);
+    }
+    let known: BTreeSet<_> = schema["$defs"].as_object().expect("definitions").keys().map(String::as_str).collect();
+    let without_reader = ["duration", "tools"];
+    let read: BTreeSet<_> = found.keys().copied().filter(|name| !name.is_empty()).chain(without_reader).collect();
+    assert_eq!(read, known);
+    for (name, asked) in found {
+        let table = if name.is_empty() { &schema } else { &schema["$defs"][name] };
+        let listed: BTreeSet<_> = table["properties"].as_object().expect("keys").keys().cloned().collect();
+        assert_eq!(asked, listed, "`{name}`: src/registry/schema.rs and the readers differ");
+    }
+}
