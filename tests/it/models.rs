@@ -377,3 +377,12 @@ fn a_budget_holds_beyond_this_orchestrator() {
     assert!(report["error"]["message"].as_str().is_some_and(|why| why.contains("MO4021")), "{report}");
     assert_eq!(brain.heard().len(), 2, "what is left is known there, too");
 }
+
+#[test]
+fn a_stream_that_stays_open_does_not_keep_its_answer() {
+    let brain = Brain::saying([Say::Linger("All said.")]);
+    let mut host = asking(&brain.entry("fast", "openai", ""), "  - { id: a, llm: Hello, timeout: 15s }");
+    let report = report(&mut host);
+    assert_eq!(report["output"], "All said.");
+    assert!(report["usage"]["tokens"].as_u64() > Some(0), "it is estimated: {report}");
+}
