@@ -11,9 +11,10 @@ use crate::cli::fix::{self, Changes};
 use crate::cli::render;
 use crate::cli::sarif;
 use crate::cli::terminal::Terminal;
+use crate::model::effect::Effect;
 use crate::model::name::ToolRef;
 use crate::model::problem::Problem;
-use crate::registry::agent::known_as;
+use crate::registry::agent::{known_as, most};
 use crate::workflow::bounds::bounds;
 use crate::workflow::check::check as check_workflow;
 use crate::workflow::explain::Line;
@@ -205,7 +206,7 @@ impl Surroundings for FilesOnly<'_> {
     fn workflow(&self, name: &str) -> Option<Facts> {
         let workflow = self.0.workflows.get(name)?;
         Some(Facts {
-            effect: crate::model::effect::Effect::Destructive,
+            effect: Effect::Destructive,
             input_schema: Some(workflow.input_schema.clone()),
             output_schema: workflow.output_schema.clone(),
         })
@@ -221,5 +222,9 @@ impl Surroundings for FilesOnly<'_> {
 
     fn agents(&self) -> Option<Vec<String>> {
         Some(known_as(&self.0.registry.agents))
+    }
+
+    fn agent(&self, name: &str) -> Option<Effect> {
+        most(&self.0.registry.agents, name, |_| None)
     }
 }

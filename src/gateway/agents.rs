@@ -172,21 +172,11 @@ impl Gateway {
     pub(super) fn agent_tools(&self, servers: &Catalog) -> Vec<Own> {
         let tool = |agent: &Arc<Agent>| {
             let name = shown_agent_as(&agent.name);
-            let definition = definition(agent, &name, effect(agent, servers));
+            let definition = definition(agent, &name, agent.effect(|tool| Some(servers.origin(tool)?.effect)));
             Own { name, definition }
         };
         self.registry.agents.values().map(tool).collect()
     }
-}
-
-/// What an agent may do: what the registry says, or what its tools may. Which tools a model will use nobody knows.
-pub(super) fn effect(agent: &Agent, servers: &Catalog) -> Effect {
-    let own = match &agent.work {
-        Work::Model(thinker) if thinker.tools.is_empty() => Effect::Read,
-        Work::Model(_) => Effect::Destructive,
-        Work::Tool(stand_in) => servers.origin(&stand_in.tool).map_or(Effect::Destructive, |entry| entry.effect),
-    };
-    agent.effect.unwrap_or(own)
 }
 
 /// Under which name hosts see an agent.

@@ -13,7 +13,7 @@ use crate::gateway::door::Gateway;
 use crate::model::effect::Effect;
 use crate::model::entry::{Entry, Kind};
 use crate::model::name::ToolRef;
-use crate::registry::agent::{Agent, Agents, able, known_as};
+use crate::registry::agent::{Agent, Agents, known_as, most};
 use crate::registry::capability::Capability;
 use crate::workflow::definition::Workflow;
 use crate::workflow::plan::plan;
@@ -132,13 +132,9 @@ impl Surroundings for Known<'_> {
     }
 
     fn agent(&self, name: &str) -> Option<Effect> {
-        most(&able(&self.gateway.registry.agents, name), &self.gateway.catalog())
+        let servers = self.gateway.catalog();
+        most(&self.gateway.registry.agents, name, |tool| Some(servers.origin(tool)?.effect))
     }
-}
-
-/// What `able` agents may do together.
-fn most(able: &[&Arc<Agent>], servers: &Catalog) -> Option<Effect> {
-    able.iter().map(|agent| agents::effect(agent, servers)).max()
 }
 
 fn facts(entry: &Entry) -> Facts {

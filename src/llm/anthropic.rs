@@ -45,7 +45,8 @@ fn message(message: &Message) -> Value {
     match message {
         Message::User(text) => json!({ "role": "user", "content": text }),
         Message::Assistant { text, calls } => {
-            // An empty text is refused.
+            // Neither an empty text nor no content at all is allowed.
+            let text = if text.is_empty() && calls.is_empty() { "(nothing)" } else { text };
             let said = (!text.is_empty()).then(|| json!({ "type": "text", "text": text }));
             let asked = calls.iter().map(|call| {
                 let input = if call.arguments.is_object() { call.arguments.clone() } else { json!({}) };

@@ -45,6 +45,24 @@ pub struct Agent {
     pub work: Work,
 }
 
+impl Agent {
+    /// What it may do: what the registry says, or what its tools may, of which `of_tool` tells as far as it knows. Which tools a
+    /// model will use nobody knows.
+    pub fn effect(&self, of_tool: impl Fn(&ToolRef) -> Option<Effect>) -> Effect {
+        let own = || match &self.work {
+            Work::Model(thinker) if thinker.tools.is_empty() => Effect::Read,
+            Work::Model(_) => Effect::Destructive,
+            Work::Tool(stand_in) => of_tool(&stand_in.tool).unwrap_or(Effect::Destructive),
+        };
+        self.effect.unwrap_or_else(own)
+    }
+}
+
+/// What the agents that are called `name`, or are good at that, may do at most; `None` if there is none.
+pub fn most(agents: &Agents, name: &str, of_tool: impl Fn(&ToolRef) -> Option<Effect>) -> Option<Effect> {
+    able(agents, name).iter().map(|agent| agent.effect(&of_tool)).max()
+}
+
 /// How an agent works.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Work {

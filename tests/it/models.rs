@@ -377,3 +377,45 @@ fn a_budget_holds_beyond_this_orchestrator() {
     assert!(report["error"]["message"].as_str().is_some_and(|why| why.contains("MO4021")), "{report}");
     assert_eq!(brain.heard().len(), 2, "what is left is known there, too");
 }
+
+#[test]
+fn a_stream_that_stays_open_does_not_keep_its_answer() {
+    let brain = Brain::saying([Say::Linger("All said.")]);
+    let mut host = asking(&brain.entry("fast", "openai", ""), "  - { id: a, llm: Hello, timeout: 15s }");
+    let report = report(&mut host);
+    assert_eq!(report["output"], "All said.");
+    assert!(report["usage"]["tokens"].as_u64() > Some(0), "it is estimated: {report}");
+}
+
+#[test]
+fn no_more_is_asked_at_once_than_may_be() {
+    let agents = "[agents.critic]\ninstructions = \"You judge.\"\nmax_concurrency = 1\n";
+    for (of_model, agents, verb) in [("concurrency = 1", "", "llm: Hello"), ("", agents, "agent: critic, task: x")] {
+        let brain = Brain::saying([Say::Stall, Say::Text("second")]);
+        let registry = format!("{}{agents}", brain.entry("fast", "openai", of_model));
+        // The second comes and gives up while the first has the only place.
+        let steps = format!(
+            "order: data\nsteps:\n  - {{ id: a, {verb}, timeout: 2s, optional: true, default: first }}\n  \
+             - {{ id: w, wait: 500ms }}\n  \
+             - {{ id: b, {verb}, after: [w], timeout: 300ms, optional: true, default: never }}\n\
+             output: ['$steps.a.output', '$steps.b.output']\n"
+        );
+        let mut host = Test::new().registry(&registry).workflow("w", &steps).start();
+        let outputs = report(&mut host)["output"].clone();
+        assert_eq!((outputs, brain.heard().len()), (json!(["first", "never"]), 1), "{verb}");
+    }
+}
+
+#[test]
+fn a_repair_of_an_empty_answer_is_understood() {
+    for api in APIS {
+        let brain = Brain::saying([Say::Text(""), Say::Text("{\"a\": 1}")]);
+        let entry = brain.entry("fast", api, "");
+        let step = "  - { id: a, llm: Hello, expect: { type: array, items: {} }, catch: [{ value: caught }] }";
+        let mut host = asking(&entry, step);
+        assert_eq!(report(&mut host)["output"], "caught", "{api}: it is no list");
+        let said = brain.heard()[1].body["messages"].clone();
+        let empty = said.as_array().into_iter().flatten().any(|message| message["content"] == json!([]));
+        assert!(!empty, "{api}: {said}");
+    }
+}

@@ -12,6 +12,7 @@ use crate::model::problem::Span;
 use crate::model::usage::{Allowance, Cost};
 use crate::workflow::authored::author::Author;
 use crate::workflow::authored::verb::call_site;
+use crate::workflow::definition::Verb;
 use crate::workflow::delegation::{Budget, Errand, Llm, OnExceed, StepLimits, Told};
 use crate::workflow::site::{CallSite, Place, StepSites};
 
@@ -129,15 +130,25 @@ pub(super) fn refuse(author: &mut Author, table: &mut Table<'_>, verb: &str) {
     }
 }
 
-/// `limits: { tokens, cost, calls, turns }`.
-pub(super) fn limits(author: &mut Author, table: &mut Table<'_>) -> StepLimits {
+/// `limits: { tokens, cost, calls, turns }` of a step with this verb, if that could be read.
+pub(super) fn limits(author: &mut Author, table: &mut Table<'_>, verb: Option<&Verb>) -> StepLimits {
     let what = table.path("limits");
+    let span = table.key_span("limits").unwrap_or_default();
     let Some(mut table) = table.take("limits").and_then(|node| author.reader.table(node, &what)) else {
         return StepLimits::default();
     };
     let allowance = allowance(author, &mut table);
     let turns = table.take("turns").and_then(|node| author.reader.integer(node, &table.path("turns"), 1..=1_000));
+    let turns_span = table.key_span("turns").unwrap_or_default();
     table.finish(&mut author.reader);
+    // What stands in for a broken verb tells nothing.
+    let asks = verb.is_none_or(|verb| matches!(verb, Verb::Llm(_) | Verb::Agent(_)));
+    if !asks && !matches!(verb, Some(Verb::Tool { .. } | Verb::Workflow { .. })) {
+        author.reader.warning(code::NO_EFFECT, span, "`limits` has no effect: the step itself calls nothing").help =
+            Some("give them to the steps inside, or the workflow a `budget`".to_owned());
+    } else if !asks && turns.is_some() {
+        author.reader.warning(code::NO_EFFECT, turns_span, "`turns` has no effect: only models are asked in turns");
+    }
     StepLimits { allowance, turns: turns.and_then(|turns| turns.try_into().ok()) }
 }
 

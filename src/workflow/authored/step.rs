@@ -140,11 +140,13 @@ fn parts(author: &mut Author, (node, mut table): (&Node, Table<'_>), id: &str, s
     sites.when = node.get("when").map(|node| node.span.clone());
     let when = table.take("when").and_then(|node| author.condition(node, &when_key, Place::Outside, &mut sites.uses));
     let after = modifier::after(author, &mut table, &mut sites);
+    let found = author.reader.problems.len();
     let verb = verb::read(author, (node, &mut table), what, inside, &mut sites);
+    let is_broken = author.reader.failed_since(found);
     let timeout_key = table.path("timeout");
     let timeout = table.take("timeout").and_then(|node| author.reader.duration(node, &timeout_key));
     let timeout = timeout.or_else(|| verb.patience());
-    let limits = delegation::limits(author, &mut table);
+    let limits = delegation::limits(author, &mut table, (!is_broken).then_some(&verb));
     let repeat = repetition::repeat(author, &mut table, &mut sites.uses);
     let retry = modifier::retry(author, &mut table);
     let mut fallback = catch::fallback(author, &mut table, inside, &mut sites);

@@ -27,6 +27,8 @@ pub(crate) enum Say {
     Stall,
     /// Half of an answer.
     Half,
+    /// A whole answer, but the stream stays open.
+    Linger(&'static str),
 }
 
 /// One request that has arrived.
@@ -109,6 +111,14 @@ impl Shared {
             }
             say => say,
         };
+        if let Say::Linger(text) = say {
+            let mut pieces = chunks(&Say::Text(text));
+            // What it has cost comes too late.
+            pieces.pop();
+            send_all(stream, &pieces)?;
+            let _ = std::io::Read::read(&mut &*stream, &mut [0]);
+            return None;
+        }
         if matches!(say, Say::Stall | Say::Half) {
             return self.break_off(stream, &say, is_openai);
         }
@@ -249,6 +259,16 @@ fn pieces(text: &str) -> impl Iterator<Item = String> {
 }
 
 fn stream_of(mut stream: &TcpStream, pieces: &[Value], is_openai: bool) -> Option<()> {
+    send_all(stream, pieces)?;
+    let mut send = |text: &str| stream.write_all(format!("{:x}\r\n{text}\r\n", text.len()).as_bytes()).ok();
+    if is_openai {
+        send("data: [DONE]\n\n")?;
+    }
+    send("")
+}
+
+/// The beginning of a stream of these pieces.
+fn send_all(mut stream: &TcpStream, pieces: &[Value]) -> Option<()> {
     let head =
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n";
     stream.write_all(head.as_bytes()).ok()?;
@@ -257,8 +277,5 @@ fn stream_of(mut stream: &TcpStream, pieces: &[Value], is_openai: bool) -> Optio
         let kind = piece["type"].as_str().map_or_else(String::new, |kind| format!("event: {kind}\n"));
         send(format!("{kind}data: {piece}\n\n"))?;
     }
-    if is_openai {
-        send("data: [DONE]\n\n".to_owned())?;
-    }
-    send(String::new())
+    Some(())
 }
