@@ -16,6 +16,7 @@ mod http_servers;
 mod lifecycle;
 mod lists;
 mod matrix;
+mod oauth;
 mod other_transports;
 mod profiles;
 mod questions;

@@ -114,7 +114,7 @@ impl Account {
         let _lock = self.vault.lock().await.map_err(|error| no_vault(&error))?;
         let mut record = self.load()?;
         let used = refusal.token.as_ref().map(Secret::expose);
-        if let Some(held) = self.hold(&record).filter(|held| Some(held.token.expose()) != used) {
+        if let Some(held) = self.hold(&record).filter(|held| held.is_fresh() && Some(held.token.expose()) != used) {
             return Ok(held.token);
         }
         if refusal.is_forbidden {
@@ -145,7 +145,7 @@ impl Account {
     /// New credentials, as far as they can be had without a person, written down.
     async fn without_person(&self, mut record: Record, challenge: Option<&str>) -> Result<Option<Held>, Fault> {
         let credentials = match &self.settings.grant {
-            Grant::Code { .. } if !record.can_refresh() => None,
+            Grant::Code { .. } if !record.can_refresh() => return Ok(None),
             Grant::Code { client, .. } => {
                 credentials::refresh(discover(&self.url, record.lead()).await?, client, &record).await?
             }
@@ -158,11 +158,17 @@ impl Account {
                     scopes.retain(|scope| scope != "offline_access");
                 }
                 let demanded = challenge.map_or_else(Vec::new, |challenge| demanded(challenge, &self.url));
-                let scopes = union(scopes, granted(&record), &demanded);
+                let scopes = union(granted(&record).to_vec(), &scopes, &demanded);
                 Some(credentials::own(guide, &self.url, id, proof, scopes).await?)
             }
         };
-        let Some(credentials) = credentials else { return Ok(None) };
+        let Some(credentials) = credentials else {
+            // What is of no use is not tried again. What had been granted is to be asked for again.
+            record.end();
+            self.vault.save(&record).map_err(|error| no_vault(&error))?;
+            self.hold(&record);
+            return Ok(None);
+        };
         record.credentials = Some(credentials);
         record.challenge = None;
         self.vault.save(&record).map_err(|error| no_vault(&error))?;
@@ -215,7 +221,7 @@ fn missing(record: &Record, demanded: &[String]) -> Vec<String> {
 /// All scopes, each once, in the order of their first mention.
 pub(super) fn union(mut scopes: Vec<String>, more: &[String], yet_more: &[String]) -> Vec<String> {
     for scope in more.iter().chain(yet_more) {
-        if !scopes.contains(scope) {
+        if !scope.is_empty() && !scopes.contains(scope) {
             scopes.push(scope.clone());
         }
     }

@@ -6,7 +6,7 @@ use reqwest::Url;
 use rmcp::transport::auth::{AuthorizationCallback, CredentialStore as _, InMemoryCredentialStore, OAuthClientConfig};
 
 use crate::downstream::oauth::account::{Account, demanded, granted, union};
-use crate::downstream::oauth::discovery::{Guide, discover};
+use crate::downstream::oauth::discovery::{Guide, demand, discover};
 use crate::downstream::oauth::faults::{no_vault, of, refused};
 use crate::downstream::oauth::vault::{Record, Registration, now};
 use crate::downstream::stdio::child::expand;
@@ -78,7 +78,12 @@ impl Account {
         let Grant::Code { client, .. } = &self.settings.grant else {
             return Err(refused("the program shows its own credentials there, nobody logs in"));
         };
-        let record = self.load()?;
+        let mut record = self.load()?;
+        if record.lead().is_none()
+            && let Some(challenge) = demand(&self.url).await
+        {
+            record.refused(&challenge);
+        }
         let mut guide = discover(&self.url, record.lead()).await?;
         let scopes = self.scopes(&guide, &record).await;
         let registration = self.introduce(&mut guide, client, &record, redirect_uri, &scopes).await?;
@@ -109,7 +114,7 @@ impl Account {
         let is_same = record.credentials.as_ref().is_some_and(|known| known.issuer == guide.metadata.issuer);
         let before = if is_same { granted(record) } else { &[] };
         let demanded = record.challenge.as_deref().map_or_else(Vec::new, |challenge| demanded(challenge, &self.url));
-        guide.lasting(union(scopes, before, &demanded))
+        guide.lasting(union(before.to_vec(), &scopes, &demanded))
     }
 
     /// Makes the program known to the authorization server; what it must remember of that.

@@ -2,6 +2,7 @@
 #![expect(clippy::needless_pass_by_value, reason = "values that are written out in place read better in a test")]
 
 pub(crate) mod face;
+pub(crate) mod guarded;
 pub(crate) mod host;
 pub(crate) mod launch;
 pub(crate) mod processes;
