@@ -121,7 +121,7 @@ fn as_json(name: &str, standing: &Standing) -> serde_json::Value {
         "scopes": standing.scopes,
         "expires_in": standing.ends_in,
         "renewed": standing.is_renewed,
-        "demanded": standing.demanded,
+        "demanded": standing.demanded.as_deref().unwrap_or_default(),
     })
 }
 
@@ -141,7 +141,7 @@ fn as_text(name: &str, standing: &Standing) -> String {
         Some(_) => ", ended".to_owned(),
         None => String::new(),
     };
-    let missing = standing.demanded.iter().filter(|scope| !standing.scopes.contains(scope)).cloned();
+    let missing = standing.demanded.iter().flatten().filter(|scope| !standing.scopes.contains(scope)).cloned();
     let missing = match missing.collect::<Vec<_>>().join(" ") {
         none if none.is_empty() => String::new(),
         missing => format!("; it demands {missing}, too: run `mcp-orchestrator auth login {name}`"),

@@ -57,7 +57,7 @@ fn kept(test: &Test) -> Vec<std::path::PathBuf> {
 
 #[test]
 fn a_server_is_of_use_once_somebody_has_logged_in_and_the_others_all_the_time() {
-    let guarded = Guarded::start(Rules::default());
+    let guarded = Guarded::start(Rules::Good);
     let test = beside_a_good_one(&guarded, "\"oauth\"");
     let other = Test::new().registry(&guarded.entry("\"oauth\""));
     let home = test.home().to_string_lossy().into_owned();
@@ -92,7 +92,7 @@ fn a_server_is_of_use_once_somebody_has_logged_in_and_the_others_all_the_time() 
 #[test]
 fn tokens_are_for_their_owner_only() {
     use std::os::unix::fs::PermissionsExt as _;
-    let guarded = Guarded::start(Rules::default());
+    let guarded = Guarded::start(Rules::Good);
     let test = beside_a_good_one(&guarded, "\"oauth\"");
     assert_eq!(log_in(&test).code, 0);
     let files = kept(&test);
@@ -106,7 +106,7 @@ fn tokens_are_for_their_owner_only() {
 
 #[test]
 fn a_token_that_ends_is_refreshed_once_however_many_calls_need_it() {
-    let guarded = Guarded::start(Rules { first_lifetime: Some(1), ..Rules::default() });
+    let guarded = Guarded::start(Rules::EndsSoon);
     let test = beside_a_good_one(&guarded, "\"oauth\"");
     assert_eq!(log_in(&test).code, 0);
     let mut host = test.start();
@@ -122,7 +122,7 @@ fn a_token_that_ends_is_refreshed_once_however_many_calls_need_it() {
 
 #[test]
 fn who_can_not_be_refreshed_is_to_log_in_again() {
-    let guarded = Guarded::start(Rules { first_lifetime: Some(1), refuses_refresh: true, ..Rules::default() });
+    let guarded = Guarded::start(Rules::EndsForGood);
     let test = beside_a_good_one(&guarded, "\"oauth\"");
     assert_eq!(log_in(&test).code, 0);
     let mut host = test.start();
@@ -135,7 +135,7 @@ fn who_can_not_be_refreshed_is_to_log_in_again() {
 
 #[test]
 fn further_scopes_are_asked_for_at_the_next_login_together_with_those_before() {
-    let guarded = Guarded::start(Rules::default());
+    let guarded = Guarded::start(Rules::Good);
     let test = beside_a_good_one(&guarded, "\"oauth\"");
     assert_eq!(log_in(&test).code, 0);
     let home = test.home().to_string_lossy().into_owned();
@@ -154,7 +154,7 @@ fn further_scopes_are_asked_for_at_the_next_login_together_with_those_before() {
 
 #[test]
 fn a_program_with_credentials_of_its_own_needs_nobody() {
-    let guarded = Guarded::start(Rules::default());
+    let guarded = Guarded::start(Rules::Good);
     let auth = "{ oauth = { grant = \"client_credentials\", client_id = \"us\", client_secret = \"${DOCS_SECRET}\" } }";
     let mut host = beside_a_good_one(&guarded, auth).env("DOCS_SECRET", "client-secret").start();
     host.ready(&["docs"]);
@@ -167,7 +167,7 @@ fn a_program_with_credentials_of_its_own_needs_nobody() {
 
 #[test]
 fn a_server_that_is_never_content_is_not_asked_for_ever() {
-    let guarded = Guarded::start(Rules { is_never_content: true, ..Rules::default() });
+    let guarded = Guarded::start(Rules::NeverContent);
     let auth = "{ oauth = { grant = \"client_credentials\", client_id = \"us\", client_secret = \"client-secret\" } }";
     let mut host = beside_a_good_one(&guarded, auth).start();
     host.ready(&["docs"]);
@@ -180,7 +180,7 @@ fn a_server_that_is_never_content_is_not_asked_for_ever() {
 
 #[test]
 fn who_answers_in_the_name_of_another_gets_no_code() {
-    let guarded = Guarded::start(Rules { has_wrong_issuer: true, ..Rules::default() });
+    let guarded = Guarded::start(Rules::WrongIssuer);
     let test = beside_a_good_one(&guarded, "\"oauth\"");
     let login = log_in(&test);
     assert_eq!(login.code, 3, "{}", login.said);
@@ -192,9 +192,7 @@ fn who_answers_in_the_name_of_another_gets_no_code() {
 
 #[test]
 fn metadata_that_lead_elsewhere_are_not_followed() {
-    for rules in
-        [Rules { is_another_resource: true, ..Rules::default() }, Rules { has_open_endpoint: true, ..Rules::default() }]
-    {
+    for rules in [Rules::AnotherResource, Rules::OpenEndpoint] {
         let guarded = Guarded::start(rules);
         let test = beside_a_good_one(&guarded, "\"oauth\"");
         let login = log_in(&test);

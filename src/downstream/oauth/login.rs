@@ -28,10 +28,8 @@ pub struct Standing {
     pub ends_in: Option<i64>,
     /// Whether the program replaces it by itself.
     pub is_renewed: bool,
-    /// Whether the server has refused what it was given, or given nothing, since somebody logged in.
-    pub is_refused: bool,
-    /// The scopes that the server has asked for in vain.
-    pub demanded: Vec<String>,
+    /// The scopes that the server has demanded in vain since the last login; `None` if it has refused nothing since.
+    pub demanded: Option<Vec<String>>,
 }
 
 impl Account {
@@ -47,8 +45,7 @@ impl Account {
             scopes: granted(&record).to_vec(),
             ends_in: record.expires_at().map(until),
             is_renewed: !needs_person || record.can_refresh(),
-            is_refused: record.challenge.is_some(),
-            demanded: record.challenge.as_deref().map_or_else(Vec::new, |challenge| demanded(challenge, &self.url)),
+            demanded: record.challenge.as_deref().map(|challenge| demanded(challenge, &self.url)),
         })
     }
 

@@ -9,21 +9,24 @@ use serde_json::{Value, json};
 
 use super::web::{read, respond};
 
-/// How the two behave. As `Rules::default()` says, they are as they should be.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Rules {
-    /// The first token of a login ends in this many seconds; those after it in an hour.
-    pub(crate) first_lifetime: Option<u64>,
-    /// Refresh tokens are refused.
-    pub(crate) refuses_refresh: bool,
+/// How the two behave.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Rules {
+    /// As they should.
+    #[default]
+    Good,
+    /// The first token of a login ends in a second; those after it in an hour.
+    EndsSoon,
+    /// The same, but there is no other: refresh tokens are refused.
+    EndsForGood,
     /// The browser is sent back with another authorization server's name.
-    pub(crate) has_wrong_issuer: bool,
+    WrongIssuer,
     /// The server's metadata are those of another server.
-    pub(crate) is_another_resource: bool,
+    AnotherResource,
     /// The token endpoint is at an address without encryption, elsewhere.
-    pub(crate) has_open_endpoint: bool,
-    /// Every token lacks what calls need.
-    pub(crate) is_never_content: bool,
+    OpenEndpoint,
+    /// Every token lacks what writing needs.
+    NeverContent,
 }
 
 /// Both servers; their thread ends with the test process.
@@ -120,14 +123,17 @@ impl State {
 
     fn about_resource(&self) -> Answer {
         let origin = self.origin();
-        let resource =
-            if self.rules.is_another_resource { "https://elsewhere.example/mcp" } else { &format!("{origin}/mcp") };
+        let resource = if self.rules == Rules::AnotherResource {
+            "https://elsewhere.example/mcp"
+        } else {
+            &format!("{origin}/mcp")
+        };
         ok(json!({ "resource": resource, "authorization_servers": [origin] }))
     }
 
     fn about_authority(&self) -> Answer {
         let origin = self.origin();
-        let token = if self.rules.has_open_endpoint { "http://elsewhere.example" } else { &origin };
+        let token = if self.rules == Rules::OpenEndpoint { "http://elsewhere.example" } else { &origin };
         ok(json!({
             "issuer": origin, "authorization_endpoint": format!("{origin}/authorize"),
             "token_endpoint": format!("{token}/token"), "registration_endpoint": format!("{origin}/register"),
@@ -142,7 +148,8 @@ impl State {
         assert_eq!(asked["code_challenge_method"], "S256");
         let code = format!("secret-code-{}", self.codes.len());
         self.codes.insert(code.clone(), asked.get("scope").cloned().unwrap_or_default());
-        let issuer = if self.rules.has_wrong_issuer { "https://elsewhere.example".to_owned() } else { self.origin() };
+        let issuer =
+            if self.rules == Rules::WrongIssuer { "https://elsewhere.example".to_owned() } else { self.origin() };
         let back = format!("{}?code={code}&state={}&iss={issuer}", asked["redirect_uri"], asked["state"]);
         (302, format!("Location: {back}\r\n"), String::new())
     }
@@ -152,7 +159,7 @@ impl State {
         let refused = (400, String::new(), json!({ "error": "invalid_grant" }).to_string());
         let scope = match form["grant_type"].as_str() {
             "authorization_code" if form.contains_key("code_verifier") => self.codes.remove(&form["code"]),
-            "refresh_token" if !self.rules.refuses_refresh && form["refresh_token"] == self.current_refresh() => {
+            "refresh_token" if self.rules != Rules::EndsForGood && form["refresh_token"] == self.current_refresh() => {
                 Some("read".to_owned())
             }
             "client_credentials" if form["client_secret"] == "client-secret" => form.get("scope").cloned(),
@@ -162,7 +169,8 @@ impl State {
         self.issued += 1;
         let token = format!("secret-token-{}", self.issued);
         self.tokens.insert(token.clone(), scope.clone());
-        let lifetime = self.rules.first_lifetime.filter(|_| self.issued == 1).unwrap_or(3600);
+        let ends_soon = matches!(self.rules, Rules::EndsSoon | Rules::EndsForGood) && self.issued == 1;
+        let lifetime = if ends_soon { 1 } else { 3600 };
         let mut answer =
             json!({ "access_token": token, "token_type": "Bearer", "expires_in": lifetime, "scope": scope });
         if form["grant_type"] != "client_credentials" {
@@ -185,7 +193,7 @@ impl State {
         let Some(scope) = self.tokens.get(token) else { return challenge(401, "scope=\"read\"") };
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         let writes = body["params"]["name"] == "write";
-        let may_write = scope.split(' ').any(|scope| scope == "write") && !self.rules.is_never_content;
+        let may_write = scope.split(' ').any(|scope| scope == "write") && self.rules != Rules::NeverContent;
         if writes && !may_write {
             return challenge(403, "error=\"insufficient_scope\", scope=\"write\"");
         }
