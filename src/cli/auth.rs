@@ -24,7 +24,7 @@ pub async fn auth(loaded: &Loaded, what: Auth, terminal: Terminal) -> Exit {
             Err(exit) => exit,
         },
         Auth::Logout { server } => match account(registry, &server, terminal) {
-            Ok(account) => logout(&server, &account, terminal),
+            Ok(account) => logout(&server, &account, terminal).await,
             Err(exit) => exit,
         },
         Auth::Status => status(registry, terminal),
@@ -81,8 +81,8 @@ async fn login(server: &str, account: &Arc<Account>, no_browser: bool, terminal:
     }
 }
 
-fn logout(server: &str, account: &Account, terminal: Terminal) -> Exit {
-    match account.forget() {
+async fn logout(server: &str, account: &Account, terminal: Terminal) -> Exit {
+    match account.forget().await {
         Ok(true) => terminal.note(&format!("logged out of `{server}`: its tokens are deleted here")),
         Ok(false) => terminal.note(&format!("nobody was logged in at `{server}`")),
         Err(fault) => return failed(server, fault, terminal),

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use serde_json::json;
 
-use crate::support::guarded::{Guarded, Rules, browse};
+use crate::support::guarded::{Guarded, Rules, browse, parameters};
 use crate::support::{Test, fixture};
 
 /// What `auth login` did.
@@ -16,6 +16,11 @@ struct Login {
 
 /// Logs in at `docs`, as a person with a browser does who is asked nothing.
 fn log_in(test: &Test) -> Login {
+    log_in_after(test, |_| {})
+}
+
+/// The same, after something has been done with the address to open.
+fn log_in_after(test: &Test, before: impl FnOnce(&str)) -> Login {
     let mut command = test.command(&["auth", "login", "docs", "--no-browser"]);
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
@@ -24,6 +29,7 @@ fn log_in(test: &Test) -> Login {
     let mut line = String::new();
     while stderr.read_line(&mut line).is_ok_and(|length| length > 0) {
         if line.starts_with("http://") {
+            before(line.trim());
             browse(line.trim());
             // The address holds no token, but the state of the login.
             line.clear();
@@ -188,6 +194,18 @@ fn who_answers_in_the_name_of_another_gets_no_code() {
     assert_eq!(guarded.visits("/token"), 0);
     assert!(kept(&test).is_empty());
     assert_holds_no_secret(&login.said);
+}
+
+#[test]
+fn who_does_not_know_the_state_does_not_end_a_login() {
+    let guarded = Guarded::start(Rules::Good);
+    let test = beside_a_good_one(&guarded, "\"oauth\"");
+    let login = log_in_after(&test, |page| {
+        let back = parameters(page.split_once('?').expect("a query").1)["redirect_uri"].clone();
+        assert!(browse(&format!("{back}?code=theirs&state=theirs")).contains("404"));
+        assert!(browse(&format!("{back}?error=access_denied")).contains("404"));
+    });
+    assert_eq!(login.code, 0, "{}", login.said);
 }
 
 #[test]

@@ -102,11 +102,19 @@ impl Account {
         }
         let _lock = self.vault.lock().await.map_err(|error| no_vault(&error))?;
         let record = self.load()?;
-        if let Some(held) = self.hold(&record).filter(Held::is_fresh) {
-            return Ok(Some(held.token));
+        let held = self.hold(&record);
+        if let Some(held) = held.as_ref().filter(|held| held.is_fresh()) {
+            return Ok(Some(held.token.clone()));
         }
-        // A token that has ended may be gone for other reasons, too, and then the server says what it demands.
-        Ok(self.without_person(record, None).await?.map(|held| held.token))
+        match self.without_person(record, None).await {
+            // One that has not ended yet serves on while its successor cannot be had.
+            Err(fault) if fault.kind.is_transient() => match held.filter(Held::is_good) {
+                Some(held) => Ok(Some(held.token)),
+                None => Err(fault),
+            },
+            // Without any, the server says what it demands.
+            renewed => Ok(renewed?.map(|held| held.token)),
+        }
     }
 
     async fn renewed(&self, refusal: &Refusal) -> Result<Token, Fault> {
@@ -195,6 +203,10 @@ impl Account {
 impl Held {
     fn is_fresh(&self) -> bool {
         self.expires_at.is_none_or(|end| end > now() + MARGIN)
+    }
+
+    fn is_good(&self) -> bool {
+        self.expires_at.is_none_or(|end| end > now())
     }
 }
 

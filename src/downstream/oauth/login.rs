@@ -50,7 +50,9 @@ impl Account {
     }
 
     /// Forgets what was obtained; whether there was something.
-    pub fn forget(&self) -> Result<bool, Fault> {
+    pub async fn forget(&self) -> Result<bool, Fault> {
+        // Whoever is just getting a new token would write it down again.
+        let _lock = self.vault.lock().await.map_err(|error| no_vault(&error))?;
         self.vault.clear().map_err(|error| no_vault(&error))
     }
 

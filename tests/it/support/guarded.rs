@@ -112,7 +112,7 @@ impl State {
             ("GET", "/.well-known/oauth-authorization-server") => self.about_authority(),
             ("POST", "/register") => ok(json!({ "client_id": "registered", "redirect_uris": [] })),
             ("GET", "/authorize") => self.authorize(path),
-            ("POST", "/token") => self.token(&form(&String::from_utf8_lossy(body))),
+            ("POST", "/token") => self.token(&parameters(&String::from_utf8_lossy(body))),
             _ => (404, String::new(), "{}".to_owned()),
         }
     }
@@ -144,7 +144,7 @@ impl State {
     }
 
     fn authorize(&mut self, path: &str) -> Answer {
-        let asked = form(path.split_once('?').map_or("", |(_, query)| query));
+        let asked = parameters(path.split_once('?').map_or("", |(_, query)| query));
         assert_eq!(asked["code_challenge_method"], "S256");
         let code = format!("secret-code-{}", self.codes.len());
         self.codes.insert(code.clone(), asked.get("scope").cloned().unwrap_or_default());
@@ -219,7 +219,7 @@ impl State {
 }
 
 /// The pairs of a form or a query, decoded.
-fn form(text: &str) -> HashMap<String, String> {
+pub(crate) fn parameters(text: &str) -> HashMap<String, String> {
     text.split('&')
         .filter_map(|pair| pair.split_once('='))
         .map(|(key, value)| (key.to_owned(), decoded(value)))
