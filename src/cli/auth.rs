@@ -24,7 +24,7 @@ pub async fn auth(loaded: &Loaded, what: Auth, terminal: Terminal) -> Exit {
             Err(exit) => exit,
         },
         Auth::Logout { server } => match account(registry, &server, terminal) {
-            Ok(account) => logout(&server, &account, terminal),
+            Ok(account) => logout(&server, &account, terminal).await,
             Err(exit) => exit,
         },
         Auth::Status => status(registry, terminal),
@@ -81,8 +81,8 @@ async fn login(server: &str, account: &Arc<Account>, no_browser: bool, terminal:
     }
 }
 
-fn logout(server: &str, account: &Account, terminal: Terminal) -> Exit {
-    match account.forget() {
+async fn logout(server: &str, account: &Account, terminal: Terminal) -> Exit {
+    match account.forget().await {
         Ok(true) => terminal.note(&format!("logged out of `{server}`: its tokens are deleted here")),
         Ok(false) => terminal.note(&format!("nobody was logged in at `{server}`")),
         Err(fault) => return failed(server, fault, terminal),
@@ -121,7 +121,7 @@ fn as_json(name: &str, standing: &Standing) -> serde_json::Value {
         "scopes": standing.scopes,
         "expires_in": standing.ends_in,
         "renewed": standing.is_renewed,
-        "demanded": standing.demanded,
+        "demanded": standing.demanded.as_deref().unwrap_or_default(),
     })
 }
 
@@ -141,7 +141,7 @@ fn as_text(name: &str, standing: &Standing) -> String {
         Some(_) => ", ended".to_owned(),
         None => String::new(),
     };
-    let missing = standing.demanded.iter().filter(|scope| !standing.scopes.contains(scope)).cloned();
+    let missing = standing.demanded.iter().flatten().filter(|scope| !standing.scopes.contains(scope)).cloned();
     let missing = match missing.collect::<Vec<_>>().join(" ") {
         none if none.is_empty() => String::new(),
         missing => format!("; it demands {missing}, too: run `mcp-orchestrator auth login {name}`"),

@@ -101,7 +101,7 @@ pub async fn use_all(url: &str, terminal: Terminal) -> Exit {
     }
     if let Some(Ok(account)) = registry.servers.get(SERVER).and_then(|server| Account::at(server)) {
         // What was left by another server at the same port.
-        let _ = account.forget();
+        let _ = account.forget().await;
     }
     let app = App::start(Loaded { registry, ..Loaded::default() }, None, None);
     let host = StandIn::new();

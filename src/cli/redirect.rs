@@ -14,7 +14,7 @@ use crate::model::code;
 use crate::model::fault::{Fault, Kind};
 
 /// How long a person may take to log in.
-const LOGIN: Duration = Duration::from_secs(300);
+const LOGIN: Duration = Duration::from_mins(5);
 
 /// How long a connection may take to say what it wants.
 const REQUEST: Duration = Duration::from_secs(5);
@@ -97,8 +97,8 @@ impl Landing {
 /// A member of the query of `address`, still encoded.
 fn member(address: &str, name: &str) -> Option<String> {
     let query = address.parse::<Uri>().ok()?.query()?.to_owned();
-    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.filter(|(key, _)| *key == name).map(|(_, value)| value.to_owned()).next()
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
 }
 
 /// What a browser asks for.

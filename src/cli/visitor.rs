@@ -27,7 +27,7 @@ impl Visitor {
     /// Whether `fault` of `server` wants a login that has not been tried too often. One from before the last does not.
     pub fn is_asked_for(&self, server: &Server, fault: &Fault) -> bool {
         let standing = || Account::at(server)?.ok()?.standing().ok();
-        let is_new = || standing().is_some_and(|standing| standing.is_refused);
+        let is_new = || standing().is_some_and(|standing| standing.demanded.is_some());
         fault.code == code::AUTH_NEEDED && self.logins < LOGINS && is_new()
     }
 

@@ -75,7 +75,7 @@ pub(super) fn launch(reader: &mut Reader, table: &mut Table<'_>, dialect: Dialec
             }
             let address = Address { url, headers, transport, oauth };
             if address.is_bare_socket() {
-                without_effect(reader, table, &["headers", "auth"], "type = \"http\"");
+                without_effect(reader, table, &["headers"], "type = \"http\"");
             }
             Some(Launch::Url(address))
         }
@@ -118,16 +118,18 @@ fn oauth<'a>(
     oauth::read(reader, node, &table.path("auth")).map(Arc::new)
 }
 
-/// A token that travels in the open is anybody's.
+/// A token that travels in the open is anybody's, and who is behind a socket cannot be asked whom it trusts.
 fn refuse_open_transport(reader: &mut Reader, table: &Table<'_>, url: &Text) {
     let prefix = url.literal_prefix().to_ascii_lowercase();
-    let Some(host) = prefix.strip_prefix("http://") else { return };
-    let is_near = ["localhost", "127.", "[::1]"].iter().any(|near| host.starts_with(near));
-    if url.is_literal() && !is_near {
-        let span = table.key_span("auth").unwrap_or_else(|| table.span());
-        let message = format!("`{}` does not go with a URL without encryption", table.path("auth"));
-        reader.error(code::CONFLICT, span, message).help = Some("use `https://`".to_owned());
-    }
+    let is_near = |host: &str| ["localhost", "127.", "[::1]"].iter().any(|near| host.starts_with(near));
+    let with = match prefix.split_once("://") {
+        Some(("http", host)) if url.is_literal() && !is_near(host) => "a URL without encryption",
+        Some(("unix" | "http+unix", _)) => "a socket",
+        _ => return,
+    };
+    let span = table.key_span("auth").unwrap_or_else(|| table.span());
+    let message = format!("`{}` does not go with {with}", table.path("auth"));
+    reader.error(code::CONFLICT, span, message).help = Some("use `https://`".to_owned());
 }
 
 fn contradiction(reader: &mut Reader, table: &Table<'_>, given: &str, key: &str) {

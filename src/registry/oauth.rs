@@ -202,3 +202,74 @@ fn conflicts(reader: &mut Reader, table: &Table<'_>, keys: &[&str], with: &str) 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::problem::Source;
+    use crate::registry::load::load;
+    use crate::registry::server::Launch;
+
+    /// What the registry makes of `auth`, or the codes and texts of the problems.
+    fn parsed(url: &str, auth: &str) -> Result<Oauth, String> {
+        let text = format!("[servers.x]\nurl = {url:?}\nauth = {auth}\n");
+        let (registry, problems) = load(&[Source::new("registry.toml", text)]);
+        if !problems.is_empty() {
+            return Err(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+        }
+        match &registry.servers["x"].launch {
+            Launch::Url(address) => Ok(address.oauth.as_deref().cloned().expect("it has `auth`")),
+            Launch::Command(_) => unreachable!("it has a URL"),
+        }
+    }
+
+    #[test]
+    fn a_word_is_enough() {
+        assert_eq!(parsed("https://x.example/mcp", "\"oauth\""), Ok(Oauth::default()));
+        assert_eq!(parsed("http://127.0.0.1:1/mcp", "{ oauth = {} }"), Ok(Oauth::default()));
+    }
+
+    #[test]
+    fn a_client_is_known_described_or_registers_itself() {
+        let text = |text: &str| Text::parse(text).expect("text");
+        let of = |auth: &str| parsed("https://x.example/mcp", auth).expect("it is right").grant;
+        let client = Client::Known { id: text("me"), secret: Some(text("${S}")) };
+        assert_eq!(
+            of("{ oauth = { client_id = \"me\", client_secret = \"${S}\", redirect_port = 9 } }"),
+            Grant::Code { client, redirect_port: Some(9) }
+        );
+        let client = Client::Described("https://me.example/client.json".to_owned());
+        assert_eq!(
+            of("{ oauth = { client_metadata_url = \"https://me.example/client.json\" } }"),
+            Grant::Code { client, redirect_port: None }
+        );
+        let proof = Proof::PrivateKey { key: text("${file:k}"), algorithm: Algorithm::Rs256 };
+        assert_eq!(
+            of(
+                "{ oauth = { grant = \"client_credentials\", client_id = \"me\", private_key = \"${file:k}\", algorithm = \"RS256\" } }"
+            ),
+            Grant::ClientCredentials { id: text("me"), proof }
+        );
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_refused_and_no_secret_repeated() {
+        for (auth, expected) in [
+            ("\"basic\"", "MO1004"),
+            ("{ }", "MO1005"),
+            ("{ oauth = { scope = [] } }", "MO1003"),
+            ("{ oauth = { client_secret = \"hunter2\" } }", "needs `client_id`"),
+            ("{ oauth = { grant = \"client_credentials\", client_id = \"x\" } }", "MO1005"),
+            ("{ oauth = { client_id = \"x\", private_key = \"hunter2\" } }", "MO1007"),
+            ("{ oauth = { client_id = \"x\", client_metadata_url = \"https://a.example/b\" } }", "MO1007"),
+            ("{ oauth = { client_metadata_url = \"http://a.example/b\" } }", "MO1004"),
+            ("{ oauth = { redirect_port = 70000 } }", "MO1004"),
+        ] {
+            let said = parsed("https://x.example/mcp", auth).expect_err(auth);
+            assert!(said.contains(expected) && !said.contains("hunter2"), "{auth}: {said}");
+        }
+        for url in ["http://x.example/mcp", "http+unix://%2Frun%2Fx.sock/mcp", "unix:///run/x.sock"] {
+            assert!(parsed(url, "\"oauth\"").expect_err(url).contains("MO1007"), "{url}");
+        }
+    }
+}

@@ -6,6 +6,8 @@ use serde_json::{Map, Value, json};
 
 use crate::model::effect::Effect;
 
+mod delegation;
+
 /// A key, what may stand there, what it is for.
 type Key = (&'static str, Value, &'static str);
 
@@ -16,6 +18,13 @@ pub fn schema() -> Value {
         ("defaults", shared("defaults"), "Settings that every server inherits."),
         ("servers", map(&shared("server")), "The servers; each name becomes the prefix of its tools."),
         ("capabilities", map(&shared("capability")), "Jobs that several tools can do."),
+        ("models", map(&shared("model")), "Models that workflows and agents may ask."),
+        ("agents", map(&shared("agent")), "Agents that workflows and hosts may give tasks to."),
+        (
+            "flags",
+            map(&json!({ "anyOf": [shared("flag"), { "type": ["boolean", "string", "number", "array"] }] })),
+            "Values that workflows ask for.",
+        ),
         ("profiles", map(&shared("profile")), "Named views of servers, tools and workflows."),
     ]);
     whole["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
@@ -41,6 +50,13 @@ pub fn schema() -> Value {
         "weights": weights(),
         "fallback_value": fallback_value(),
         "member": member(),
+        "model": delegation::model(),
+        "price": delegation::price(),
+        "agent": delegation::agent(),
+        "limits": delegation::limits(),
+        "flag": flag(),
+        "auth": auth(),
+        "oauth": oauth(),
         "profile": profile(),
         "visible": visible(),
     });
@@ -132,6 +148,7 @@ fn server() -> Value {
         ("trusted", boolean(), "Whether its annotations are believed."),
         ("era", json!({ "enum": ["legacy", "modern"] }), "Pins the protocol."),
         ("version", text(), "The versions of the server that are allowed, for example `>=1.2, <3`."),
+        ("auth", json!({ "anyOf": [{ "enum": ["oauth"] }, shared("auth")] }), "How it is proved who calls."),
         ("disabled", boolean(), "Leaves it out."),
         ("tools", shared("tools"), "Rules for its tools."),
         ("fallback", texts(), "Servers with the same tools, tried when this one cannot answer."),
@@ -224,6 +241,40 @@ fn member() -> Value {
     ]);
     member["required"] = json!(["tool"]);
     member
+}
+
+fn flag() -> Value {
+    let mut flag = table(vec![
+        ("rollout", count(0, 100), "For how many percent of the callers it is on."),
+        ("on", json!({}), "What it is for them; true if not given."),
+        ("off", json!({}), "What it is for the others; false if not given."),
+    ]);
+    flag["required"] = json!(["rollout"]);
+    flag
+}
+
+fn auth() -> Value {
+    let mut auth = table(vec![("oauth", shared("oauth"), "OAuth, with these settings.")]);
+    auth["required"] = json!(["oauth"]);
+    auth
+}
+
+fn oauth() -> Value {
+    let algorithms = ["RS256", "RS384", "RS512", "ES256", "ES384"];
+    table(vec![
+        ("scopes", texts(), "What is asked for."),
+        (
+            "grant",
+            json!({ "enum": ["authorization_code", "client_credentials"] }),
+            "Who logs in: somebody, or the program itself.",
+        ),
+        ("client_id", text(), "The client that was registered by hand."),
+        ("client_secret", text(), "Its secret: `${VAR}` or `${file:PATH}`."),
+        ("private_key", text(), "Its key as PEM, in place of a secret."),
+        ("algorithm", json!({ "enum": algorithms }), "How the key signs; ES256 if not given."),
+        ("client_metadata_url", text(), "Where the client describes itself."),
+        ("redirect_port", count(1, 65_535), "Where the browser comes back to; any free port if not given."),
+    ])
 }
 
 fn profile() -> Value {

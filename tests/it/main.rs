@@ -21,6 +21,7 @@ mod lifecycle;
 mod lists;
 mod matrix;
 mod models;
+mod oauth;
 mod other_transports;
 mod profiles;
 mod questions;

@@ -10,7 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
-use crate::downstream::http::faults::{bad_answer, read, status_fault};
+use crate::downstream::http::faults::{STILL_REFUSED, bad_answer, read, status_fault};
 use crate::downstream::http::link::Link;
 use crate::downstream::http::resume::Awaited;
 use crate::downstream::http::unasked::InFlight;
@@ -117,7 +117,10 @@ impl Link {
             self.close(why);
             return Fault::new(Kind::Unavailable, code::SERVER_DOWN, why);
         }
-        status_fault(response).await
+        match status_fault(response).await {
+            fault if fault.code == code::AUTH_NEEDED && self.site.account.is_some() => fault.hint(STILL_REFUSED),
+            fault => fault,
+        }
     }
 }
 

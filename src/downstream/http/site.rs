@@ -129,10 +129,10 @@ impl Site {
 
 /// What is said of credentials by a response that wants others.
 fn refusal(response: &Response, token: Option<Token>, url: &Url) -> Option<Refusal> {
-    let said = response.headers().get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
+    let mut said = response.headers().get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
     let is_ours =
         |challenge: &&str| challenge.trim_start().get(..6).is_some_and(|by| by.eq_ignore_ascii_case("bearer"));
-    let challenge = said.filter(is_ours).next().unwrap_or_default().to_owned();
+    let challenge = said.find(is_ours).unwrap_or_default().to_owned();
     match response.status() {
         StatusCode::UNAUTHORIZED => Some(Refusal { challenge, is_forbidden: false, token }),
         StatusCode::FORBIDDEN if is_about_scopes(&challenge, url) => {

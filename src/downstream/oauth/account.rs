@@ -102,11 +102,19 @@ impl Account {
         }
         let _lock = self.vault.lock().await.map_err(|error| no_vault(&error))?;
         let record = self.load()?;
-        if let Some(held) = self.hold(&record).filter(Held::is_fresh) {
-            return Ok(Some(held.token));
+        let held = self.hold(&record);
+        if let Some(held) = held.as_ref().filter(|held| held.is_fresh()) {
+            return Ok(Some(held.token.clone()));
         }
-        // A token that has ended may be gone for other reasons, too, and then the server says what it demands.
-        Ok(self.without_person(record, None).await?.map(|held| held.token))
+        match self.without_person(record, None).await {
+            // One that has not ended yet serves on while its successor cannot be had.
+            Err(fault) if fault.kind.is_transient() => match held.filter(Held::is_good) {
+                Some(held) => Ok(Some(held.token)),
+                None => Err(fault),
+            },
+            // Without any, the server says what it demands.
+            renewed => Ok(renewed?.map(|held| held.token)),
+        }
     }
 
     async fn renewed(&self, refusal: &Refusal) -> Result<Token, Fault> {
@@ -114,7 +122,7 @@ impl Account {
         let _lock = self.vault.lock().await.map_err(|error| no_vault(&error))?;
         let mut record = self.load()?;
         let used = refusal.token.as_ref().map(Secret::expose);
-        if let Some(held) = self.hold(&record).filter(|held| Some(held.token.expose()) != used) {
+        if let Some(held) = self.hold(&record).filter(|held| held.is_fresh() && Some(held.token.expose()) != used) {
             return Ok(held.token);
         }
         if refusal.is_forbidden {
@@ -145,7 +153,7 @@ impl Account {
     /// New credentials, as far as they can be had without a person, written down.
     async fn without_person(&self, mut record: Record, challenge: Option<&str>) -> Result<Option<Held>, Fault> {
         let credentials = match &self.settings.grant {
-            Grant::Code { .. } if !record.can_refresh() => None,
+            Grant::Code { .. } if !record.can_refresh() => return Ok(None),
             Grant::Code { client, .. } => {
                 credentials::refresh(discover(&self.url, record.lead()).await?, client, &record).await?
             }
@@ -158,11 +166,17 @@ impl Account {
                     scopes.retain(|scope| scope != "offline_access");
                 }
                 let demanded = challenge.map_or_else(Vec::new, |challenge| demanded(challenge, &self.url));
-                let scopes = union(scopes, granted(&record), &demanded);
+                let scopes = union(granted(&record).to_vec(), &scopes, &demanded);
                 Some(credentials::own(guide, &self.url, id, proof, scopes).await?)
             }
         };
-        let Some(credentials) = credentials else { return Ok(None) };
+        let Some(credentials) = credentials else {
+            // What is of no use is not tried again. What had been granted is to be asked for again.
+            record.end();
+            self.vault.save(&record).map_err(|error| no_vault(&error))?;
+            self.hold(&record);
+            return Ok(None);
+        };
         record.credentials = Some(credentials);
         record.challenge = None;
         self.vault.save(&record).map_err(|error| no_vault(&error))?;
@@ -190,6 +204,10 @@ impl Held {
     fn is_fresh(&self) -> bool {
         self.expires_at.is_none_or(|end| end > now() + MARGIN)
     }
+
+    fn is_good(&self) -> bool {
+        self.expires_at.is_none_or(|end| end > now())
+    }
 }
 
 /// Whether a 403 is about scopes, so that other credentials may help.
@@ -215,7 +233,7 @@ fn missing(record: &Record, demanded: &[String]) -> Vec<String> {
 /// All scopes, each once, in the order of their first mention.
 pub(super) fn union(mut scopes: Vec<String>, more: &[String], yet_more: &[String]) -> Vec<String> {
     for scope in more.iter().chain(yet_more) {
-        if !scopes.contains(scope) {
+        if !scope.is_empty() && !scopes.contains(scope) {
             scopes.push(scope.clone());
         }
     }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use http::header::{ACCEPT, CONTENT_TYPE, WWW_AUTHENTICATE};
 use reqwest::Url;
 use rmcp::transport::auth::{AuthorizationManager, AuthorizationMetadata};
 use tokio::time::timeout;
@@ -13,12 +14,25 @@ use crate::model::fault::Fault;
 /// How long it may take to find out: a few small documents.
 const DISCOVERY: Duration = Duration::from_secs(30);
 
+/// How long a server may take to turn somebody away.
+const DEMAND: Duration = Duration::from_secs(10);
+
 /// One who can take the steps towards a token, and where they lead.
 pub struct Guide {
     /// Takes the steps.
     pub manager: AuthorizationManager,
     /// Where they lead.
     pub metadata: AuthorizationMetadata,
+}
+
+/// What the server at `url` demands of who comes without a token: its `WWW-Authenticate` header.
+pub async fn demand(url: &Url) -> Option<String> {
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(DEMAND).build().ok()?;
+    let knock = client.post(url.clone()).header(CONTENT_TYPE, "application/json");
+    let knock = knock.header(ACCEPT, "application/json, text/event-stream");
+    let response = knock.body(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#).send().await.ok()?;
+    let challenge = response.headers().get(WWW_AUTHENTICATE)?.to_str().ok()?;
+    Some(challenge.to_owned())
 }
 
 /// Finds the authorization server of `url`, by what it demanded if it has.

@@ -6,7 +6,7 @@ use reqwest::Url;
 use rmcp::transport::auth::{AuthorizationCallback, CredentialStore as _, InMemoryCredentialStore, OAuthClientConfig};
 
 use crate::downstream::oauth::account::{Account, demanded, granted, union};
-use crate::downstream::oauth::discovery::{Guide, discover};
+use crate::downstream::oauth::discovery::{Guide, demand, discover};
 use crate::downstream::oauth::faults::{no_vault, of, refused};
 use crate::downstream::oauth::vault::{Record, Registration, now};
 use crate::downstream::stdio::child::expand;
@@ -28,10 +28,8 @@ pub struct Standing {
     pub ends_in: Option<i64>,
     /// Whether the program replaces it by itself.
     pub is_renewed: bool,
-    /// Whether the server has refused what it was given, or given nothing, since somebody logged in.
-    pub is_refused: bool,
-    /// The scopes that the server has asked for in vain.
-    pub demanded: Vec<String>,
+    /// The scopes that the server has demanded in vain since the last login; `None` if it has refused nothing since.
+    pub demanded: Option<Vec<String>>,
 }
 
 impl Account {
@@ -47,13 +45,14 @@ impl Account {
             scopes: granted(&record).to_vec(),
             ends_in: record.expires_at().map(until),
             is_renewed: !needs_person || record.can_refresh(),
-            is_refused: record.challenge.is_some(),
-            demanded: record.challenge.as_deref().map_or_else(Vec::new, |challenge| demanded(challenge, &self.url)),
+            demanded: record.challenge.as_deref().map(|challenge| demanded(challenge, &self.url)),
         })
     }
 
     /// Forgets what was obtained; whether there was something.
-    pub fn forget(&self) -> Result<bool, Fault> {
+    pub async fn forget(&self) -> Result<bool, Fault> {
+        // Whoever is just getting a new token would write it down again.
+        let _lock = self.vault.lock().await.map_err(|error| no_vault(&error))?;
         self.vault.clear().map_err(|error| no_vault(&error))
     }
 
@@ -78,7 +77,12 @@ impl Account {
         let Grant::Code { client, .. } = &self.settings.grant else {
             return Err(refused("the program shows its own credentials there, nobody logs in"));
         };
-        let record = self.load()?;
+        let mut record = self.load()?;
+        if record.lead().is_none()
+            && let Some(challenge) = demand(&self.url).await
+        {
+            record.refused(&challenge);
+        }
         let mut guide = discover(&self.url, record.lead()).await?;
         let scopes = self.scopes(&guide, &record).await;
         let registration = self.introduce(&mut guide, client, &record, redirect_uri, &scopes).await?;
@@ -109,7 +113,7 @@ impl Account {
         let is_same = record.credentials.as_ref().is_some_and(|known| known.issuer == guide.metadata.issuer);
         let before = if is_same { granted(record) } else { &[] };
         let demanded = record.challenge.as_deref().map_or_else(Vec::new, |challenge| demanded(challenge, &self.url));
-        guide.lasting(union(scopes, before, &demanded))
+        guide.lasting(union(before.to_vec(), &scopes, &demanded))
     }
 
     /// Makes the program known to the authorization server; what it must remember of that.

@@ -153,6 +153,14 @@ impl Record {
         }
     }
 
+    /// Takes the tokens away; who has issued them for what stays.
+    pub fn end(&mut self) {
+        if let Some(known) = self.credentials.take() {
+            let ended = StoredCredentials::new(known.client_id, None, known.granted_scopes, None);
+            self.credentials = Some(ended.with_issuer(known.issuer));
+        }
+    }
+
     /// Where to begin the search for the authorization server.
     pub fn lead(&self) -> Option<&str> {
         self.whereabouts.as_deref().or(self.challenge.as_deref())

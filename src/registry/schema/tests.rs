@@ -20,6 +20,21 @@ health = {}
 weights = {}
 members = [{ tool = "one.x" }]
 fallback = { value = 1 }
+[models.m]
+api = "openai"
+model = "x"
+price = {}
+retry = {}
+[agents.thinks]
+instructions = "x"
+limits = {}
+[agents.stands_in]
+tool = "one.x"
+[flags]
+F = { rollout = 1 }
+[servers.two]
+url = "https://example.com/mcp"
+auth = { oauth = {} }
 [profiles.p]
 tools = {}
 "#;
@@ -30,8 +45,15 @@ fn definition(path: &str) -> Option<&'static str> {
         "" => "",
         "orchestrator" => "orchestrator",
         "defaults" => "defaults",
-        "servers.one" => "server",
-        "servers.one.retry" => "retry",
+        "models.m" => "model",
+        "models.m.price" => "price",
+        "agents.thinks" | "agents.stands_in" => "agent",
+        "agents.thinks.limits" => "limits",
+        "flags.F" => "flag",
+        "servers.two.auth" => "auth",
+        "servers.two.auth.oauth" => "oauth",
+        "servers.one" | "servers.two" => "server",
+        "servers.one.retry" | "models.m.retry" => "retry",
         "servers.one.breaker" => "breaker",
         "servers.one.health" => "health",
         "servers.one.tools.some" => "tool",

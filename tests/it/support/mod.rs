@@ -3,6 +3,7 @@
 
 pub(crate) mod brain;
 pub(crate) mod face;
+pub(crate) mod guarded;
 pub(crate) mod host;
 pub(crate) mod launch;
 pub(crate) mod processes;
