@@ -90,6 +90,8 @@ codes! {
     AMBIGUOUS_SCALAR = "MO3001";
     /// A setting without effect.
     NO_EFFECT = "MO3002";
+    /// A spelling of another orchestrator, read as ours.
+    OTHER_SPELLING = "MO3003";
 
     /// The input does not fit the workflow's schema.
     BAD_INPUT = "MO4001";

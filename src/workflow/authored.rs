@@ -31,8 +31,10 @@ use crate::document::table::Table;
 use crate::model::code;
 use crate::model::problem::{Problem, Source};
 use crate::workflow::authored::author::Author;
+pub(super) use crate::workflow::authored::declaration::is_type;
 use crate::workflow::check::references;
 use crate::workflow::definition::{Block, Order, Workflow};
+use crate::workflow::dialect;
 use crate::workflow::site::{Place, WorkflowSites};
 
 /// Steps in one file, nested ones included.
@@ -52,18 +54,33 @@ pub fn read(source: &Arc<Source>, format: Format) -> (Option<Workflow>, Vec<Prob
 /// Reads as much of a workflow as can be made out, so that it can be checked further although it has errors. Parts with a
 /// problem are stand-ins: it must not be run.
 pub fn draft(source: &Arc<Source>, format: Format) -> (Option<Workflow>, Vec<Problem>) {
+    let (mut workflows, mut problems) = drafts(source, format);
+    if workflows.len() > 1 {
+        let message = "the file has several workflows, where one is wanted";
+        problems.push(Problem::error(code::CONFLICT, source, 0..0, message));
+    }
+    (if workflows.is_empty() { None } else { Some(workflows.swap_remove(0)) }, problems)
+}
+
+/// [`draft`] for a file that may hold several, as other orchestrators write them.
+pub fn drafts(source: &Arc<Source>, format: Format) -> (Vec<Workflow>, Vec<Problem>) {
     let root = match parse(source, format) {
         Ok(root) => root,
-        Err(problem) => return (None, vec![problem]),
+        Err(problem) => return (Vec::new(), vec![problem]),
     };
-    let mut author = Author::new(source);
-    let workflow = workflow(&mut author, &root);
-    let mut problems = author.reader.problems;
-    if let Some(workflow) = &workflow {
-        problems.extend(references::check(workflow));
+    let (roots, mut problems) = dialect::normalised(root, source);
+    let mut workflows = Vec::new();
+    for root in roots {
+        let mut author = Author::new(source);
+        let workflow = workflow(&mut author, &root);
+        problems.append(&mut author.reader.problems);
+        if let Some(workflow) = &workflow {
+            problems.extend(references::check(workflow));
+        }
+        workflows.extend(workflow);
     }
     problems.sort_by_key(|problem| problem.span.start);
-    (workflow, problems)
+    (workflows, problems)
 }
 
 /// What each table of a file was asked for.

@@ -10,6 +10,7 @@ pub mod check;
 pub mod conduct;
 pub mod definition;
 pub mod delegation;
+pub mod dialect;
 pub mod explain;
 pub mod graph;
 pub mod input;

@@ -23,19 +23,20 @@ pub fn load(sources: &[(Arc<Source>, Format)]) -> (WorkflowSet, Vec<Problem>) {
     let mut set = WorkflowSet::default();
     let mut problems = Vec::new();
     for (source, format) in sources {
-        let (workflow, found) = authored::draft(source, *format);
+        let (workflows, found) = authored::drafts(source, *format);
         let is_usable = !found.iter().any(Problem::is_error);
         problems.extend(found);
-        let Some(workflow) = workflow else { continue };
         if !is_usable {
-            set.broken.push(workflow);
+            set.broken.extend(workflows);
             continue;
         }
-        match set.workflows.entry(Arc::clone(&workflow.name)) {
-            Entry::Vacant(place) => {
-                place.insert(Arc::new(workflow));
+        for workflow in workflows {
+            match set.workflows.entry(Arc::clone(&workflow.name)) {
+                Entry::Vacant(place) => {
+                    place.insert(Arc::new(workflow));
+                }
+                Entry::Occupied(first) => problems.push(duplicate(first.get(), &workflow)),
             }
-            Entry::Occupied(first) => problems.push(duplicate(first.get(), &workflow)),
         }
     }
     (set, problems)

@@ -40,7 +40,7 @@ pub(super) fn result(author: &mut Author, node: &Node, what: &str) -> Value {
 }
 
 /// Whether this is the name of a type.
-pub(super) fn is_type(word: &str) -> bool {
+pub(in crate::workflow) fn is_type(word: &str) -> bool {
     TYPES.contains(&word)
 }
 
