@@ -55,6 +55,19 @@ pub fn matching(base: &Path, pattern: &str) -> Result<Vec<PathBuf>, String> {
     Ok(sorted(found.into_iter().filter(|path| matcher.is_match(path)).collect()))
 }
 
+/// Where a new workflow file of this pattern belongs, and in which language, so that it is found by it.
+pub fn place(base: &Path, pattern: &str) -> Option<(PathBuf, Format)> {
+    let whole = base.join(pattern);
+    if whole.is_dir() {
+        return Some((whole, Format::Yaml));
+    }
+    let folder = whole.parent().filter(|folder| !folder.to_string_lossy().contains(['*', '?', '[', '{']))?;
+    let glob = GlobBuilder::new(&whole.to_string_lossy()).literal_separator(true).build().ok()?.compile_matcher();
+    let formats = [Format::Yaml, Format::Json, Format::Toml];
+    let fits = |format: &Format| glob.is_match(folder.join(format!("a_new_workflow.{}", format.extension())));
+    formats.into_iter().find(fits).map(|format| (folder.to_path_buf(), format))
+}
+
 fn collect(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) {
     let Ok(entries) = std::fs::read_dir(directory) else { return };
     for entry in entries.flatten() {

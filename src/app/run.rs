@@ -7,8 +7,10 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::app::files::place;
 use crate::app::load::Loaded;
 use crate::downstream::pool::Pool;
+use crate::gateway::authoring::Authoring;
 use crate::gateway::door::Gateway;
 use crate::model::fault::Fault;
 use crate::server::http::serve::Bound;
@@ -19,6 +21,8 @@ pub struct App {
     gateway: Arc<Gateway>,
     /// Through which its hosts and operators see; everything if `None`.
     profile: Option<Arc<str>>,
+    /// Where workflow files are looked for.
+    patterns: Vec<(PathBuf, String)>,
 }
 
 impl App {
@@ -28,7 +32,7 @@ impl App {
         let problems = loaded.problems.iter().map(ToString::to_string).collect();
         let pool = Arc::new(Pool::start(&loaded.registry, program, loaded.lineage));
         let gateway = Gateway::open(Arc::new(loaded.registry), Arc::new(loaded.workflows), pool, problems);
-        Self { gateway, profile: profile.map(Arc::from) }
+        Self { gateway, profile: profile.map(Arc::from), patterns: loaded.patterns }
     }
 
     /// The profile through which hosts and operators see.
@@ -41,6 +45,18 @@ impl App {
     pub fn without_host(self) -> Self {
         self.gateway.pool().introduce(&serde_json::Value::Null);
         self
+    }
+
+    /// Lets hosts save workflows in the first folder that workflows are read from; the error says that there is none.
+    pub fn allow_authoring(&self) -> Result<(), String> {
+        let places = self.patterns.iter().find_map(|(base, pattern)| place(base, pattern));
+        let Some((folder, format)) = places else {
+            return Err(
+                "no folder of workflows is named, neither by `workflows` of the registry nor by --workflows".to_owned()
+            );
+        };
+        self.gateway.allow_authoring(Authoring { folder, format });
+        Ok(())
     }
 
     /// The one door.

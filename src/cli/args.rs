@@ -229,6 +229,10 @@ pub struct Serve {
     /// Serve standard input and output as well.
     #[arg(long, requires = "http")]
     pub stdio: bool,
+    /// Let hosts save workflows, by the tool `save_workflow`: in the first folder of workflows that the registry or the command
+    /// line names.
+    #[arg(long)]
+    pub allow_authoring: bool,
     /// Demand no token. Only on a loopback address.
     #[arg(long, requires = "http")]
     pub no_auth: bool,

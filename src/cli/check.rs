@@ -160,9 +160,10 @@ async fn check_online(loaded: Loaded, notes: &mut Vec<String>) -> (Vec<Problem>,
     .await;
     gateway.refresh();
     let known = gateway.known();
-    let workflows = gateway.workflows().iter().map(AsRef::as_ref).chain(gateway.workflows().broken());
+    let set = gateway.workflows();
+    let workflows = set.iter().map(AsRef::as_ref).chain(set.broken());
     let problems = workflows.flat_map(|workflow| check_workflow(workflow, &known)).collect();
-    let plans = gateway.workflows().iter().map(|workflow| plan(workflow, &known)).collect();
+    let plans = set.iter().map(|workflow| plan(workflow, &known)).collect();
     for endpoint in gateway.pool().iter() {
         if let Some(fault) = endpoint.state().fault {
             notes.push(fault.server(endpoint.server.name.as_ref()).to_string());

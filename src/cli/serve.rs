@@ -14,6 +14,12 @@ use crate::server::http::token;
 
 /// Serves hosts at our standard streams, or over HTTP, or both.
 pub async fn serve(app: &App, how: Serve, terminal: Terminal) -> Exit {
+    if how.allow_authoring
+        && let Err(why) = app.allow_authoring()
+    {
+        terminal.error(&why);
+        return Exit::Usage;
+    }
     let is_stdio = how.stdio || how.http.is_none();
     let bound = match how.http {
         Some(address) => match bind(address, how, terminal).await {

@@ -23,6 +23,15 @@ impl Format {
         }
     }
 
+    /// What the names of its files end in.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Yaml => "yaml",
+            Self::Json => "json",
+            Self::Toml => "toml",
+        }
+    }
+
     /// The name that users know it by.
     pub fn as_str(self) -> &'static str {
         match self {

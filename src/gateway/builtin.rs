@@ -38,11 +38,13 @@ pub enum Builtin {
     Status,
     /// Checks a workflow that a caller has written.
     Validate,
+    /// Saves a workflow that a caller has written.
+    Save,
 }
 
 impl Builtin {
     /// Every one of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::RunWorkflow,
         Self::ListWorkflows,
         Self::GetRun,
@@ -50,6 +52,7 @@ impl Builtin {
         Self::ControlRun,
         Self::Status,
         Self::Validate,
+        Self::Save,
     ];
 
     /// The tool of our own under `name`.
@@ -67,6 +70,7 @@ impl Builtin {
             Self::ControlRun => "control_run",
             Self::Status => "orchestrator_status",
             Self::Validate => "validate_workflow",
+            Self::Save => "save_workflow",
         }
     }
 }
@@ -121,6 +125,7 @@ impl Gateway {
             Builtin::AnswerRun => self.answer_run(&call).await,
             Builtin::ControlRun => self.control_run(&call).await,
             Builtin::Status => self.orchestrator_status(&call),
+            Builtin::Save => self.save_workflow(&call).await,
             Builtin::Validate => self.validate_workflow(&call).await,
         };
         result.map_err(|fault| Fault { target: fault.target.or_else(|| Some(builtin.name().to_owned())), ..fault })
@@ -155,7 +160,7 @@ impl Gateway {
     }
 
     /// A workflow that a caller has written, if nothing is wrong with it.
-    async fn inline(&self, definition: &Value, profile: Option<&Arc<str>>) -> Result<Workflow, Fault> {
+    pub(super) async fn inline(&self, definition: &Value, profile: Option<&Arc<str>>) -> Result<Workflow, Fault> {
         let (workflow, problems) = self.drafted(definition, profile).await;
         let errors: Vec<_> = problems.iter().filter(|problem| problem.is_error()).map(ToString::to_string).collect();
         match workflow {
@@ -228,7 +233,8 @@ impl Gateway {
             format!("{} {description}", workflow.name).to_lowercase().contains(&query)
         };
         let is_shown = |name: &&str| self.shows_workflow(call.profile.as_deref(), name);
-        let all = self.workflows.names().filter(is_shown).filter_map(|name| self.workflows.get(name));
+        let set = self.workflows();
+        let all = set.names().filter(is_shown).filter_map(|name| set.get(name));
         let list: Vec<_> = all.filter(is_wanted).map(|workflow| self.entry(workflow)).collect();
         let lines: Vec<_> = list.iter().map(one_line).collect();
         let text = if lines.is_empty() { "no workflows".to_owned() } else { lines.join("\n") };
@@ -269,7 +275,7 @@ fn one_line(entry: &Value) -> String {
 }
 
 /// Which language a text is written in.
-fn guess(text: &str) -> Format {
+pub(super) fn guess(text: &str) -> Format {
     let is_toml = |line: &str| line.starts_with("[[steps]]") || line.starts_with("name = ");
     if text.trim_start().starts_with('{') {
         Format::Json

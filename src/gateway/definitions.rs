@@ -21,18 +21,21 @@ impl Gateway {
         let builtin = Builtin::ALL.into_iter().map(|builtin| builtin.name().to_owned());
         let capabilities = self.registry.capabilities.keys().map(shown_as);
         let agents = self.registry.agents.keys().map(|name| shown_agent_as(name));
-        builtin.chain(self.workflows.names().map(ToOwned::to_owned)).chain(capabilities).chain(agents).collect()
+        builtin.chain(self.workflows().names().map(ToOwned::to_owned)).chain(capabilities).chain(agents).collect()
     }
 
     /// The definitions of our own tools, of every workflow, capability and agent, over the tools that `servers` has.
     pub(super) fn own_tools(&self, servers: Arc<Catalog>) -> Vec<Own> {
+        let may_save = self.authoring.get().is_some();
         let builtin = Builtin::ALL
             .into_iter()
+            .filter(|builtin| may_save || *builtin != Builtin::Save)
             .map(|builtin| Own { name: builtin.name().to_owned(), definition: object(describe(builtin)) });
         let capabilities = self.capability_tools(&servers);
         let agents = self.agent_tools(&servers);
         let known = self.known_over(servers);
-        let workflows = self.workflows.names().filter_map(|name| self.workflows.get(name)).map(|workflow| Own {
+        let set = self.workflows();
+        let workflows = set.names().filter_map(|name| set.get(name)).map(|workflow| Own {
             name: workflow.name.to_string(),
             definition: definition(workflow, &plan(workflow, &known)),
         });
@@ -43,7 +46,8 @@ impl Gateway {
     pub fn instructions(&self, profile: Option<&str>) -> String {
         let shown = || self.pool.iter().filter(|endpoint| self.shows_server(profile, &endpoint.server.name));
         let servers: Vec<_> = shown().map(|endpoint| endpoint.server.name.as_ref()).collect();
-        let workflows = self.workflows.names().map(AsRef::as_ref);
+        let set = self.workflows();
+        let workflows = set.names().map(AsRef::as_ref);
         let workflows: Vec<_> = workflows.filter(|name| self.shows_workflow(profile, name)).collect();
         let own = self.registry.orchestrator.instructions.clone().unwrap_or_default();
         let own = format!(

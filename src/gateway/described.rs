@@ -63,7 +63,7 @@ pub(super) fn describe(builtin: Builtin) -> Value {
             },
             "annotations": { "readOnlyHint": true },
         }),
-        Builtin::GetRun | Builtin::AnswerRun | Builtin::ControlRun => describe_control(builtin),
+        Builtin::Save | Builtin::GetRun | Builtin::AnswerRun | Builtin::ControlRun => describe_control(builtin),
         Builtin::Status => json!({
             "name": builtin.name(),
             "title": "Status of the servers",
@@ -79,9 +79,25 @@ pub(super) fn describe(builtin: Builtin) -> Value {
     }
 }
 
-/// The definition of a tool for runs that go on.
+/// The definition of a tool for saving workflows, or for runs that go on.
 fn describe_control(builtin: Builtin) -> Value {
     match builtin {
+        Builtin::Save => json!({
+            "name": builtin.name(),
+            "title": "Save a workflow",
+            "description": "Saves a workflow definition, checked as by validate_workflow, as a file: from then on it is a tool of \
+                its own, also after a restart.",
+            "inputSchema": {
+                "type": "object",
+                "properties": {
+                    "definition": { "type": ["object", "string"], "description": "The whole workflow." },
+                    "replace": { "type": "boolean", "description": "Take the place of a saved one with this name." },
+                },
+                "required": ["definition"],
+                "additionalProperties": false,
+            },
+            "annotations": { "readOnlyHint": false, "destructiveHint": true, "idempotentHint": true },
+        }),
         Builtin::GetRun => json!({
             "name": builtin.name(),
             "title": "Look at a run",

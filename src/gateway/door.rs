@@ -1,6 +1,6 @@
 //! The door itself: what it stands on, and where each kind of call goes.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use crate::downstream::listing::Listing;
 use crate::downstream::pool::Pool;
 use crate::gateway::agents::Places;
+use crate::gateway::authoring::Authoring;
 use crate::gateway::capabilities::Records;
 use crate::gateway::refresh::Versions;
 use crate::gateway::runs::Runs;
@@ -32,7 +33,10 @@ const GRACE: Duration = Duration::from_secs(3);
 /// What everything is called through.
 pub struct Gateway {
     pub(super) registry: Arc<Registry>,
-    pub(super) workflows: Arc<WorkflowSet>,
+    pub(super) workflows: ArcSwap<WorkflowSet>,
+    /// Where callers may save workflows, if they may.
+    pub(super) authoring: OnceLock<Authoring>,
+    pub(super) saving: tokio::sync::Mutex<()>,
     pub(super) pool: Arc<Pool>,
     pub(super) models: llm::pool::Pool,
     pub(super) agents: Places,
@@ -70,7 +74,9 @@ impl Gateway {
             models: llm::pool::Pool::new(&registry.models),
             agents: Places::of(&registry.agents),
             registry,
-            workflows,
+            workflows: ArcSwap::new(workflows),
+            authoring: OnceLock::new(),
+            saving: tokio::sync::Mutex::default(),
             pool,
             views: ArcSwap::default(),
             versions: watch::channel(Versions::default()).0,
@@ -105,8 +111,8 @@ impl Gateway {
     }
 
     /// The workflows.
-    pub fn workflows(&self) -> &Arc<WorkflowSet> {
-        &self.workflows
+    pub fn workflows(&self) -> Arc<WorkflowSet> {
+        self.workflows.load_full()
     }
 
     /// The limits of a call for the servers behind us: it has come through us.

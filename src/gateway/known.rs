@@ -105,12 +105,13 @@ impl Surroundings for Known<'_> {
 
     fn workflows(&self) -> Vec<String> {
         let is_shown = |name: &&str| self.gateway.shows_workflow(self.profile.as_deref(), name);
-        self.gateway.workflows.names().filter(is_shown).map(ToString::to_string).collect()
+        self.gateway.workflows().names().filter(is_shown).map(ToString::to_string).collect()
     }
 
     fn workflow(&self, name: &str) -> Option<Facts> {
         let is_shown = self.gateway.shows_workflow(self.profile.as_deref(), name);
-        let workflow = self.gateway.workflows.get(name).filter(|_| is_shown)?;
+        let set = self.gateway.workflows();
+        let workflow = set.get(name).filter(|_| is_shown)?;
         Some(Facts {
             effect: self.effect_of(workflow),
             input_schema: Some(Arc::clone(&workflow.input_schema)),

@@ -1,6 +1,7 @@
 //! The one door: every call, from a host, a workflow step or an operator, goes through [`door::Gateway`].
 
 pub mod agents;
+pub mod authoring;
 pub mod awaited;
 pub mod builtin;
 pub mod capabilities;

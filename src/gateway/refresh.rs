@@ -30,6 +30,12 @@ impl Gateway {
         self.versions.subscribe()
     }
 
+    /// Rebuilds the catalog although no server offers anything else than before: what we offer ourselves has changed.
+    pub(super) fn rebuild(&self) {
+        *self.refreshing.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.refresh();
+    }
+
     /// Rebuilds the catalog from what every server was last heard to offer.
     pub fn refresh(&self) {
         let mut built_from = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -51,7 +57,8 @@ impl Gateway {
         let tools = differs(Kind::Tool);
         let prompts = differs(Kind::Prompt);
         let resources = differs(Kind::Resource) || differs(Kind::Template);
-        self.views.store(Arc::new(Views::of(next, &self.registry.profiles, |name| self.workflows.get(name).is_some())));
+        self.views
+            .store(Arc::new(Views::of(next, &self.registry.profiles, |name| self.workflows().get(name).is_some())));
         self.versions.send_if_modified(|versions| {
             versions.tools += u64::from(tools);
             versions.prompts += u64::from(prompts);

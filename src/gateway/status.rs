@@ -62,7 +62,7 @@ impl Gateway {
                 .map(|endpoint| server_status(endpoint))
                 .collect(),
             disabled: disabled.collect(),
-            workflows: self.workflows.names().count(),
+            workflows: self.workflows().names().count(),
             problems: self.problems.clone(),
         }
     }

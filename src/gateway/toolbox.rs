@@ -86,7 +86,7 @@ impl Gateway {
         if let Some(job) = job {
             return Some((job.to_string(), Target::Tool(job.clone())));
         }
-        if self.workflows.get(name).is_some() {
+        if self.workflows().get(name).is_some() {
             return Some((format!("{workflow}.{name}"), Target::Workflow(name.to_owned())));
         }
         let known = self.registry.agents.keys().find(|known| exposed(agent, known) == name)?;

@@ -63,9 +63,9 @@ impl Gateway {
     /// The workflow `name` as seen through `profile`, or a fault that names the nearest.
     pub fn workflow(&self, name: &str, profile: Option<&str>) -> Result<Arc<Workflow>, Fault> {
         let is_shown = |name: &str| self.shows_workflow(profile, name);
-        self.workflows.get(name).filter(|_| is_shown(name)).cloned().ok_or_else(|| {
+        self.workflows().get(name).filter(|_| is_shown(name)).cloned().ok_or_else(|| {
             let fault = Fault::new(Kind::NotFound, code::NO_SUCH_WORKFLOW, format!("there is no workflow `{name}`"));
-            match did_you_mean(name, self.workflows.names().map(AsRef::as_ref).filter(|name| is_shown(name))) {
+            match did_you_mean(name, self.workflows().names().map(AsRef::as_ref).filter(|name| is_shown(name))) {
                 Some(near) => fault.hint(near),
                 None => fault.hint("`list_workflows` shows which there are"),
             }

@@ -186,6 +186,8 @@ codes! {
     NO_SUCH_TASK = "MO5207";
     /// A call comes back to where it has come from, through other orchestrators.
     LOOP = "MO5208";
+    /// The operator has not allowed it.
+    NOT_ALLOWED = "MO5209";
     /// The program is shutting down.
     SHUTTING_DOWN = "MO5301";
     /// The model's API refused the request.

@@ -53,6 +53,14 @@ impl WorkflowSet {
         self.workflows.get(name)
     }
 
+    /// The same with one workflow more, in place of one with its name.
+    #[must_use]
+    pub fn with(&self, workflow: Workflow) -> Self {
+        let mut set = self.clone();
+        set.workflows.insert(Arc::clone(&workflow.name), Arc::new(workflow));
+        set
+    }
+
     /// Every workflow, in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Workflow>> {
         self.workflows.values()

@@ -28,6 +28,7 @@ mod questions;
 mod real_servers;
 mod regressions;
 mod resilience;
+mod saving;
 mod support;
 mod tasks;
 mod workflow_files;
