@@ -1,5 +1,9 @@
 //! Every folder of `examples/`, played as it is shipped: what is said of it in its README is what happens.
 
+mod coach;
+mod decision;
+mod deployment;
+mod order;
 mod sms;
 
 use std::fs;

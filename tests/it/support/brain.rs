@@ -58,7 +58,7 @@ impl Brain {
 
     /// An API that says these to requests in which a text is found, whatever order they come in: for one text one after
     /// the other, and nothing is said twice.
-    pub(crate) fn asked<const N: usize>(script: [(&'static str, Say); N]) -> Self {
+    pub(crate) fn asked(script: impl IntoIterator<Item = (&'static str, Say)>) -> Self {
         let mut all: Vec<(&'static str, VecDeque<Say>)> = Vec::new();
         for (text, say) in script {
             match all.iter_mut().find(|(known, _)| *known == text) {
