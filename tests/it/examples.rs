@@ -3,6 +3,8 @@
 mod coach;
 mod decision;
 mod deployment;
+mod development;
+mod learning;
 mod order;
 mod sms;
 
