@@ -136,8 +136,9 @@ fn show(report: &Report, terminal: Terminal) -> Exit {
     if terminal.is_json {
         terminal.data(&format!("{whole:#}"));
     }
+    let told = failure.sentence();
     let at = failure.step.map_or_else(String::new, |step| format!(" at step `{step}`"));
-    terminal.error(&format!("{} after {seconds:.2} s{at}: [{}] {}", report.status(), failure.code, failure.message));
+    terminal.error(&format!("{} after {seconds:.2} s{at}: [{}] {told}", report.status(), failure.code));
     if let Some(hint) = failure.hint {
         terminal.note(&format!("hint: {hint}"));
     }

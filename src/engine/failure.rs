@@ -26,6 +26,15 @@ impl Outcome {
 }
 
 impl Failure {
+    /// The message after the name of the server and tool that it comes from.
+    pub fn sentence(&self) -> String {
+        match (&self.server, &self.target) {
+            (Some(server), Some(target)) => format!("{server}.{target}: {}", self.message),
+            (Some(one), None) | (None, Some(one)) => format!("{one}: {}", self.message),
+            (None, None) => self.message.clone(),
+        }
+    }
+
     /// A failure with nothing but a kind, a code and a message.
     pub fn new(kind: Kind, code: Code, message: impl Into<String>) -> Self {
         Self {

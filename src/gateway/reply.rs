@@ -156,15 +156,11 @@ fn story(report: &Report) -> String {
     let seconds = std::time::Duration::from_millis(report.took).as_secs_f32();
     let head = format!("run {} of `{}` {} after {seconds:.1} s", report.run_id, report.workflow, report.status());
     let Some(failure) = report.failure() else { return head };
+    let told = failure.sentence();
     let at = failure.step.map_or_else(String::new, |step| format!(" at step `{step}`"));
-    let whose = match (failure.server, failure.target) {
-        (Some(server), Some(target)) => format!("{server}.{target}: "),
-        (Some(one), None) | (None, Some(one)) => format!("{one}: "),
-        (None, None) => String::new(),
-    };
     let hint = failure.hint.map_or_else(String::new, |hint| format!("; {hint}"));
     let undoing = report.undoing().map_or_else(String::new, |undoing| format!("; {undoing}"));
-    format!("[{}] {head}{at}: {whose}{}{hint}{undoing}", failure.code, failure.message)
+    format!("[{}] {head}{at}: {told}{hint}{undoing}", failure.code)
 }
 
 fn of(result: &Value) -> Reply {

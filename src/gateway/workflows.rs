@@ -166,7 +166,7 @@ fn inner_fault(report: &Report, failure: &Failure) -> Fault {
     let kind = Kind::parse(&failure.kind).unwrap_or(Kind::Internal);
     let code = code::ALL.iter().map(|(code, _)| *code).find(|code| code.as_str() == failure.code);
     let at = failure.step.as_ref().map_or_else(String::new, |step| format!(" at step `{step}`"));
-    let message = format!("{} {}{at}: {}", report.workflow, report.status(), failure.message);
+    let message = format!("{} {}{at}: {}", report.workflow, report.status(), failure.sentence());
     let fault = Fault::new(kind, code.unwrap_or(code::STEP_FAILED), message).target(&report.workflow);
     Fault { hint: failure.hint.clone(), was_sent: failure.was_sent, ..fault }.spent(report.usage)
 }

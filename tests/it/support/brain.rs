@@ -46,7 +46,8 @@ pub(crate) struct Brain {
 }
 
 struct Shared {
-    script: Mutex<VecDeque<Say>>,
+    /// What is said, each with a text that the request must have.
+    script: Mutex<Vec<(&'static str, VecDeque<Say>)>>,
     heard: Mutex<Vec<Heard>>,
     left: AtomicUsize,
 }
@@ -54,13 +55,27 @@ struct Shared {
 impl Brain {
     /// An API that says this, one after the other; when it has said it all, it fails.
     pub(crate) fn saying(script: impl IntoIterator<Item = Say>) -> Self {
+        Self::with(vec![("", script.into_iter().collect())])
+    }
+
+    /// An API that says these to requests in which a text is found, whatever order they come in: for one text one after
+    /// the other, and nothing is said twice.
+    pub(crate) fn asked(script: impl IntoIterator<Item = (&'static str, Say)>) -> Self {
+        let mut all: Vec<(&'static str, VecDeque<Say>)> = Vec::new();
+        for (text, say) in script {
+            match all.iter_mut().find(|(known, _)| *known == text) {
+                Some((_, says)) => says.push_back(say),
+                None => all.push((text, VecDeque::from([say]))),
+            }
+        }
+        Self::with(all)
+    }
+
+    fn with(script: Vec<(&'static str, VecDeque<Say>)>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on loopback");
         let port = listener.local_addr().expect("it is bound").port();
-        let shared = Arc::new(Shared {
-            script: Mutex::new(script.into_iter().collect()),
-            heard: Mutex::default(),
-            left: AtomicUsize::new(0),
-        });
+        let shared =
+            Arc::new(Shared { script: Mutex::new(script), heard: Mutex::default(), left: AtomicUsize::new(0) });
         let serving = Arc::clone(&shared);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -71,13 +86,15 @@ impl Brain {
         Self { port, shared }
     }
 
+    /// Its address, for what speaks `api`.
+    pub(crate) fn url(&self, api: &str) -> String {
+        format!("http://127.0.0.1:{}{}", self.port, if api == "openai" { "/v1" } else { "" })
+    }
+
     /// A registry entry of it; `lines` stand beside the usual.
     pub(crate) fn entry(&self, name: &str, api: &str, lines: &str) -> String {
-        let path = if api == "openai" { "/v1" } else { "" };
-        format!(
-            "[models.{name}]\napi = \"{api}\"\nurl = \"http://127.0.0.1:{}{path}\"\nmodel = \"{name}-1\"\nretry = 1\n{lines}\n",
-            self.port
-        )
+        let url = self.url(api);
+        format!("[models.{name}]\napi = \"{api}\"\nurl = \"{url}\"\nmodel = \"{name}-1\"\nretry = 1\n{lines}\n")
     }
 
     /// Everything that has arrived so far.
@@ -102,8 +119,8 @@ impl Shared {
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
         let (is_openai, is_stream) = (path.ends_with("/chat/completions"), body["stream"] == true);
         let structured = body["tool_choice"]["name"].as_str().map(ToOwned::to_owned);
+        let next = self.next(&body["messages"].to_string());
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).push(Heard { path, headers, body });
-        let next = self.script.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         let say = match next.unwrap_or(Say::Status(500, "", "nothing is left to say")) {
             Say::Status(status, headers, why) => {
                 let error = json!({ "error": { "type": "error", "message": why } });
@@ -135,6 +152,12 @@ impl Shared {
             (false, true) => stream_of(stream, &events(&say), false),
             (false, false) => respond(stream, 200, "", "application/json", &message(&say).to_string()),
         }
+    }
+
+    /// What is to be said to these messages.
+    fn next(&self, messages: &str) -> Option<Say> {
+        let mut script = self.script.lock().unwrap_or_else(PoisonError::into_inner);
+        script.iter_mut().filter(|(text, _)| messages.contains(text)).find_map(|(_, says)| says.pop_front())
     }
 
     fn break_off(&self, mut stream: &TcpStream, say: &Say, is_openai: bool) -> Option<()> {

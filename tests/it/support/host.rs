@@ -196,6 +196,13 @@ impl Host {
         text(&result)
     }
 
+    /// Calls a workflow that must fail; gives back its report.
+    pub(crate) fn failed(&mut self, workflow: &str, input: Value) -> Value {
+        let result = self.call(workflow, input);
+        assert!(result["isError"] == true, "{workflow} has not failed: {result}");
+        result["structuredContent"].clone()
+    }
+
     /// Every name in the whole list of `tools`, `prompts` and so on, page by page.
     pub(crate) fn names(&mut self, method: &str, key: &str) -> Vec<String> {
         let name = |item: &Value| ["uri", "name"].iter().find_map(|key| item[*key].as_str().map(str::to_owned));

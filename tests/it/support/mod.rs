@@ -2,6 +2,7 @@
 #![expect(clippy::needless_pass_by_value, reason = "values that are written out in place read better in a test")]
 
 pub(crate) mod brain;
+pub(crate) mod example;
 pub(crate) mod face;
 pub(crate) mod guarded;
 pub(crate) mod host;
@@ -15,9 +16,10 @@ pub(crate) mod web_faults;
 
 use std::time::{Duration, Instant};
 
+pub(crate) use example::Example;
 pub(crate) use host::Host;
 pub(crate) use launch::{command, fixture};
-pub(crate) use scene::Test;
+pub(crate) use scene::{Done, Test};
 
 /// The longest that anything is waited for.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
