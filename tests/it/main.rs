@@ -4,6 +4,7 @@ mod agents;
 mod architecture;
 mod asking;
 mod authoring;
+mod bombs;
 mod calls;
 mod capabilities;
 mod chains;

@@ -95,8 +95,8 @@ fn an_order_that_is_not_delivered_in_time_is_undone() {
 #[test]
 fn a_declined_card_waits_for_another_one() {
     let declined = json!({ "fails": "the card was declined", "with": { "code": "card_declined" } });
-    let charged = json!({ "says": { "id": "charge-2", "card": "$card" } });
-    let payments = json!({ "charge": [declined, charged], "refund": { "says": {} } });
+    let second = json!({ "says": { "id": "charge-2", "card": "$card" } });
+    let payments = json!({ "charge": [declined, second], "refund": { "says": {} } });
     let mut host = all_carriers(example(payments, shipping(&["returned"])));
     let run = json!({ "workflow": "fulfil_order", "input": order(1), "wait": false });
     let run = host.value("run_workflow", run)["run_id"].clone();
@@ -113,7 +113,7 @@ fn a_declined_card_waits_for_another_one() {
     assert_eq!(charges, [r#"charge {"customer":"ada","card":"card-2"}"#, refund], "{report}");
 }
 
-fn freight(waybill: Value) -> Host {
+fn freight(waybill: &Value) -> Host {
     let freight = json!({ "book": { "says": { "id": "truck-1" } }, "waybill": waybill, "cancel": { "says": {} } });
     let example = example(payments(), shipping(&["delivered"])).server("freight", freight);
     let mut ups = carrier("ups", 9.0);
@@ -123,14 +123,14 @@ fn freight(waybill: Value) -> Host {
 
 #[test]
 fn a_large_order_goes_by_freight() {
-    let mut host = freight(json!({ "says": { "label": "W-1" } }));
+    let mut host = freight(&json!({ "says": { "label": "W-1" } }));
     assert_eq!(host.value("fulfil_order", order(12)), delivered());
     assert_eq!(host.record("shipping", "heard"), [r#"track {"label":"W-1"}"#]);
 }
 
 #[test]
 fn a_truck_without_a_waybill_is_cancelled_and_the_order_undone() {
-    let mut host = freight(json!({ "fails": "the printer is on fire" }));
+    let mut host = freight(&json!({ "fails": "the printer is on fire" }));
     let report = host.failed("fulfil_order", order(12));
     assert_eq!(report["status"], "undone", "{report}");
     assert_eq!(host.record("freight", "heard")[2], r#"cancel {"booking":"truck-1"}"#);
