@@ -108,12 +108,12 @@ fn a_declined_card_waits_for_another_one() {
     );
     let report = host.failed("get_run", json!({ "run_id": run, "wait_ms": 15_000 }));
     assert_eq!(report["status"], "undone", "{report}");
-    let charges = host.record("payments", "heard").split_off(1);
+    let heard = host.record("payments", "heard").split_off(1);
     let refund = r#"refund {"charge":"charge-2"}"#;
-    assert_eq!(charges, [r#"charge {"customer":"ada","card":"card-2"}"#, refund], "{report}");
+    assert_eq!(heard, [r#"charge {"customer":"ada","card":"card-2"}"#, refund], "{report}");
 }
 
-fn freight(waybill: Value) -> Host {
+fn freight(waybill: &Value) -> Host {
     let freight = json!({ "book": { "says": { "id": "truck-1" } }, "waybill": waybill, "cancel": { "says": {} } });
     let example = example(payments(), shipping(&["delivered"])).server("freight", freight);
     let mut ups = carrier("ups", 9.0);
@@ -123,14 +123,14 @@ fn freight(waybill: Value) -> Host {
 
 #[test]
 fn a_large_order_goes_by_freight() {
-    let mut host = freight(json!({ "says": { "label": "W-1" } }));
+    let mut host = freight(&json!({ "says": { "label": "W-1" } }));
     assert_eq!(host.value("fulfil_order", order(12)), delivered());
     assert_eq!(host.record("shipping", "heard"), [r#"track {"label":"W-1"}"#]);
 }
 
 #[test]
 fn a_truck_without_a_waybill_is_cancelled_and_the_order_undone() {
-    let mut host = freight(json!({ "fails": "the printer is on fire" }));
+    let mut host = freight(&json!({ "fails": "the printer is on fire" }));
     let report = host.failed("fulfil_order", order(12));
     assert_eq!(report["status"], "undone", "{report}");
     assert_eq!(host.record("freight", "heard")[2], r#"cancel {"booking":"truck-1"}"#);
