@@ -83,6 +83,8 @@ pub struct StepCall {
     pub timeout: Option<Duration>,
     /// How much it may use up.
     pub allowance: Allowance,
+    /// Whether nobody waits for the end of the workflow that is called.
+    pub is_detached: bool,
     /// Whether the run has failed already and this is part of cleaning up: neither the run's time limit nor the departure of
     /// whoever wanted it bind the call.
     pub is_afterwards: bool,

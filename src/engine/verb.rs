@@ -105,7 +105,7 @@ pub(super) fn asked(frame: &StepFrame, turn: &Turn<'_>) -> Result<Option<Asked>,
     let (step, scope, at) = (frame.step(turn), &frame.scope, &frame.at);
     let (callee, arguments, shared) = match &step.verb {
         Verb::Tool { tool, args, .. } => (Callee::Tool(tool.clone()), arguments(Some(args), scope, at)?, Seen::new()),
-        Verb::Workflow { name, args } => {
+        Verb::Workflow { name, args, .. } => {
             (Callee::Workflow(Arc::clone(name)), arguments(Some(args), scope, at)?, Seen::new())
         }
         Verb::Llm(llm) => (Callee::Model, delegation::question(llm, step, scope, at)?, Seen::new()),
@@ -134,7 +134,19 @@ pub(super) fn call(
         }
         _ => Vec::new(),
     };
-    let call = StepCall { at, attempt, callee, arguments, providers, effect, timeout, allowance, is_afterwards: false };
+    let is_detached = matches!((&callee, &step.verb), (Callee::Workflow(callee), Verb::Workflow { name, is_detached: true, .. }) if callee == name);
+    let call = StepCall {
+        at,
+        attempt,
+        callee,
+        arguments,
+        providers,
+        effect,
+        timeout,
+        allowance,
+        is_detached,
+        is_afterwards: false,
+    };
     CallFrame::new(Arc::clone(&frame.at), call, step.optional)
 }
 

@@ -47,6 +47,12 @@ impl Gateway {
     pub(super) async fn call_workflow(self: Arc<Self>, name: &str, call: Call) -> Result<Reply, Fault> {
         let (workflow, call) = self.registered(name, call)?;
         let input = parse_input(call.arguments.as_deref())?;
+        if call.is_detached {
+            // What bounds its caller does not bound it, and its questions are its own.
+            let limits = Limits { deadline: None, ..call.limits };
+            let call = Call { limits, root: None, ask: None, progress: None, ..call };
+            return Ok(reply::begun(&self.begin(&workflow, input, call, None)?.leave()));
+        }
         let report = self.begin(&workflow, input, call, None)?.ended().await?;
         match report.failure() {
             Some(failure) => Err(inner_fault(&report, &failure)),
@@ -81,7 +87,7 @@ impl Gateway {
         watcher: Option<Arc<dyn Watch>>,
     ) -> Result<Waiter, Fault> {
         let limits = deeper(workflow, call.limits)?;
-        let place = self.admit(limits)?;
+        let place = self.admit(limits, call.is_detached)?;
         let input = accept(workflow, input).map_err(|why| bad_input(workflow, &why))?;
         let mut plan = plan(workflow, &self.known());
         // What is left to the caller bounds the run as its own limit does.
@@ -119,9 +125,9 @@ impl Gateway {
         Ok(self.launch(begin, place))
     }
 
-    /// A place among the runs; the runs that a run starts do not count again.
-    fn admit(&self, limits: Limits) -> Result<Option<OwnedSemaphorePermit>, Fault> {
-        if limits.depth > 1 {
+    /// A place among the runs; the runs that a run starts and waits for do not count again.
+    fn admit(&self, limits: Limits, is_detached: bool) -> Result<Option<OwnedSemaphorePermit>, Fault> {
+        if limits.depth > 1 && !is_detached {
             return Ok(None);
         }
         let place = Arc::clone(&self.runs).try_acquire_owned();

@@ -76,6 +76,8 @@ pub struct Call {
     pub ask: Option<Arc<dyn Ask>>,
     /// Members of the caller's params beside the usual ones, passed on as they are.
     pub extra: Vec<(String, Box<RawValue>)>,
+    /// Whether nobody waits for the end of the workflow that is called.
+    pub is_detached: bool,
     /// Which servers are to do the job, in order, if several can; as the registry says if empty.
     pub providers: Vec<Arc<str>>,
     /// The first of the runs that have led to this call; `None` if no run has.
@@ -99,6 +101,7 @@ impl Call {
             progress: None,
             ask: None,
             extra: Vec::new(),
+            is_detached: false,
             providers: Vec::new(),
             root: None,
             idempotency_key: None,

@@ -106,6 +106,7 @@ impl Effects {
             self.through.limits
         };
         call.limits = step.timeout.map_or(limits, |timeout| limits.within(Instant::now(), timeout));
+        call.is_detached = step.is_detached;
         call.providers.clone_from(&step.providers);
         call.root = Some(self.through.root.as_ref().map_or_else(|| self.through.run.as_str().into(), Arc::clone));
         call.limits.allowance = step.allowance;

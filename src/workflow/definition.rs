@@ -244,6 +244,8 @@ pub enum Verb {
         name: Arc<str>,
         /// Its input; an object.
         args: Template,
+        /// Whether nobody waits for its end: the output is the id of its run.
+        is_detached: bool,
     },
     /// Lets time pass.
     Wait(Wait),

@@ -30,6 +30,8 @@ steps:
   - { id: p, parallel: { x: { ask: Who? } } }
   - { id: q, parallel: { x: { emit: done } } }
   - { id: r, parallel: { x: { await: done } } }
+  - { id: s, parallel: { x: { workflow: other } } }
+  - { id: t, workflow: other }
 budget: {}
 guards: {}
 triggers: [{ cron: '* * * * *' }, { webhook: /x, verify: {} }, { file: x }, { mcp: a.b }, { event: done }]

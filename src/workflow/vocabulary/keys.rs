@@ -96,7 +96,7 @@ static WORKFLOW: [Key; 17] = [
     ),
 ];
 
-static STEP: [Key; 48] = [
+static STEP: [Key; 49] = [
     must("id", ID, "Its name; later steps use its output as `$steps.ID.output`."),
     key("tool", TOOL, "Calls a tool: `server.tool`."),
     key("workflow", NAME, "Runs another workflow, with `args` as its input."),
@@ -110,6 +110,7 @@ static STEP: [Key; 48] = [
     key("fail", Value, "Ends in failure with this message."),
     key("return", Value, "Ends the whole run with this output."),
     key("args", ARGUMENTS, "The arguments of the tool or workflow."),
+    key("detach", Boolean, "Nobody waits for the end of the workflow; the output is the id of its run."),
     key("providers", PROVIDERS, "Who is to do it, in order: models, or servers that can do the job."),
     key("system", Value, "What the model is told before the prompt."),
     key("model", Value, "Which model."),
