@@ -52,7 +52,7 @@ pub struct Gateway {
     pub(super) tasks: TaskTracker,
     /// The tasks that carry runs to their ends.
     pub(super) endings: TaskTracker,
-    stop: CancellationToken,
+    pub(super) stop: CancellationToken,
 }
 
 impl Gateway {
@@ -134,6 +134,7 @@ impl Gateway {
         }
         self.pool.stop().await;
         self.tasks.wait().await;
+        self.close_store().await;
     }
 }
 

@@ -9,6 +9,7 @@ mod cache;
 mod catch;
 mod declaration;
 mod delegation;
+mod doubt;
 mod event;
 mod expression;
 mod header;
@@ -57,7 +58,7 @@ pub fn draft(source: &Arc<Source>, format: Format) -> (Option<Workflow>, Vec<Pro
         Err(problem) => return (None, vec![problem]),
     };
     let mut author = Author::new(source);
-    let workflow = workflow(&mut author, &root);
+    let workflow = workflow(&mut author, &root).map(|workflow| Workflow { format, ..workflow });
     let mut problems = author.reader.problems;
     if let Some(workflow) = &workflow {
         problems.extend(references::check(workflow));
@@ -78,7 +79,7 @@ pub(super) fn asked(source: &Arc<Source>, format: Format) -> Vec<(String, Vec<&'
 /// Whether a key is one of the full language that is refused.
 #[cfg(test)]
 pub(super) fn is_unsupported(key: &str) -> bool {
-    [unsupported::OF_WORKFLOW, unsupported::OF_STEP].iter().any(|keys| keys.contains(&key))
+    unsupported::OF_STEP.contains(&key)
 }
 
 /// As much of the workflow as can be made out; its parts may be stand-ins where there was a problem.
@@ -102,7 +103,6 @@ fn workflow(author: &mut Author, root: &Node) -> Option<Workflow> {
     let body = steps(author, &mut table);
     let on_failure = undo::on_failure(author, &mut table);
     let output = table.take("output").map(|node| author.template(node, Place::Outside, &mut uses));
-    unsupported::report(author, &mut table, unsupported::OF_WORKFLOW);
     table.finish(&mut author.reader);
     Some(Workflow {
         name,
@@ -120,6 +120,7 @@ fn workflow(author: &mut Author, root: &Node) -> Option<Workflow> {
         body,
         on_failure,
         source: Arc::clone(&author.reader.source),
+        format: Format::Yaml,
         sites: WorkflowSites {
             name: name_span,
             annotations: annotations_node.map(|node| node.span.clone()).unwrap_or_default(),

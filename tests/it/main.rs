@@ -9,6 +9,7 @@ mod capabilities;
 mod chains;
 mod cli;
 mod docs;
+mod durable;
 mod faults;
 mod faults_hosts;
 mod faults_http;

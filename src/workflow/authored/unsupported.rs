@@ -4,11 +4,8 @@ use crate::document::table::Table;
 use crate::model::code;
 use crate::workflow::authored::author::Author;
 
-/// Of the workflow.
-pub(super) const OF_WORKFLOW: &[&str] = &["idempotency_key"];
-
 /// Modifiers of a step.
-pub(super) const OF_STEP: &[&str] = &["idempotency_key", "in_doubt", "check", "detach"];
+pub(super) const OF_STEP: &[&str] = &["detach"];
 
 /// Reports each of `keys` that the table has; whether there was one.
 pub(super) fn report(author: &mut Author, table: &mut Table<'_>, keys: &[&'static str]) -> bool {

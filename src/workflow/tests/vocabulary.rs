@@ -14,7 +14,7 @@ name: flow
 annotations: {}
 on_failure: { set: 1 }
 steps:
-  - { id: a, tool: world.read, retry: {}, repeat: { max: 1 }, fallback: [{ value: 1 }], catch: [{ value: 1 }], undo: { set: 1 } }
+  - { id: a, tool: world.read, retry: {}, repeat: { max: 1 }, fallback: [{ value: 1 }], catch: [{ value: 1 }], undo: { set: 1 }, check: { tool: s.get } }
   - { id: b, parallel: { x: { set: 1 } }, join: { quorum: 1 } }
   - { id: c, switch: [{ when: 'true', steps: [{ id: d, set: 1 }] }, { else: [{ id: e, set: 1 }] }] }
   - { id: f, wait: { until: 0 } }
@@ -54,6 +54,7 @@ fn kind(path: &str) -> Option<Kind> {
         "triggers" => Kind::Trigger,
         "verify" => Kind::Verify,
         "cache" => Kind::Cache,
+        "check" => Kind::Check,
         "switch" if last == "switch[1]" => Kind::Otherwise,
         "switch" => Kind::Case,
         "undo" | "on_failure" | "x" => Kind::NamedStep,
