@@ -33,6 +33,9 @@ pub struct Common {
     /// See only what this profile of the registry shows.
     #[arg(long, global = true, value_name = "NAME")]
     pub profile: Option<String>,
+    /// Where runs are stored. Default: a folder for each registry in the user's state directory.
+    #[arg(long, global = true, value_name = "DIR", env = "MCP_ORCHESTRATOR_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
     /// The form of what is written to standard output.
     #[arg(short, long, global = true, value_name = "FORM", default_value = "text")]
     pub output: Output,

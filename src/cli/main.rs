@@ -3,6 +3,7 @@
 use clap::Parser as _;
 use tokio::runtime::{Builder, Runtime};
 
+use crate::app::folder::data;
 use crate::app::load::{Files, Loaded, load};
 use crate::app::run::App;
 use crate::cli::args::{Cli, Command, Common, Output};
@@ -117,7 +118,7 @@ async fn dispatch(common: &Common, command: Command, terminal: Terminal) -> Exit
             None => Exit::Usage,
         },
         other => match usable(loaded, terminal) {
-            Some(loaded) => Box::pin(with_servers(other, loaded, common.profile.as_deref(), terminal)).await,
+            Some(loaded) => Box::pin(with_servers(other, loaded, common, terminal)).await,
             None => Exit::Usage,
         },
     }
@@ -152,7 +153,8 @@ fn usable(loaded: Loaded, terminal: Terminal) -> Option<Loaded> {
     (!loaded.is_unusable).then_some(loaded)
 }
 
-async fn with_servers(command: Command, loaded: Loaded, profile: Option<&str>, terminal: Terminal) -> Exit {
+async fn with_servers(command: Command, loaded: Loaded, common: &Common, terminal: Terminal) -> Exit {
+    let profile = common.profile.as_deref();
     if loaded.registry.servers.is_empty() && loaded.workflows.is_empty() {
         terminal.note("no servers and no workflows: the registry is empty");
     }
@@ -162,10 +164,21 @@ async fn with_servers(command: Command, loaded: Loaded, profile: Option<&str>, t
         return Exit::Usage;
     }
     let folder = new::folder(&loaded.patterns, &loaded.files);
+    let data = data(common.data_dir.as_deref(), &loaded.files);
     let app = App::start(loaded, std::env::current_exe().ok(), profile);
+    if matches!(command, Command::Serve(_) | Command::Run { dry_run: false, .. }) {
+        let stored = data.map_err(|why| why.to_string()).and_then(|data| app.store_runs(&data));
+        if let Err(why) = stored {
+            terminal.note(&format!("runs are not stored and will not survive the program: {why}"));
+            terminal.note("hint: everything else works; --data-dir DIR stores them elsewhere");
+        }
+    }
     let app = if is_serving { app } else { app.without_host() };
     let exit = match command {
-        Command::Serve(how) => serve::serve(&app, how, terminal).await,
+        Command::Serve(how) => {
+            app.gateway().resume_runs().into_iter().for_each(|waiter| drop(waiter.leave()));
+            serve::serve(&app, how, terminal).await
+        }
         Command::Run { workflow, input, file, answer, dry_run } => {
             let wanted = run::Wanted { workflow, pairs: input, file, answers: answer, is_dry: dry_run };
             run::run(&app, wanted, terminal).await

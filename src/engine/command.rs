@@ -77,6 +77,8 @@ pub struct StepCall {
     pub arguments: Value,
     /// Which servers are to do it, in order, if it is a job that several can do; as the registry says if empty.
     pub providers: Vec<Arc<str>>,
+    /// The same key makes a repeated call the same call; the run and the address if not given.
+    pub key: Option<String>,
     /// What the call may do.
     pub effect: Effect,
     /// The longest it may take; `None` leaves it to the server's own limit.

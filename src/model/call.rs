@@ -84,6 +84,8 @@ pub struct Call {
     pub root: Option<Arc<str>>,
     /// The same key makes a repeated call the same call, for servers that honour it.
     pub idempotency_key: Option<Arc<str>>,
+    /// The attempt of a step that this call is, if it may be taken up again after a crash.
+    pub parent: Option<Arc<str>>,
     /// The agents that the call is made within, outermost first.
     pub agents: Vec<Arc<str>>,
 }
@@ -105,6 +107,7 @@ impl Call {
             providers: Vec::new(),
             root: None,
             idempotency_key: None,
+            parent: None,
             agents: Vec::new(),
         }
     }
