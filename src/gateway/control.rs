@@ -206,9 +206,15 @@ impl Gateway {
     }
 
     async fn grant(&self, letter: &Letter) -> Result<(), Fault> {
-        let handle = self.live.any(&letter.run).ok_or_else(|| {
-            Fault::new(Kind::NotFound, code::NO_SUCH_RUN, format!("run `{}` does not go on here", letter.run))
-        })?;
+        let Some(handle) = self.live.any(&letter.run) else {
+            if letter.wish == Wish::Cancel {
+                return self.bury(&letter.run).await;
+            }
+            let message = format!("run `{}` does not go on here", letter.run);
+            return Err(Fault::new(Kind::NotFound, code::NO_SUCH_RUN, message));
+        };
+        // Once it has looked up, what it asks is to be seen.
+        let _ = handle.look().await;
         match letter.wish.clone() {
             Wish::Cancel => {
                 let why = "an operator cancelled it".to_owned();

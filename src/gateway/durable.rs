@@ -9,7 +9,7 @@ use crate::engine::event::{Event, What};
 use crate::engine::run::key as own_key;
 use crate::gateway::door::Gateway;
 use crate::gateway::runs::Waiter;
-use crate::journal::entry::{Opening, Stored};
+use crate::journal::entry::{Entry, Opening, Standing, Stored};
 use crate::journal::reader::Reader;
 use crate::journal::writer::Journal;
 use crate::model::call::{Call, Target};
@@ -95,15 +95,21 @@ impl Store {
 
 impl Gateway {
     /// Stores runs from now on. To be said once, before the first run.
-    pub fn store_runs(self: &Arc<Self>, journal: Arc<Journal>) -> Result<(), String> {
+    pub fn store_runs(&self, journal: Arc<Journal>) -> Result<(), String> {
         let reader = journal.reader().map_err(|why| why.to_string())?;
-        if self.live.store.set(Store { journal, reader: Mutex::new(reader) }).is_ok() {
-            self.tasks.spawn(Arc::clone(self).read_mail(self.stop.clone()));
-        }
+        let _ = self.live.store.set(Store { journal, reader: Mutex::new(reader) });
         Ok(())
     }
 
-    /// Whether runs are stored, in words: where, or why not.
+    /// Does from now on what operators want of runs. To be said once the runs of an earlier process have been taken up, so that
+    /// what was wanted of them meanwhile finds them.
+    pub fn hear_operators(self: &Arc<Self>) {
+        if self.store().is_some() {
+            self.tasks.spawn(Arc::clone(self).read_mail(self.stop.clone()));
+        }
+    }
+
+    /// Where runs are stored, if they are.
     pub(super) fn store(&self) -> Option<&Store> {
         self.live.store.get()
     }
@@ -167,8 +173,19 @@ impl Gateway {
         Ok(Record { journal, durability, opening, stored: stored as u64 })
     }
 
-    /// Takes up every run that another process has left, and says how many there are.
-    pub fn resume_runs(self: &Arc<Self>) -> Vec<Waiter> {
+    /// Ends a run that cannot be taken up.
+    pub(super) async fn bury(&self, run: &str) -> Result<(), Fault> {
+        let none = || Fault::new(Kind::NotFound, code::NO_SUCH_RUN, format!("run `{run}` does not go on here"));
+        let store = self.store().ok_or_else(none)?;
+        store.read(|reader| reader.run(run))?.filter(|run| !run.is_over()).ok_or_else(none)?;
+        let standing = Standing { status: "cancelled".to_owned(), ended: Some(now()), report: None };
+        let entry = Entry { run: run.to_owned(), standing: Some(standing), ..Entry::default() };
+        let stored = store.journal.append(entry).await;
+        stored.map_err(|why| Fault::new(Kind::Internal, code::NOT_DURABLE, why.to_string()))
+    }
+
+    /// Takes up every run that another process has left, or the one that is named.
+    pub fn resume_runs(self: &Arc<Self>, only: Option<&str>) -> Vec<Waiter> {
         let Some(store) = self.store() else { return Vec::new() };
         let open = match store.read(Reader::open_runs) {
             Ok(open) => open,
@@ -178,7 +195,7 @@ impl Gateway {
             }
         };
         let mut waiters = Vec::new();
-        for stored in open {
+        for stored in open.into_iter().filter(|stored| only.is_none_or(|only| stored.opening.run == only)) {
             match self.resume(store, &stored) {
                 Ok(waiter) => {
                     tracing::info!(run = stored.opening.run, workflow = stored.opening.workflow, "a run goes on");

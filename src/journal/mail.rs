@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::journal::reader::Reader;
+use crate::journal::writer::{Retention, prune};
 
 /// What is wanted of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,6 +46,11 @@ impl Reader {
         let body = serde_json::to_string(wish).map_err(|why| rusqlite::Error::ToSqlConversionFailure(why.into()))?;
         self.connection().execute("insert into mail (run, body) values (?, ?)", params![run, body])?;
         Ok(self.connection().last_insert_rowid())
+    }
+
+    /// Deletes what has ended too long ago, and all but the last. Returns how many runs.
+    pub fn prune(&self, retention: Retention, now: u64) -> rusqlite::Result<usize> {
+        prune(self.connection(), retention, now)
     }
 
     /// What the owner has said to a wish, once it has.

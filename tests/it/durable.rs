@@ -205,3 +205,41 @@ fn a_run_that_must_be_stored_is_not_begun_where_it_cannot_be() {
     assert_eq!(done.code, 0, "{}", done.stderr);
     assert!(done.took < Duration::from_secs(20));
 }
+
+#[test]
+fn an_operator_sees_to_runs_of_a_program_that_goes_on_and_of_one_that_does_not() {
+    let test = Test::new().server("north", fixture(["healthy"]));
+    let test = test.workflow("flow", "steps:\n  - { id: may, ask: Go on? }\n  - { id: a, tool: north.write }\n");
+    let command = |what: &[&str]| test.command(&[&["runs"], what].concat());
+    let mut commands = ["one", "two"].map(|_| command(&["list", "-o", "json"])).into_iter();
+    let (mut answer, mut follow, mut resume) = (command(&["answer"]), command(&["follow"]), command(&["resume"]));
+    let (mut show, mut export, mut cancel) = (command(&["show"]), command(&["export"]), command(&["cancel"]));
+    let mut host = test.start();
+    host.ready(&["north"]);
+    let (one, two) = (begin(&mut host), begin(&mut host));
+    let listed = stdout(commands.next().expect("a command").output());
+    let listed: Value = serde_json::from_str(&listed).expect("JSON");
+    assert_eq!((&listed[0]["run_id"], &listed[1]["status"]), (&json!(two), &json!("waiting")), "{listed}");
+    stdout(answer.args([&one, "yes"]).output());
+    assert_eq!(look(&mut host, &one)["status"], "completed");
+    let told = stdout(follow.arg(&one).output());
+    assert!(
+        told.lines().count() >= 4 && told.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()),
+        "{told}"
+    );
+    assert_eq!(told, stdout(export.arg(&one).output()));
+    host.leave();
+    assert!(host.ended(DEADLINE).is_some());
+    stdout(cancel.arg(&two).output());
+    let resumed = resume.output().expect("the binary can be started");
+    let told = String::from_utf8_lossy(&resumed.stdout).into_owned();
+    assert!(told.contains(&two), "{told}{}", String::from_utf8_lossy(&resumed.stderr));
+    let shown: Value = serde_json::from_str(&stdout(show.arg(&two).output())).expect("JSON");
+    assert!(matches!(shown["status"].as_str(), Some("cancelled" | "waiting")), "{shown}");
+}
+
+fn stdout(done: std::io::Result<std::process::Output>) -> String {
+    let done = done.expect("the binary can be started");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).expect("UTF-8")
+}
