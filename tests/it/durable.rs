@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use crate::support::{DEADLINE, Host, Test, eventually, fixture};
 
-fn with(text: &str) -> Host {
+fn with(steps: &str) -> Host {
     let test = Test::new().server("north", fixture(["healthy"])).server("south", fixture(["healthy"]));
-    let mut host = test.workflow("flow", text).start();
+    let mut host = test.workflow("flow", steps).start();
     host.ready(&["north", "south"]);
     host
 }
