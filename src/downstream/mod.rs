@@ -10,6 +10,7 @@ pub mod folder;
 pub mod greet;
 pub mod http;
 pub mod listing;
+pub mod memory;
 pub mod notice;
 pub mod oauth;
 pub mod place;
