@@ -37,6 +37,8 @@ pub struct Loaded {
     pub is_unusable: bool,
     /// The registry files that were read.
     pub files: Vec<PathBuf>,
+    /// Their texts.
+    pub texts: Vec<Arc<Source>>,
     /// The patterns of workflow files, each with the folder that it starts at; those of the command line come last.
     pub patterns: Vec<(PathBuf, String)>,
     /// The workflow files that were read, whether they are right or not.
@@ -65,6 +67,7 @@ pub fn load(files: &Files) -> Result<Loaded, String> {
         }
     }
     let (registry, problems) = load_registry(&sources);
+    loaded.texts = sources;
     loaded.is_unusable |= problems.iter().any(|problem| problem.code == code::SYNTAX);
     loaded.registry = registry;
     match extended(&above(), &loaded.files) {

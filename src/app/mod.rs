@@ -4,5 +4,7 @@ pub mod files;
 pub mod folder;
 pub mod lineage;
 pub mod load;
+pub mod reload;
 pub mod replace;
 pub mod run;
+pub mod watch;

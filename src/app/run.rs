@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::files::place;
 use crate::app::load::Loaded;
+use crate::app::reload::Watched;
 use crate::downstream::memory::Memory;
 use crate::downstream::pool::Pool;
 use crate::gateway::authoring::Authoring;
@@ -26,6 +28,8 @@ pub struct App {
     profile: Option<Arc<str>>,
     /// Where workflow files are looked for.
     patterns: Vec<(PathBuf, String)>,
+    /// Set when somebody wants the files to be read anew.
+    hang_up: Notify,
 }
 
 impl App {
@@ -40,7 +44,7 @@ impl App {
         let problems = loaded.problems.iter().map(ToString::to_string).collect();
         let pool = Arc::new(Pool::start(&loaded.registry, program, loaded.lineage, memory.map(Arc::new)));
         let gateway = Gateway::open(Arc::new(loaded.registry), Arc::new(loaded.workflows), pool, problems);
-        Self { gateway, profile: profile.map(Arc::from), patterns: loaded.patterns }
+        Self { gateway, profile: profile.map(Arc::from), patterns: loaded.patterns, hang_up: Notify::new() }
     }
 
     /// Stores runs in `folder`, as the registry says. An error says why they are not.
@@ -78,14 +82,30 @@ impl App {
         Ok(())
     }
 
+    /// Has the files read anew, if they are watched.
+    pub fn reload(&self) {
+        self.hang_up.notify_one();
+    }
+
+    /// Waits until somebody wants the files to be read anew.
+    pub(super) async fn hung_up(&self) {
+        self.hang_up.notified().await;
+    }
+
     /// The one door.
     pub fn gateway(&self) -> &Arc<Gateway> {
         &self.gateway
     }
 
     /// Serves hosts until `stop`, or until a required server cannot be started: that is the error. With `is_stdio` the end of
-    /// the host at our standard streams is the end of it all.
-    pub async fn serve(&self, is_stdio: bool, http: Option<Bound>, stop: CancellationToken) -> Result<(), Fault> {
+    /// the host at our standard streams is the end of it all. `watched` are the files that are read anew when they change.
+    pub async fn serve(
+        &self,
+        is_stdio: bool,
+        http: Option<Bound>,
+        watched: Watched,
+        stop: CancellationToken,
+    ) -> Result<(), Fault> {
         let end = stop.child_token();
         let over_stdio = async {
             if is_stdio {
@@ -102,6 +122,7 @@ impl App {
         tokio::select! {
             _ = served => Ok(()),
             fault = self.required() => Err(fault),
+            () = self.keep_current(watched) => Ok(()),
         }
     }
 

@@ -153,9 +153,9 @@ pub async fn examine(mut loaded: Loaded, is_online: bool) -> Found {
 async fn check_online(loaded: Loaded, notes: &mut Vec<String>) -> (Vec<Problem>, Vec<Plan>) {
     let app = App::start(loaded, std::env::current_exe().ok(), None).without_host();
     let gateway = app.gateway();
-    futures::future::join_all(gateway.pool().iter().map(|endpoint| {
+    futures::future::join_all(gateway.pool().iter().map(|endpoint| async move {
         endpoint.want();
-        endpoint.settled()
+        endpoint.settled().await;
     }))
     .await;
     gateway.refresh();

@@ -56,9 +56,9 @@ pub async fn status(app: &App, server: Option<&str>, terminal: Terminal) -> Exit
 /// Waits for every server, however long it may take: an operator asked for a whole answer.
 pub(super) async fn settle(app: &App) {
     let gateway = app.gateway();
-    let all = gateway.pool().iter().map(|endpoint| {
+    let all = gateway.pool().iter().map(|endpoint| async move {
         endpoint.want();
-        endpoint.settled()
+        endpoint.settled().await;
     });
     futures::future::join_all(all).await;
     gateway.refresh();

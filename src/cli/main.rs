@@ -5,6 +5,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::app::folder::data;
 use crate::app::load::{Files, Loaded, load};
+use crate::app::reload::Watched;
 use crate::app::run::App;
 use crate::cli::args::{Cli, Command, Common, Output, Runs};
 use crate::cli::exit::Exit;
@@ -128,7 +129,7 @@ async fn dispatch(common: &Common, command: Command, terminal: Terminal) -> Exit
             }
         }
         other => match usable(loaded, terminal) {
-            Some(loaded) => Box::pin(with_servers(other, loaded, common, terminal)).await,
+            Some(loaded) => Box::pin(with_servers(other, (files, loaded), common, terminal)).await,
             None => Exit::Usage,
         },
     }
@@ -163,7 +164,7 @@ fn usable(loaded: Loaded, terminal: Terminal) -> Option<Loaded> {
     (!loaded.is_unusable).then_some(loaded)
 }
 
-async fn with_servers(command: Command, loaded: Loaded, common: &Common, terminal: Terminal) -> Exit {
+async fn with_servers(command: Command, (files, loaded): (Files, Loaded), common: &Common, terminal: Terminal) -> Exit {
     let profile = common.profile.as_deref();
     if loaded.registry.servers.is_empty() && loaded.workflows.is_empty() {
         terminal.note("no servers and no workflows: the registry is empty");
@@ -174,6 +175,7 @@ async fn with_servers(command: Command, loaded: Loaded, common: &Common, termina
         return Exit::Usage;
     }
     let folder = new::folder(&loaded.patterns, &loaded.files);
+    let watched = Watched::of(files, &loaded);
     let data = data(common.data_dir.as_deref(), &loaded.files);
     let age = loaded.registry.orchestrator.remember;
     // Whoever asks how servers do wants to know how they do now; for hosts it is worth more to be answered at once.
@@ -196,7 +198,7 @@ async fn with_servers(command: Command, loaded: Loaded, common: &Common, termina
         Command::Serve(how) => {
             app.gateway().resume_runs(None).into_iter().for_each(|waiter| drop(waiter.leave()));
             app.gateway().hear_operators();
-            serve::serve(&app, how, terminal).await
+            serve::serve(&app, how, watched, terminal).await
         }
         Command::Run { workflow, input, file, answer, dry_run } => {
             let wanted = run::Wanted { workflow, pairs: input, file, answers: answer, is_dry: dry_run };

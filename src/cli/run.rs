@@ -68,7 +68,7 @@ pub async fn run(app: &App, wanted: Wanted, terminal: Terminal) -> Exit {
     let running = attend(gateway, waiter, wanted.answers, terminal);
     let result = tokio::select! {
         result = running => result,
-        () = crate::cli::serve::asked_to_stop() => {
+        () = crate::cli::serve::asked_to_stop(|| {}) => {
             terminal.error("interrupted; what was in flight was cancelled, and what can be undone is being undone");
             return Exit::Failed;
         }

@@ -192,7 +192,7 @@ pub async fn resume(app: &App, run: Option<&str>, terminal: Terminal) -> Exit {
                 tokio::select! {
                     _ = handle.ended() => {}
                     () = sleep(LOOK) => {}
-                    () = crate::cli::serve::asked_to_stop() => return Exit::Failed,
+                    () = crate::cli::serve::asked_to_stop(|| {}) => return Exit::Failed,
                 }
                 continue;
             }

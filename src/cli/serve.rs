@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::app::reload::Watched;
 use crate::app::run::App;
 use crate::cli::args::Serve;
 use crate::cli::exit::Exit;
@@ -13,7 +14,7 @@ use crate::server::http::serve::Bound;
 use crate::server::http::token;
 
 /// Serves hosts at our standard streams, or over HTTP, or both.
-pub async fn serve(app: &App, how: Serve, terminal: Terminal) -> Exit {
+pub async fn serve(app: &App, how: Serve, watched: Watched, terminal: Terminal) -> Exit {
     if how.allow_authoring
         && let Err(why) = app.allow_authoring()
     {
@@ -29,11 +30,11 @@ pub async fn serve(app: &App, how: Serve, terminal: Terminal) -> Exit {
         None => None,
     };
     let stop = CancellationToken::new();
-    let served = app.serve(is_stdio, bound, stop.clone());
+    let served = app.serve(is_stdio, bound, watched, stop.clone());
     tokio::pin!(served);
     let result = tokio::select! {
         result = &mut served => result,
-        () = asked_to_stop() => {
+        () = asked_to_stop(|| app.reload()) => {
             app.gateway().drain();
             stop.cancel();
             served.await
@@ -80,9 +81,9 @@ async fn bind(address: SocketAddr, how: Serve, terminal: Terminal) -> Result<Bou
     Ok(bound)
 }
 
-/// Waits for a signal that asks us to end. A hang-up is none: hosts come and go with their terminals.
+/// Waits for a signal that asks us to end. A hang-up is none, as hosts come and go with their terminals: it says `hung_up`.
 #[cfg(unix)]
-pub async fn asked_to_stop() {
+pub async fn asked_to_stop(hung_up: impl Fn()) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hang_up)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
@@ -93,14 +94,14 @@ pub async fn asked_to_stop() {
         tokio::select! {
             _ = terminate.recv() => return,
             _ = interrupt.recv() => return,
-            _ = hang_up.recv() => tracing::info!("ignored a hang-up"),
+            _ = hang_up.recv() => hung_up(),
         }
     }
 }
 
 /// Waits for Ctrl-C.
 #[cfg(not(unix))]
-pub async fn asked_to_stop() {
+pub async fn asked_to_stop(_: impl Fn()) {
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
     }

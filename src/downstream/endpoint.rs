@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use crate::downstream::listing::Listing;
 use crate::downstream::memory::{Memory, Recalled};
@@ -40,7 +41,9 @@ pub struct Endpoint {
     pub(super) session: watch::Sender<Option<Arc<Session>>>,
     pub(super) listing: watch::Sender<Option<Arc<Listing>>>,
     /// The resources that hosts want to be told of, and how many want each.
-    pub(super) watched: watch::Sender<BTreeMap<String, usize>>,
+    pub(super) watched: Arc<watch::Sender<BTreeMap<String, usize>>>,
+    /// Ends this endpoint alone.
+    pub(super) stop: CancellationToken,
     /// Somebody needs the server: start it.
     pub(super) demand: Notify,
     pub(super) is_wanted: AtomicBool,
@@ -92,7 +95,8 @@ impl Endpoint {
             state: watch::channel(State::new(Instant::now())).0,
             session: watch::channel(None).0,
             listing: watch::channel(None).0,
-            watched: watch::channel(BTreeMap::new()).0,
+            watched: Arc::new(watch::channel(BTreeMap::new()).0),
+            stop: CancellationToken::new(),
             demand: Notify::new(),
             is_wanted: AtomicBool::new(false),
             suspicion: Notify::new(),

@@ -73,9 +73,10 @@ impl Gateway {
     /// Gives a task to the agent `name`, or to the first that is good at that and free.
     pub(super) async fn call_agent(self: Arc<Self>, name: &str, mut call: Call) -> Result<Reply, Fault> {
         let seen = self.seen(call.profile.as_deref());
-        let mut able = able(&self.registry.agents, name);
+        let registry = self.registry();
+        let mut able = able(&registry.agents, name);
         able.retain(|agent| call.profile.is_none() || seen.has_own(&shown_agent_as(&agent.name)));
-        let free = able.iter().find(|agent| self.agents.is_free(&agent.name)).or_else(|| able.first());
+        let free = able.iter().find(|agent| self.places().is_free(&agent.name)).or_else(|| able.first());
         let agent = Arc::clone(free.ok_or_else(|| self.no_such_agent(name))?);
         if call.agents.contains(&agent.name) {
             let circle = call.agents.iter().chain([&agent.name]).map(AsRef::as_ref).collect::<Vec<_>>().join(" -> ");
@@ -100,7 +101,8 @@ impl Gateway {
         call.agents.push(Arc::clone(&agent.name));
         let left = limits.left(Instant::now()).unwrap_or(agent.timeout);
         let work = async {
-            let _place = self.agents.take(&agent.name).await;
+            let places = self.places();
+            let _place = places.take(&agent.name).await;
             Arc::clone(&self).carry_out(&agent, task, call).await
         };
         let late = |_| {
@@ -156,13 +158,13 @@ impl Gateway {
     }
 
     /// The agent that hosts know as `name`.
-    pub(super) fn shown_agent(&self, name: &str) -> Option<&Arc<Agent>> {
-        self.registry.agents.values().find(|agent| shown_agent_as(&agent.name) == name)
+    pub(super) fn shown_agent(&self, name: &str) -> Option<Arc<Agent>> {
+        self.registry().agents.values().find(|agent| shown_agent_as(&agent.name) == name).cloned()
     }
 
     fn no_such_agent(&self, name: &str) -> Fault {
         let fault = Fault::new(Kind::NotFound, code::NO_SUCH_AGENT, format!("there is no agent `{name}`"));
-        match near(&self.registry.agents, name) {
+        match near(&self.registry().agents, name) {
             Some(near) => fault.hint(near),
             None => fault.hint("agents stand under `[agents]` in the registry"),
         }
@@ -175,7 +177,7 @@ impl Gateway {
             let definition = definition(agent, &name, agent.effect(|tool| Some(servers.origin(tool)?.effect)));
             Own { name, definition }
         };
-        self.registry.agents.values().map(tool).collect()
+        self.registry().agents.values().map(tool).collect()
     }
 }
 

@@ -119,7 +119,8 @@ impl Gateway {
 
     /// The capability that hosts know as `name`.
     pub(super) fn capability(&self, name: &str) -> Option<Arc<Capability>> {
-        let mut all = self.registry.capabilities.iter();
+        let registry = self.registry();
+        let mut all = registry.capabilities.iter();
         all.find(|(known, _)| shown_as(known) == name).map(|(_, capability)| Arc::clone(capability))
     }
 
@@ -138,7 +139,7 @@ impl Gateway {
             ]);
             Own { name: shown_as(name), definition }
         };
-        self.registry.capabilities.iter().map(tool).collect()
+        self.registry().capabilities.iter().map(tool).collect()
     }
 }
 

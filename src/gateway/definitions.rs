@@ -19,17 +19,23 @@ impl Gateway {
     /// The names of our own tools, of every workflow, capability and agent.
     pub(super) fn own_names(&self) -> BTreeSet<String> {
         let builtin = Builtin::ALL.into_iter().map(|builtin| builtin.name().to_owned());
-        let capabilities = self.registry.capabilities.keys().map(shown_as);
-        let agents = self.registry.agents.keys().map(|name| shown_agent_as(name));
+        let registry = self.registry();
+        let capabilities = registry.capabilities.keys().map(shown_as);
+        let agents = registry.agents.keys().map(|name| shown_agent_as(name));
         builtin.chain(self.workflows().names().map(ToOwned::to_owned)).chain(capabilities).chain(agents).collect()
     }
 
     /// The definitions of our own tools, of every workflow, capability and agent, over the tools that `servers` has.
     pub(super) fn own_tools(&self, servers: Arc<Catalog>) -> Vec<Own> {
         let may_save = self.authoring.get().is_some();
+        let may_reload = self.reloads.get().is_some();
         let builtin = Builtin::ALL
             .into_iter()
-            .filter(|builtin| may_save || *builtin != Builtin::Save)
+            .filter(|builtin| match builtin {
+                Builtin::Save => may_save,
+                Builtin::Reload => may_reload,
+                _ => true,
+            })
             .map(|builtin| Own { name: builtin.name().to_owned(), definition: object(describe(builtin)) });
         let capabilities = self.capability_tools(&servers);
         let agents = self.agent_tools(&servers);
@@ -45,11 +51,11 @@ impl Gateway {
     /// Advice to models who see through `profile`: ours, then every server's.
     pub fn instructions(&self, profile: Option<&str>) -> String {
         let shown = || self.pool.iter().filter(|endpoint| self.shows_server(profile, &endpoint.server.name));
-        let servers: Vec<_> = shown().map(|endpoint| endpoint.server.name.as_ref()).collect();
+        let servers: Vec<_> = shown().map(|endpoint| endpoint.server.name.to_string()).collect();
         let set = self.workflows();
         let workflows = set.names().map(AsRef::as_ref);
         let workflows: Vec<_> = workflows.filter(|name| self.shows_workflow(profile, name)).collect();
-        let own = self.registry.orchestrator.instructions.clone().unwrap_or_default();
+        let own = self.registry().orchestrator.instructions.clone().unwrap_or_default();
         let own = format!(
             "{own}{}This server combines {} MCP servers ({}) and {} workflows ({}) behind one endpoint. \
              Tools are named server__tool. Prefer a workflow when one fits: it makes several calls in one. \

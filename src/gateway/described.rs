@@ -69,6 +69,14 @@ pub(super) fn describe(builtin: Builtin) -> Value {
             "annotations": { "readOnlyHint": true },
         }),
         Builtin::Save | Builtin::GetRun | Builtin::AnswerRun | Builtin::ControlRun => describe_control(builtin),
+        Builtin::Reload => json!({
+            "name": builtin.name(),
+            "title": "Read the configuration anew",
+            "description": "Reads the registry and the workflow files anew, as happens by itself when they change. Says which \
+                servers and workflows are others now, or what is wrong with the files: then what was read before is kept.",
+            "inputSchema": { "type": "object", "properties": {}, "additionalProperties": false },
+            "annotations": { "readOnlyHint": false, "destructiveHint": false, "idempotentHint": true },
+        }),
         Builtin::Status => json!({
             "name": builtin.name(),
             "title": "Status of the servers",

@@ -4,13 +4,14 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{OnceCell, Semaphore, watch};
+use tokio::sync::{OnceCell, Semaphore, mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::downstream::listing::Listing;
 use crate::downstream::pool::Pool;
+use crate::gateway::adopt::Wish;
 use crate::gateway::agents::Places;
 use crate::gateway::authoring::Authoring;
 use crate::gateway::capabilities::Records;
@@ -32,14 +33,14 @@ const GRACE: Duration = Duration::from_secs(3);
 
 /// What everything is called through.
 pub struct Gateway {
-    pub(super) registry: Arc<Registry>,
+    pub(super) registry: ArcSwap<Registry>,
     pub(super) workflows: ArcSwap<WorkflowSet>,
     /// Where callers may save workflows, if they may.
     pub(super) authoring: OnceLock<Authoring>,
     pub(super) saving: tokio::sync::Mutex<()>,
     pub(super) pool: Arc<Pool>,
-    pub(super) models: llm::pool::Pool,
-    pub(super) agents: Places,
+    pub(super) models: ArcSwap<llm::pool::Pool>,
+    pub(super) places: ArcSwap<Places>,
     pub(super) views: ArcSwap<Views>,
     pub(super) versions: watch::Sender<Versions>,
     /// What the catalog was built from; also keeps refreshes in order.
@@ -49,7 +50,9 @@ pub struct Gateway {
     pub(super) live: Runs,
     pub(super) steps: Arc<Semaphore>,
     /// What was wrong with the files, one line each.
-    pub(super) problems: Vec<String>,
+    pub(super) problems: ArcSwap<Vec<String>>,
+    /// Where somebody who wants the files to be read anew says so, if anybody listens.
+    pub(super) reloads: OnceLock<mpsc::Sender<Wish>>,
     settled: OnceCell<()>,
     pub(super) records: Records,
     /// What goes on when its caller has left.
@@ -71,9 +74,9 @@ impl Gateway {
             runs: Arc::new(Semaphore::new(registry.orchestrator.max_concurrent_runs)),
             steps: Arc::new(Semaphore::new(registry.orchestrator.max_concurrent_steps)),
             live: Runs::default(),
-            models: llm::pool::Pool::new(&registry.models),
-            agents: Places::of(&registry.agents),
-            registry,
+            models: ArcSwap::from_pointee(llm::pool::Pool::new(&registry.models)),
+            places: ArcSwap::from_pointee(Places::of(&registry.agents)),
+            registry: ArcSwap::new(registry),
             workflows: ArcSwap::new(workflows),
             authoring: OnceLock::new(),
             saving: tokio::sync::Mutex::default(),
@@ -81,7 +84,8 @@ impl Gateway {
             views: ArcSwap::default(),
             versions: watch::channel(Versions::default()).0,
             refreshing: Mutex::default(),
-            problems,
+            problems: ArcSwap::from_pointee(problems),
+            reloads: OnceLock::new(),
             settled: OnceCell::new(),
             records: Records::default(),
             tasks: TaskTracker::new(),
@@ -89,7 +93,7 @@ impl Gateway {
             stop: CancellationToken::new(),
         });
         // Whoever watches begins before the first look, so that nothing is missed in between.
-        let watching = Arc::clone(&gateway).keep_fresh(gateway.pool.listings(), gateway.stop.clone());
+        let watching = Arc::clone(&gateway).keep_fresh(gateway.pool.offers(), gateway.stop.clone());
         gateway.refresh();
         gateway.tasks.spawn(watching);
         gateway
@@ -97,7 +101,7 @@ impl Gateway {
 
     /// Whether names and questions say which server they are of.
     pub fn names_servers(&self) -> bool {
-        self.registry.orchestrator.prefix
+        self.registry().orchestrator.prefix
     }
 
     /// The servers.
@@ -106,8 +110,18 @@ impl Gateway {
     }
 
     /// The registry.
-    pub fn registry(&self) -> &Arc<Registry> {
-        &self.registry
+    pub fn registry(&self) -> Arc<Registry> {
+        self.registry.load_full()
+    }
+
+    /// The models.
+    pub(super) fn models(&self) -> Arc<llm::pool::Pool> {
+        self.models.load_full()
+    }
+
+    /// The places of the agents.
+    pub(super) fn places(&self) -> Arc<Places> {
+        self.places.load_full()
     }
 
     /// The workflows.
@@ -126,7 +140,7 @@ impl Gateway {
 
     /// Waits, once, until every server has been listed or has failed to be, but no longer than the registry's `settle`.
     pub async fn settle(&self) {
-        self.settled.get_or_init(|| self.pool.settle(self.registry.orchestrator.settle)).await;
+        self.settled.get_or_init(|| self.pool.settle(self.registry().orchestrator.settle)).await;
         self.refresh();
     }
 

@@ -145,7 +145,7 @@ impl Gateway {
         stored: usize,
     ) -> Result<Record, Fault> {
         let workflow = &plan.workflow;
-        let durability = workflow.conduct.durability.unwrap_or(self.registry.orchestrator.durability);
+        let durability = workflow.conduct.durability.unwrap_or(self.registry().orchestrator.durability);
         // What an agent begins in the middle of its work is begun anew with it.
         let is_loose = call.root.is_some() && call.parent.is_none();
         let durability = if is_loose { Durability::None } else { durability };

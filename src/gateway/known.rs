@@ -15,6 +15,7 @@ use crate::model::entry::{Entry, Kind};
 use crate::model::name::ToolRef;
 use crate::registry::agent::{Agent, Agents, known_as, most};
 use crate::registry::capability::Capability;
+use crate::registry::server::Registry;
 use crate::workflow::definition::Workflow;
 use crate::workflow::plan::plan;
 use crate::workflow::surroundings::{Facts, Surroundings};
@@ -22,6 +23,7 @@ use crate::workflow::surroundings::{Facts, Surroundings};
 /// A gateway's knowledge at one moment.
 pub struct Known<'a> {
     gateway: &'a Gateway,
+    registry: Arc<Registry>,
     /// Through which profile it is seen.
     profile: Option<Arc<str>>,
     catalog: Arc<Catalog>,
@@ -44,24 +46,24 @@ impl Gateway {
 
     /// What is known if `catalog` is what the servers offer.
     pub(super) fn known_over(&self, catalog: Arc<Catalog>) -> Known<'_> {
-        Known { gateway: self, profile: None, catalog, effects: RefCell::default() }
+        Known { gateway: self, registry: self.registry(), profile: None, catalog, effects: RefCell::default() }
     }
 }
 
 impl Known<'_> {
     fn capabilities(&self) -> impl Iterator<Item = (&ToolRef, &Arc<Capability>)> {
-        let all = self.gateway.registry.capabilities.iter();
+        let all = self.registry.capabilities.iter();
         all.filter(|(name, _)| self.profile.is_none() || self.catalog.has_own(&shown_as(name)))
     }
 
     fn agents_shown(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<Agent>)> {
-        let all = self.gateway.registry.agents.iter();
+        let all = self.registry.agents.iter();
         all.filter(|(name, _)| self.profile.is_none() || self.catalog.has_own(&agents::shown_agent_as(name)))
     }
 
     /// What the registry says of a tool whose server has not told its tools yet.
     fn said_of(&self, tool: &ToolRef) -> Option<Facts> {
-        let server = self.gateway.registry.servers.get(tool.server.as_str())?;
+        let server = self.registry.servers.get(tool.server.as_str())?;
         let is_unknown = self.gateway.pool.get(&tool.server)?.listing().is_none();
         let is_shown = self.gateway.shows_server(self.profile.as_deref(), &tool.server);
         let effect = server.tools.get(&tool.tool)?.effect.filter(|_| is_unknown && is_shown)?;
@@ -83,7 +85,7 @@ impl Known<'_> {
 impl Surroundings for Known<'_> {
     fn servers(&self) -> Vec<String> {
         let is_shown = |server: &&Arc<str>| self.gateway.shows_server(self.profile.as_deref(), server);
-        let servers = self.gateway.registry.servers.keys().filter(is_shown).map(ToString::to_string);
+        let servers = self.registry.servers.keys().filter(is_shown).map(ToString::to_string);
         servers.chain(self.capabilities().map(|(name, _)| name.server.clone())).collect()
     }
 
@@ -129,11 +131,11 @@ impl Surroundings for Known<'_> {
     }
 
     fn flags(&self) -> Option<Vec<String>> {
-        Some(self.gateway.registry.flags.keys().map(ToString::to_string).collect())
+        Some(self.registry.flags.keys().map(ToString::to_string).collect())
     }
 
     fn models(&self) -> Option<Vec<String>> {
-        Some(self.gateway.registry.models.keys().map(ToString::to_string).collect())
+        Some(self.registry.models.keys().map(ToString::to_string).collect())
     }
 
     fn agents(&self) -> Option<Vec<String>> {
@@ -143,7 +145,7 @@ impl Surroundings for Known<'_> {
 
     fn agent(&self, name: &str) -> Option<Effect> {
         let servers = self.gateway.catalog();
-        most(&self.gateway.registry.agents, name, |tool| Some(servers.origin(tool)?.effect))
+        most(&self.registry.agents, name, |tool| Some(servers.origin(tool)?.effect))
     }
 }
 

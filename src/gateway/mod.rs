@@ -1,5 +1,6 @@
 //! The one door: every call, from a host, a workflow step or an operator, goes through [`door::Gateway`].
 
+pub mod adopt;
 pub mod agents;
 pub mod authoring;
 pub mod awaited;

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::snapshot::{Catalog, Contribution};
-use crate::downstream::listing::Listing;
+use crate::downstream::pool::Offers;
 use crate::gateway::door::Gateway;
 use crate::gateway::views::Views;
 use crate::model::entry::Kind;
@@ -50,7 +50,7 @@ impl Gateway {
         *built_from = Some(now);
         let contributions =
             listings.iter().map(|(server, listing)| Contribution { server, entries: &listing.entries }).collect();
-        let servers = Arc::new(Catalog::build(contributions, self.own_names(), self.registry.orchestrator.prefix));
+        let servers = Arc::new(Catalog::build(contributions, self.own_names(), self.registry().orchestrator.prefix));
         let next = servers.with_own(self.own_tools(Arc::clone(&servers)));
         let old = self.catalog();
         let differs = |kind| !next.is_same(&old, kind);
@@ -58,7 +58,7 @@ impl Gateway {
         let prompts = differs(Kind::Prompt);
         let resources = differs(Kind::Resource) || differs(Kind::Template);
         self.views
-            .store(Arc::new(Views::of(next, &self.registry.profiles, |name| self.workflows().get(name).is_some())));
+            .store(Arc::new(Views::of(next, &self.registry().profiles, |name| self.workflows().get(name).is_some())));
         self.versions.send_if_modified(|versions| {
             versions.tools += u64::from(tools);
             versions.prompts += u64::from(prompts);
@@ -68,21 +68,29 @@ impl Gateway {
     }
 
     /// Refreshes whenever some server's listing changes, until `stop`.
-    pub(super) async fn keep_fresh(
-        self: Arc<Self>,
-        listings: Vec<watch::Receiver<Option<Arc<Listing>>>>,
-        stop: CancellationToken,
-    ) {
+    pub(super) async fn keep_fresh(self: Arc<Self>, mut offers: Offers, stop: CancellationToken) {
         let next = |mut listing: watch::Receiver<_>| async move {
             let result = listing.changed().await;
             result.is_ok().then_some(listing)
         };
-        let mut changes: FuturesUnordered<_> = listings.into_iter().map(next).collect();
-        while let Some(Some(changed)) = stop.run_until_cancelled(changes.next()).await {
-            if let Some(listing) = changed {
-                self.refresh();
-                changes.push(next(listing));
+        loop {
+            let mut changes: FuturesUnordered<_> = std::mem::take(&mut offers.listings).into_iter().map(next).collect();
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    Some(changed) = changes.next() => if let Some(listing) = changed {
+                        self.refresh();
+                        changes.push(next(listing));
+                    },
+                    replaced = offers.replaced.changed() => match replaced {
+                        Ok(()) => break,
+                        Err(_) => return,
+                    },
+                }
             }
+            offers = self.pool.offers();
+            // One of the new servers may have been listed before it was listened to.
+            self.refresh();
         }
     }
 }

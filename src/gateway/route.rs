@@ -57,7 +57,7 @@ impl Gateway {
     pub(super) async fn call_tool(self: Arc<Self>, tool: &ToolRef, call: Call) -> Result<Reply, Fault> {
         let profile = call.profile.clone();
         let seen = || self.seen(profile.as_deref());
-        if let Some(capability) = self.registry.capabilities.get(tool)
+        if let Some(capability) = self.registry().capabilities.get(tool)
             && seen().has_own(&shown_as(tool))
         {
             // A member is a tool of a server, so that this goes no deeper.
@@ -67,7 +67,7 @@ impl Gateway {
         let endpoint = self.pool.get(&tool.server).filter(|_| is_shown);
         let endpoint = endpoint.ok_or_else(|| self.no_such_server(&tool.server))?;
         if seen().origin(tool).is_none()
-            && let Err(fault) = self.await_listing(endpoint, &call).await
+            && let Err(fault) = self.await_listing(&endpoint, &call).await
         {
             return self.call_elsewhere(&tool.tool, &call, fault).await;
         }
@@ -86,8 +86,8 @@ impl Gateway {
         let name = |fault: Fault| Fault { target: Some(entry.id.clone()), ..fault };
         let endpoint = self.pool.get(&entry.server).ok_or_else(|| self.no_such_server(&entry.server))?;
         let request = tool_request(entry, &call);
-        let terms = terms(endpoint, entry, &call);
-        let mut fault = match self.converse(endpoint, request, terms).await {
+        let terms = terms(&endpoint, entry, &call);
+        let mut fault = match self.converse(&endpoint, request, terms).await {
             Ok(reply) => return Ok(reply),
             Err(fault) => fault,
         };
@@ -106,14 +106,14 @@ impl Gateway {
 
     /// The tool `id` at the fallbacks of the server that `fault` names, for as long as nothing can have happened twice.
     async fn call_elsewhere(&self, id: &str, call: &Call, mut fault: Fault) -> Result<Reply, Fault> {
-        let first = fault.server.as_deref().and_then(|server| self.registry.servers.get(server)).cloned();
+        let first = fault.server.as_deref().and_then(|server| self.registry().servers.get(server).cloned());
         for other in first.iter().flat_map(|server| &server.fallback) {
             let origin = ToolRef { server: other.to_string(), tool: id.to_owned() };
             let (Some(next), Some(entry)) = (self.pool.get(other), self.catalog().origin(&origin).cloned()) else {
                 continue;
             };
             tracing::info!(to = %other, %fault, "falling back");
-            match self.converse(next, tool_request(&entry, call), terms(next, &entry, call)).await {
+            match self.converse(&next, tool_request(&entry, call), terms(&next, &entry, call)).await {
                 Ok(reply) => return Ok(served_by(reply, other)),
                 Err(next_fault) => {
                     let is_safe = next_fault.is_retryable() && (entry.effect.may_repeat() || !next_fault.was_sent);
@@ -198,7 +198,7 @@ impl Gateway {
             ask: call.ask.clone(),
             ..with_extra(request, call)
         };
-        let result = self.converse(endpoint, request, terms(endpoint, entry, call)).await;
+        let result = self.converse(&endpoint, request, terms(&endpoint, entry, call)).await;
         result.map_err(|fault| fault.target(&entry.id))
     }
 
@@ -209,7 +209,7 @@ impl Gateway {
             rest.is_some_and(|rest| rest.starts_with(SEPARATOR))
         });
         if let Some(endpoint) = owner {
-            self.await_listing(endpoint, call).await
+            self.await_listing(&endpoint, call).await
         } else {
             // A bare name may be any server's.
             self.settle().await;
@@ -245,7 +245,7 @@ impl Gateway {
     }
 
     pub(super) fn no_such_server(&self, name: &str) -> Fault {
-        let near = did_you_mean(name, self.registry.servers.keys().map(AsRef::as_ref));
+        let near = did_you_mean(name, self.registry().servers.keys().map(AsRef::as_ref));
         hinted(Fault::new(Kind::NotFound, code::NO_SUCH_SERVER, format!("there is no server `{name}`")), near)
     }
 }

@@ -54,18 +54,19 @@ pub struct ServerStatus {
 impl Gateway {
     /// How every server does that `is_wanted` by its name.
     pub fn status(&self, is_wanted: impl Fn(&str) -> bool) -> Status {
-        let disabled = self.registry.servers.values().filter(|entry| entry.disabled && is_wanted(&entry.name));
+        let registry = self.registry();
+        let disabled = registry.servers.values().filter(|entry| entry.disabled && is_wanted(&entry.name));
         let disabled = disabled.map(|entry| entry.name.to_string());
         Status {
             servers: self
                 .pool
                 .iter()
                 .filter(|endpoint| is_wanted(&endpoint.server.name))
-                .map(|endpoint| server_status(endpoint))
+                .map(|endpoint| server_status(&endpoint))
                 .collect(),
             disabled: disabled.collect(),
             workflows: self.workflows().names().count(),
-            problems: self.problems.clone(),
+            problems: self.problems.load().to_vec(),
         }
     }
 }

@@ -25,7 +25,7 @@ impl Gateway {
         }
         let catalog = self.seen(profile);
         let owned = |uri: &String| {
-            let endpoint = Arc::clone(self.pool().get(&catalog.resource(uri)?.entry.server)?);
+            let endpoint = self.pool().get(&catalog.resource(uri)?.entry.server)?;
             endpoint.watch(uri);
             Some((endpoint, uri.clone()))
         };

@@ -45,7 +45,7 @@ impl Gateway {
             TaskVerb::Update | TaskVerb::Cancel => (Effect::Idempotent, server.timeout),
         };
         let reply = endpoint.request(&request, Terms { effect, timeout, limits: call.limits }).await?;
-        Ok(named(reply, endpoint))
+        Ok(named(reply, &endpoint))
     }
 }
 

@@ -100,7 +100,7 @@ impl Gateway {
     ) -> Result<(Answer, Arc<str>), Fault> {
         loop {
             let Some(name) = chain.first().cloned() else { return Err(no_model()) };
-            let price = self.registry.models.get(&name).map(|model| model.price).unwrap_or_default();
+            let price = self.registry().models.get(&name).map(|model| model.price).unwrap_or_default();
             let answer = match affordable(chat, price, left) {
                 Err(fault) => Err(fault),
                 Ok(most) => {
@@ -108,7 +108,7 @@ impl Gateway {
                     if *name == *SAMPLING {
                         sampling::ask(call.ask.as_ref(), chat).await
                     } else {
-                        self.models.ask(&name, chat, call.limits).await
+                        self.models().ask(&name, chat, call.limits).await
                     }
                 }
             };
@@ -132,7 +132,7 @@ impl Gateway {
             if chain.contains(&name) {
                 continue;
             }
-            match self.models.get(&name) {
+            match self.models().get(&name) {
                 Ok(model) => waiting.extend(model.fallback.iter().rev().cloned()),
                 Err(_) if *name == *SAMPLING => {}
                 // One that was left out for its mistakes does not keep the others from being asked.
@@ -150,7 +150,8 @@ impl Gateway {
             return Ok(chain);
         }
         // Nobody said which: then there must be no choice.
-        let mut all = self.registry.models.keys();
+        let registry = self.registry();
+        let mut all = registry.models.keys();
         match (all.next(), all.next()) {
             (Some(only), None) => self.chain(&[Arc::clone(only)]),
             (None, _) => Ok(vec![Arc::from(SAMPLING)]),
@@ -162,7 +163,7 @@ impl Gateway {
     /// `chain` with what costs least first, the host's model last.
     pub(super) fn cheapest_first(&self, mut chain: Vec<Arc<str>>) -> Vec<Arc<str>> {
         let price = |name: &Arc<str>| {
-            let price = self.registry.models.get(name).map(|model| model.price);
+            let price = self.registry().models.get(name).map(|model| model.price);
             price.map_or(f64::INFINITY, |price| price.input + price.output)
         };
         chain.sort_by(|one, other| price(one).total_cmp(&price(other)));

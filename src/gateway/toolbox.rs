@@ -81,7 +81,8 @@ impl Gateway {
 
     /// How a tool of our own is written in patterns, and what it is.
     fn own_target(&self, name: &str) -> Option<(String, Target)> {
-        let job = self.registry.capabilities.keys().find(|job| shown_as(job) == name);
+        let registry = self.registry();
+        let job = registry.capabilities.keys().find(|job| shown_as(job) == name);
         let [workflow, agent] = OURS;
         if let Some(job) = job {
             return Some((job.to_string(), Target::Tool(job.clone())));
@@ -89,7 +90,7 @@ impl Gateway {
         if self.workflows().get(name).is_some() {
             return Some((format!("{workflow}.{name}"), Target::Workflow(name.to_owned())));
         }
-        let known = self.registry.agents.keys().find(|known| exposed(agent, known) == name)?;
+        let known = registry.agents.keys().find(|known| exposed(agent, known) == name)?;
         Some((format!("{agent}.{known}"), Target::Agent(known.to_string())))
     }
 
@@ -97,8 +98,8 @@ impl Gateway {
     async fn await_servers(&self, allowed: &Patterns, call: &Call) {
         let head = |pattern: &String| pattern.split_once('.').map_or(pattern.as_str(), |(server, _)| server).to_owned();
         let Ok(heads) = Patterns::parse(allowed.written().iter().map(head).collect()) else { return };
-        let wanted = self.pool.iter().filter(|endpoint| heads.matches(&endpoint.server.name));
-        for fault in join_all(wanted.map(|endpoint| self.await_listing(endpoint, call))).await {
+        let wanted: Vec<_> = self.pool.iter().filter(|endpoint| heads.matches(&endpoint.server.name)).collect();
+        for fault in join_all(wanted.iter().map(|endpoint| self.await_listing(endpoint, call))).await {
             if let Err(fault) = fault {
                 tracing::warn!(%fault, "its tools are not offered to the model");
             }

@@ -59,14 +59,15 @@ impl Gateway {
 
     /// Whether anything of `server` is seen through `profile`.
     pub fn shows_server(&self, profile: Option<&str>, server: &str) -> bool {
-        let shows = |name: &str| self.registry.profiles.get(name).is_some_and(|profile| profile.admits_server(server));
+        let shows =
+            |name: &str| self.registry().profiles.get(name).is_some_and(|profile| profile.admits_server(server));
         profile.is_none_or(shows)
     }
 
     /// Whether the workflow `name` is seen through `profile`.
     pub(super) fn shows_workflow(&self, profile: Option<&str>, name: &str) -> bool {
         let shows =
-            |named: &str| self.registry.profiles.get(named).is_some_and(|profile| profile.admits_workflow(name));
+            |named: &str| self.registry().profiles.get(named).is_some_and(|profile| profile.admits_workflow(name));
         profile.is_none_or(shows)
     }
 }

@@ -114,7 +114,7 @@ impl Gateway {
             agents: call.agents,
             places: Arc::clone(&self.steps),
         };
-        let flags = decide(&self.registry.flags, &caller);
+        let flags = decide(&self.registry().flags, &caller);
         let begin = Begin {
             plan,
             input,
@@ -155,7 +155,7 @@ impl Gateway {
         }
         let place = Arc::clone(&self.runs).try_acquire_owned();
         place.map(Some).map_err(|_| {
-            let most = self.registry.orchestrator.max_concurrent_runs;
+            let most = self.registry().orchestrator.max_concurrent_runs;
             Fault::new(Kind::RateLimited, code::TOO_MANY_RUNS, format!("{most} workflows are running already"))
                 .hint("try again when one has ended, or raise `max_concurrent_runs` in the registry")
         })

@@ -61,6 +61,22 @@ impl WorkflowSet {
         set
     }
 
+    /// The same with those of `other` that are in the files `names`, where no workflow has their name.
+    #[must_use]
+    pub fn keeping(mut self, other: &Self, names: &[String]) -> Self {
+        for (name, workflow) in
+            other.workflows.iter().filter(|(_, workflow)| names.contains(&workflow.source.name.to_string()))
+        {
+            self.workflows.entry(Arc::clone(name)).or_insert_with(|| Arc::clone(workflow));
+        }
+        self
+    }
+
+    /// All of them by name.
+    pub fn by_name(&self) -> &BTreeMap<Arc<str>, Arc<Workflow>> {
+        &self.workflows
+    }
+
     /// Every workflow, in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Workflow>> {
         self.workflows.values()

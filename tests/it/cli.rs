@@ -232,7 +232,15 @@ fn a_bad_entry_is_named_and_the_good_one_is_served() {
 #[test]
 fn an_empty_registry_serves_nothing_and_says_so() {
     let mut host = Test::new().registry("# nothing yet").start();
-    let own = ["answer_run", "control_run", "get_run", "list_workflows", "orchestrator_status", "run_workflow"];
+    let own = [
+        "answer_run",
+        "control_run",
+        "get_run",
+        "list_workflows",
+        "orchestrator_status",
+        "reload_config",
+        "run_workflow",
+    ];
     assert_eq!(host.tools(), [own.as_slice(), &["validate_workflow"]].concat());
     assert!(host.says("the registry is empty"), "{}", host.stderr());
 }

@@ -172,7 +172,7 @@ fn a_termination_ends_everything() {
 fn an_interrupt_ends_everything_and_a_hang_up_nothing() {
     let mut host = in_the_middle_of_it();
     host.signal(Signal::HUP);
-    assert!(host.says("ignored a hang-up"));
+    assert!(host.says("read anew"));
     assert_eq!(host.value("plain__echo", json!({ "a": 1 })), json!({ "a": 1 }));
     host.signal(Signal::INT);
     let status = host.ended(Duration::from_secs(10)).expect("it ends within ten seconds");

@@ -31,6 +31,7 @@ mod profiles;
 mod questions;
 mod real_servers;
 mod regressions;
+mod reload;
 mod resilience;
 mod saving;
 mod support;

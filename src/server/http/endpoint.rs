@@ -76,7 +76,7 @@ async fn answer(shared: &Arc<Shared>, profile: Option<Arc<str>>, request: Reques
         return response;
     }
     // Who may not come in is not told which profiles there are.
-    if let Some(Err(why)) = profile.as_deref().map(|profile| shared.gateway.registry().profile(profile)) {
+    if let Some(Err(why)) = profile.as_deref().map(|profile| shared.gateway.registry().profile(profile).map(drop)) {
         return plain(StatusCode::NOT_FOUND, &why);
     }
     match parts.method {

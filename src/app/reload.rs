@@ -1,0 +1,119 @@
+//! Hot reload: what the files say is taken over while the program serves, and a file with mistakes leaves everything as it was.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::app::load::{Files, Loaded, load};
+use crate::app::run::App;
+use crate::app::watch::Watch;
+use crate::gateway::adopt::{Difference, Outcome, Wish};
+use crate::model::problem::Problem;
+use crate::registry::server::Registry;
+use crate::workflow::definition::Workflow;
+use crate::workflow::set::WorkflowSet;
+
+/// How many may wait for the files to be read anew.
+const WISHES: usize = 16;
+
+/// The files that are watched.
+#[derive(Debug, Clone)]
+pub struct Watched {
+    files: Files,
+    registries: Vec<PathBuf>,
+    patterns: Vec<(PathBuf, String)>,
+}
+
+impl Watched {
+    /// The files that the user named, and what they led to.
+    pub fn of(files: Files, loaded: &Loaded) -> Self {
+        // What was found then is meant from now on, even if another file could be found, too.
+        let files = Files { registries: loaded.files.clone(), ..files };
+        Self { files, registries: loaded.files.clone(), patterns: loaded.patterns.clone() }
+    }
+}
+
+/// What is to be used from now on.
+struct Next {
+    registry: Arc<Registry>,
+    workflows: Arc<WorkflowSet>,
+    outcome: Outcome,
+    patterns: Option<Vec<(PathBuf, String)>>,
+}
+
+impl App {
+    /// Reads the files anew whenever they change or somebody says so; never ends.
+    pub(super) async fn keep_current(&self, watched: Watched) {
+        let Watched { files, registries, patterns } = watched;
+        let (sender, mut wishes) = mpsc::channel::<Wish>(WISHES);
+        self.gateway().allow_reloads(sender);
+        let mut watch = Watch::over(registries, patterns);
+        loop {
+            let wish = tokio::select! {
+                () = watch.changed() => None,
+                () = self.hung_up() => None,
+                Some(wish) = wishes.recv() => Some(wish),
+            };
+            let (outcome, patterns) = self.read_anew(&files).await;
+            watch.follow(patterns.unwrap_or_else(|| watch.patterns().to_vec()));
+            if outcome.kept.is_empty() {
+                tracing::info!("the files were read anew: {}", outcome.to_text());
+            } else {
+                tracing::error!("the files were read anew and are wrong: {}", outcome.to_text());
+            }
+            if let Some(wish) = wish {
+                // Whoever wished for it may have left.
+                let _ = wish.send(outcome);
+            }
+        }
+    }
+
+    async fn read_anew(&self, files: &Files) -> (Outcome, Option<Vec<(PathBuf, String)>>) {
+        let gateway = self.gateway();
+        let named = files.clone();
+        let loaded = match tokio::task::spawn_blocking(move || load(&named)).await {
+            Ok(Ok(loaded)) => loaded,
+            Ok(Err(why)) => {
+                let kept = files.registries.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+                return (Outcome { problems: vec![why], kept, ..Outcome::default() }, None);
+            }
+            Err(error) => return (Outcome { problems: vec![error.to_string()], ..Outcome::default() }, None),
+        };
+        let next = next(loaded, &gateway.registry(), &gateway.workflows());
+        let marked = next.outcome.kept.iter().map(|kept| format!("{kept} has mistakes and is used as it was before"));
+        gateway.set_problems(marked.chain(next.outcome.problems.clone()).collect());
+        if !next.outcome.is_unchanged() || *next.registry != *gateway.registry() {
+            gateway.adopt(next.registry, next.workflows).await;
+        }
+        (next.outcome, next.patterns)
+    }
+}
+
+/// What is to be used in place of `registry` and `workflows`: what was read, save for files with mistakes.
+fn next(loaded: Loaded, registry: &Arc<Registry>, workflows: &Arc<WorkflowSet>) -> Next {
+    let is_registry = |name: &str| loaded.files.iter().any(|path| path.to_string_lossy() == name);
+    let mut kept: Vec<String> = Vec::new();
+    for problem in loaded.problems.iter().filter(|problem| problem.is_error()) {
+        let name = problem.source.name.to_string();
+        if !kept.contains(&name) {
+            kept.push(name);
+        }
+    }
+    let is_broken = loaded.is_unusable || kept.iter().any(|name| is_registry(name));
+    // Where the workflows are is said by the registry.
+    let new_workflows =
+        if loaded.is_unusable { Arc::clone(workflows) } else { Arc::new(loaded.workflows.keeping(workflows, &kept)) };
+    let new_registry = if is_broken { Arc::clone(registry) } else { Arc::new(loaded.registry) };
+    let is_same = |was: &Arc<Workflow>, is: &Arc<Workflow>| {
+        was.source.name == is.source.name && was.source.text == is.source.text
+    };
+    let outcome = Outcome {
+        servers: Difference::between(&registry.servers, &new_registry.servers, |was, is| was == is),
+        workflows: Difference::between(workflows.by_name(), new_workflows.by_name(), is_same),
+        problems: loaded.problems.iter().map(Problem::to_string).collect(),
+        kept,
+    };
+    let patterns = (!loaded.is_unusable).then_some(loaded.patterns);
+    Next { registry: new_registry, workflows: new_workflows, outcome, patterns }
+}

@@ -1,0 +1,187 @@
+//! What the files say is taken over while the program serves.
+
+use std::fs;
+use std::path::PathBuf;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::support::{DEADLINE, Host, Test, eventually, fixture};
+
+fn registry(host: &Host) -> PathBuf {
+    host.home().join("registry.toml")
+}
+
+fn text_of(host: &Host) -> String {
+    fs::read_to_string(registry(host)).expect("the registry")
+}
+
+/// One server called `north`, listed.
+fn north() -> Host {
+    let mut host = Test::new().server("north", fixture(["healthy"])).start();
+    host.ready(&["north"]);
+    host
+}
+
+/// The registry with a second server that is as the first one.
+fn with_south(host: &Host) -> String {
+    let text = text_of(host);
+    format!("{text}\n{}", text.replace("north", "south"))
+}
+
+fn changes(host: &mut Host) -> usize {
+    host.notifications("notifications/tools/list_changed").len()
+}
+
+fn pid(host: &mut Host, server: &str) -> Value {
+    host.value(&format!("{server}__pid"), json!({}))["pid"].clone()
+}
+
+fn status(host: &mut Host) -> String {
+    host.value("orchestrator_status", json!({})).to_string()
+}
+
+#[test]
+fn a_server_that_is_added_is_there_and_the_others_do_not_notice() {
+    let mut host = north();
+    let (before, told) = (pid(&mut host, "north"), changes(&mut host));
+    let call = host.send_call("north__sleep", json!({ "ms": 1500 }));
+    fs::write(registry(&host), with_south(&host)).expect("the registry");
+    host.wait_for("a change", |message| message["method"] == "notifications/tools/list_changed");
+    host.ready(&["south"]);
+    assert_eq!(host.value("south__echo", json!({ "x": 1 }))["x"], 1);
+    assert_eq!(host.answer(call)["result"]["structuredContent"]["slept"], 1500, "a call in flight goes on");
+    assert_eq!(pid(&mut host, "north"), before);
+    assert_eq!(changes(&mut host), told + 1, "hosts are told once\n{}", host.stderr());
+}
+
+#[test]
+fn a_server_that_is_removed_finishes_its_calls_and_ends() {
+    let mut host = north();
+    let south = with_south(&host);
+    let north_alone = text_of(&host);
+    fs::write(registry(&host), south).expect("the registry");
+    host.ready(&["south"]);
+    let call = host.send_call("south__sleep", json!({ "ms": 2000 }));
+    host.await_record("south", "calls", 1);
+    fs::write(registry(&host), north_alone).expect("the registry");
+    let is_gone = eventually(DEADLINE, || !host.tools().iter().any(|tool| tool.starts_with("south__")));
+    assert!(is_gone, "{}", host.stderr());
+    assert_eq!(host.answer(call)["result"]["structuredContent"]["slept"], 2000, "{}", host.stderr());
+    let ended = host.pid("south");
+    let is_ended = eventually(DEADLINE, || !host.processes_left().iter().any(|process| process.pid == ended));
+    assert!(is_ended, "{:?}", host.processes_left());
+}
+
+#[test]
+fn a_server_that_is_changed_is_replaced() {
+    let mut host = north();
+    let before = pid(&mut host, "north");
+    let changed = text_of(&host).replace("env = { ", r#"env = { COLOUR = "blue", "#);
+    fs::write(registry(&host), changed).expect("the registry");
+    let is_new = eventually(DEADLINE, || host.value("north__env", json!({}))["COLOUR"] == "blue");
+    assert!(is_new, "{}", host.stderr());
+    assert_ne!(pid(&mut host, "north"), before);
+    assert_eq!(host.record("north", "starts").len(), 2);
+}
+
+#[test]
+fn a_file_that_is_put_in_place_of_the_old_one_is_seen() {
+    let mut host = north();
+    let draft = host.home().join("registry.toml~");
+    fs::write(&draft, with_south(&host)).expect("a draft");
+    fs::rename(&draft, registry(&host)).expect("the registry");
+    host.ready(&["south"]);
+}
+
+#[test]
+fn a_link_that_leads_elsewhere_is_seen() {
+    // As Kubernetes mounts a ConfigMap: the file is a link through `..data`, which is replaced as a whole.
+    let test = Test::new().server("north", fixture(["healthy"]));
+    let home = test.home().to_path_buf();
+    drop(test.command(&["check"]));
+    let text = fs::read_to_string(home.join("registry.toml")).expect("the registry");
+    for (version, text) in [("..1", text.clone()), ("..2", format!("{text}\n{}", text.replace("north", "south")))] {
+        fs::create_dir_all(home.join("mounted").join(version)).expect("a folder");
+        fs::write(home.join("mounted").join(version).join("registry.toml"), text).expect("a file");
+    }
+    let link =
+        |target: &str, name: &str| std::os::unix::fs::symlink(target, home.join("mounted").join(name)).expect("a link");
+    link("..1", "..data");
+    link("..data/registry.toml", "registry.toml");
+    let mounted = home.join("mounted/registry.toml").to_string_lossy().into_owned();
+    let mut host = test.serve_with(&["--registry", &mounted]);
+    host.initialize();
+    host.ready(&["north"]);
+    link("..2", "..data_tmp");
+    fs::rename(home.join("mounted/..data_tmp"), home.join("mounted/..data")).expect("the links are swapped");
+    host.ready(&["south"]);
+}
+
+#[test]
+fn a_file_with_mistakes_leaves_everything_as_it_was_and_says_so() {
+    let mut host = north();
+    let (good, before) = (text_of(&host), pid(&mut host, "north"));
+    for (broken, why) in [
+        ("[servers.north\n".to_owned(), "MO1"),
+        (good.replace("command = ", "comand = "), "comand"),
+        (format!("{}\ntimeout = \"soon\"\n", with_south(&host)), "soon"),
+    ] {
+        fs::write(registry(&host), broken).expect("the registry");
+        let is_told = eventually(DEADLINE, || {
+            let status = status(&mut host);
+            status.contains("used as it was before") && status.contains(why)
+        });
+        assert!(is_told, "{why}\n{}", host.stderr());
+        assert!(host.says("wrong"), "{}", host.stderr());
+        assert_eq!(pid(&mut host, "north"), before);
+        assert!(!host.tools().iter().any(|tool| tool.starts_with("south")));
+    }
+    fs::write(registry(&host), good).expect("the registry");
+    let is_mended = eventually(DEADLINE, || !status(&mut host).contains("as it was before"));
+    assert!(is_mended, "{}", host.stderr());
+    assert_eq!(pid(&mut host, "north"), before);
+}
+
+#[test]
+fn workflows_come_change_and_go_and_runs_keep_their_plan() {
+    let step = |text: &str| {
+        format!("name: flow\nsteps:\n  - {{ id: a, tool: north.sleep, args: {{ ms: 1500 }} }}\noutput: {text}\n")
+    };
+    let test = Test::new().server("north", fixture(["healthy"])).workflow("flow", &step("old"));
+    let mut host = test.start();
+    host.ready(&["north"]);
+    let file = host.home().join("workflows/flow.yaml");
+    let run = host.send_call("flow", json!({}));
+    host.await_record("north", "calls", 1);
+    fs::write(&file, step("new")).expect("the workflow");
+    fs::write(host.home().join("workflows/more.yaml"), "name: more\nsteps:\n  - { id: a, tool: north.echo }\n")
+        .expect("one more");
+    host.ready(&["more"]);
+    let output = |answer: &Value| answer["structuredContent"]["result"].clone();
+    assert_eq!(output(&host.answer(run)["result"]), "old");
+    assert_eq!(output(&host.call("flow", json!({}))), "new");
+    fs::write(&file, "name: flow\nsteps: [\n").expect("a broken file");
+    assert!(host.says("flow.yaml"), "{}", host.stderr());
+    assert_eq!(output(&host.call("flow", json!({}))), "new", "what was read before is kept");
+    fs::remove_file(host.home().join("workflows/more.yaml")).expect("one less");
+    assert!(eventually(DEADLINE, || !host.tools().contains(&"more".to_owned())), "{}", host.stderr());
+}
+
+#[test]
+fn a_hang_up_or_a_tool_has_the_files_read_anew() {
+    let mut host = north();
+    host.signal(Signal::HUP);
+    assert!(host.says("read anew"), "{}", host.stderr());
+    fs::write(registry(&host), with_south(&host)).expect("the registry");
+    let told = host.value("reload_config", json!({}));
+    assert_eq!(told["ok"], true, "{told}");
+    assert!(host.tools().contains(&"south__echo".to_owned()), "{told}");
+    fs::write(registry(&host), "[servers.north\n").expect("the registry");
+    let told = host.value("reload_config", json!({}));
+    assert!(
+        told["ok"] == false && told["kept"][0].as_str().is_some_and(|file| file.ends_with("registry.toml")),
+        "{told}"
+    );
+    assert!(host.tools().contains(&"south__echo".to_owned()), "what was read before is kept");
+}
