@@ -95,7 +95,7 @@ fn next(loaded: Loaded, registry: &Arc<Registry>, workflows: &Arc<WorkflowSet>) 
     let is_registry = |name: &str| loaded.files.iter().any(|path| path.to_string_lossy() == name);
     let mut kept: Vec<String> = Vec::new();
     for problem in loaded.problems.iter().filter(|problem| problem.is_error()) {
-        let name = problem.source.name.to_string();
+        let name = problem.source.name.clone();
         if !kept.contains(&name) {
             kept.push(name);
         }

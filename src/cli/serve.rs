@@ -81,9 +81,9 @@ async fn bind(address: SocketAddr, how: Serve, terminal: Terminal) -> Result<Bou
     Ok(bound)
 }
 
-/// Waits for a signal that asks us to end. A hang-up is none, as hosts come and go with their terminals: it says `hung_up`.
+/// Waits for a signal that asks us to end. A hang-up is none, as hosts come and go with their terminals: it says `on_hang_up`.
 #[cfg(unix)]
-pub async fn asked_to_stop(hung_up: impl Fn()) {
+pub async fn asked_to_stop(on_hang_up: impl Fn()) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hang_up)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
@@ -94,7 +94,7 @@ pub async fn asked_to_stop(hung_up: impl Fn()) {
         tokio::select! {
             _ = terminate.recv() => return,
             _ = interrupt.recv() => return,
-            _ = hang_up.recv() => hung_up(),
+            _ = hang_up.recv() => on_hang_up(),
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::downstream::listing::{Listing, judged};
 use crate::downstream::protocol::About;
 use crate::model::entry::Kind;
 use crate::registry::server::{Launch, Server};
+use crate::registry::text::Text;
 
 /// Changes when files of before could be misread.
 const FORMAT: u32 = 1;
@@ -175,7 +176,7 @@ fn entry(offer: Offered, server: &Server) -> Option<crate::model::entry::Entry> 
 
 fn hash_of(definition: &Map<String, Value>) -> String {
     let text = serde_json::to_string(definition).unwrap_or_default();
-    hex(Sha256::digest(text.as_bytes()).as_slice())
+    format!("{:x}", Sha256::digest(text.as_bytes()))
 }
 
 /// What makes a server's entry the one that it is: how it is reached, and the names of what it is given, never their values.
@@ -184,7 +185,7 @@ fn identity_of(server: &Server) -> String {
     match &server.launch {
         Launch::Command(command) => {
             parts.extend(["command", command.command.as_written()]);
-            parts.extend(command.args.iter().map(|arg| arg.as_written()));
+            parts.extend(command.args.iter().map(Text::as_written));
             parts.extend(["cwd", command.cwd.as_ref().map_or("", |cwd| cwd.as_written()), "env"]);
             parts.extend(command.env.keys().map(String::as_str));
         }
@@ -198,11 +199,7 @@ fn identity_of(server: &Server) -> String {
         hash.update(u64::try_from(part.len()).unwrap_or_default().to_be_bytes());
         hash.update(part.as_bytes());
     }
-    hex(hash.finalize().as_slice())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:x}", hash.finalize())
 }
 
 /// Makes a folder of its owner only.

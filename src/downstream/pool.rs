@@ -107,14 +107,12 @@ impl Pool {
         let mut prepared = Prepared { endpoints: BTreeMap::new(), new: Vec::new() };
         for (name, server) in registry.servers.iter().filter(|(_, server)| !server.disabled) {
             let known = old.get(name);
-            let endpoint = match known.filter(|known| known.server == *server) {
-                Some(same) => Arc::clone(same),
-                None => {
-                    let new = self.begin(server, known);
-                    prepared.new.push(Arc::clone(&new));
-                    new
-                }
-            };
+            let same = known.filter(|known| known.server == *server).cloned();
+            let endpoint = same.unwrap_or_else(|| {
+                let new = self.begin(server, known);
+                prepared.new.push(Arc::clone(&new));
+                new
+            });
             prepared.endpoints.insert(Arc::clone(name), endpoint);
         }
         prepared

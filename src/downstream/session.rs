@@ -219,7 +219,7 @@ impl Session {
     fn check_version(&self, server: &Server) -> Result<(), Fault> {
         let Some(wanted) = &server.version else { return Ok(()) };
         let given = self.about.version.as_deref().unwrap_or("none");
-        if semver::Version::parse(given).is_ok_and(|version| wanted.matches(&version)) {
+        if version_of(given).is_some_and(|version| wanted.matches(&version)) {
             return Ok(());
         }
         let message = format!("its version is {given}, the registry allows {wanted}");
@@ -272,6 +272,15 @@ async fn join(
     Ok((Wire::Http(link), about))
 }
 
+/// A version as servers write it: `v1.4` and `2` are told from `1.4.0` and `2.0.0` by nobody.
+fn version_of(text: &str) -> Option<semver::Version> {
+    let text = text.trim().trim_start_matches(['v', 'V']);
+    let end = text.find(['-', '+']).unwrap_or(text.len());
+    let (numbers, rest) = text.split_at(end);
+    let missing = 2_usize.checked_sub(numbers.matches('.').count())?;
+    semver::Version::parse(&format!("{numbers}{}{rest}", ".0".repeat(missing))).ok()
+}
+
 fn pinned(era: server::Era) -> Era {
     match era {
         server::Era::Legacy => Era::Legacy,
@@ -284,4 +293,20 @@ pub fn connect_timeout(limit: Duration) -> Fault {
     let message = format!("did not answer its first request within {} s", limit.as_secs_f32());
     Fault { code: code::CALL_TIMEOUT, hint: None, ..unusable(message) }
         .hint("raise its `connect_timeout`, or see `mcp-orchestrator status` for what it wrote to its standard error")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::version_of;
+
+    #[test]
+    fn a_version_is_read_as_servers_write_it() {
+        let read = |text: &str| version_of(text).map(|version| version.to_string());
+        for (text, version) in [("1.2.3", "1.2.3"), ("v1.4", "1.4.0"), ("2", "2.0.0"), ("2-beta.1", "2.0.0-beta.1")] {
+            assert_eq!(read(text).as_deref(), Some(version));
+        }
+        for text in ["", "none", "1.2.3.4", "1..2"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
 }

@@ -68,15 +68,8 @@ pub(super) fn describe(builtin: Builtin) -> Value {
             },
             "annotations": { "readOnlyHint": true },
         }),
-        Builtin::Save | Builtin::GetRun | Builtin::AnswerRun | Builtin::ControlRun => describe_control(builtin),
-        Builtin::Reload => json!({
-            "name": builtin.name(),
-            "title": "Read the configuration anew",
-            "description": "Reads the registry and the workflow files anew, as happens by itself when they change. Says which \
-                servers and workflows are others now, or what is wrong with the files: then what was read before is kept.",
-            "inputSchema": { "type": "object", "properties": {}, "additionalProperties": false },
-            "annotations": { "readOnlyHint": false, "destructiveHint": false, "idempotentHint": true },
-        }),
+        Builtin::Reload | Builtin::Save => describe_files(builtin),
+        Builtin::GetRun | Builtin::AnswerRun | Builtin::ControlRun => describe_control(builtin),
         Builtin::Status => json!({
             "name": builtin.name(),
             "title": "Status of the servers",
@@ -92,10 +85,18 @@ pub(super) fn describe(builtin: Builtin) -> Value {
     }
 }
 
-/// The definition of a tool for saving workflows, or for runs that go on.
-fn describe_control(builtin: Builtin) -> Value {
+/// The definition of a tool for the files.
+fn describe_files(builtin: Builtin) -> Value {
     match builtin {
-        Builtin::Save => json!({
+        Builtin::Reload => json!({
+            "name": builtin.name(),
+            "title": "Read the configuration anew",
+            "description": "Reads the registry and the workflow files anew, as happens by itself when they change. Says which \
+                servers and workflows are others now, or what is wrong with the files: then what was read before is kept.",
+            "inputSchema": { "type": "object", "properties": {}, "additionalProperties": false },
+            "annotations": { "readOnlyHint": false, "destructiveHint": false, "idempotentHint": true },
+        }),
+        _ => json!({
             "name": builtin.name(),
             "title": "Save a workflow",
             "description": "Saves a workflow definition, checked as by validate_workflow, as a file: from then on it is a tool of \
@@ -111,6 +112,12 @@ fn describe_control(builtin: Builtin) -> Value {
             },
             "annotations": { "readOnlyHint": false, "destructiveHint": true, "idempotentHint": true },
         }),
+    }
+}
+
+/// The definition of a tool for runs that go on.
+fn describe_control(builtin: Builtin) -> Value {
+    match builtin {
         Builtin::GetRun => json!({
             "name": builtin.name(),
             "title": "Look at a run",

@@ -15,6 +15,7 @@ use crate::gateway::adopt::Wish;
 use crate::gateway::agents::Places;
 use crate::gateway::authoring::Authoring;
 use crate::gateway::capabilities::Records;
+use crate::gateway::fitness::Fitness;
 use crate::gateway::refresh::Versions;
 use crate::gateway::runs::Runs;
 use crate::gateway::views::Views;
@@ -55,6 +56,8 @@ pub struct Gateway {
     pub(super) reloads: OnceLock<mpsc::Sender<Wish>>,
     settled: OnceCell<()>,
     pub(super) records: Records,
+    /// Which workflows fit what the servers offer.
+    pub(super) fitness: Fitness,
     /// What goes on when its caller has left.
     pub(super) tasks: TaskTracker,
     /// The tasks that carry runs to their ends.
@@ -88,6 +91,7 @@ impl Gateway {
             reloads: OnceLock::new(),
             settled: OnceCell::new(),
             records: Records::default(),
+            fitness: Fitness::default(),
             tasks: TaskTracker::new(),
             endings: TaskTracker::new(),
             stop: CancellationToken::new(),

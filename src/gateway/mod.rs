@@ -11,6 +11,7 @@ mod definitions;
 mod described;
 pub mod door;
 mod durable;
+pub mod fitness;
 pub mod known;
 pub mod models;
 pub mod refresh;

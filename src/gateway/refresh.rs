@@ -51,6 +51,7 @@ impl Gateway {
         let contributions =
             listings.iter().map(|(server, listing)| Contribution { server, entries: &listing.entries }).collect();
         let servers = Arc::new(Catalog::build(contributions, self.own_names(), self.registry().orchestrator.prefix));
+        self.judge(&servers);
         let next = servers.with_own(self.own_tools(Arc::clone(&servers)));
         let old = self.catalog();
         let differs = |kind| !next.is_same(&old, kind);
@@ -78,7 +79,7 @@ impl Gateway {
             loop {
                 tokio::select! {
                     () = stop.cancelled() => return,
-                    Some(changed) = changes.next() => if let Some(listing) = changed {
+                    Some(heard) = changes.next() => if let Some(listing) = heard {
                         self.refresh();
                         changes.push(next(listing));
                     },

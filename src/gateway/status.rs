@@ -66,7 +66,7 @@ impl Gateway {
                 .collect(),
             disabled: disabled.collect(),
             workflows: self.workflows().names().count(),
-            problems: self.problems.load().to_vec(),
+            problems: self.problems.load().iter().cloned().chain(self.fitness.told()).collect(),
         }
     }
 }

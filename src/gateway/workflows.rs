@@ -64,6 +64,9 @@ impl Gateway {
     /// The workflow `name` and the call of it: what is registered may use more than its caller sees.
     pub(super) fn registered(&self, name: &str, call: Call) -> Result<(Arc<Workflow>, Call), Fault> {
         let workflow = self.workflow(name, call.profile.as_deref())?;
+        if let Some(fault) = self.fitness.fault(&workflow) {
+            return Err(fault);
+        }
         Ok((workflow, Call { profile: None, ..call }))
     }
 

@@ -194,6 +194,8 @@ codes! {
     LOOP = "MO5208";
     /// The operator has not allowed it.
     NOT_ALLOWED = "MO5209";
+    /// A server offers something else than before, and a workflow no longer fits it.
+    WORKFLOW_BROKEN = "MO5210";
     /// The program is shutting down.
     SHUTTING_DOWN = "MO5301";
     /// The model's API refused the request.

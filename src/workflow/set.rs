@@ -64,9 +64,7 @@ impl WorkflowSet {
     /// The same with those of `other` that are in the files `names`, where no workflow has their name.
     #[must_use]
     pub fn keeping(mut self, other: &Self, names: &[String]) -> Self {
-        for (name, workflow) in
-            other.workflows.iter().filter(|(_, workflow)| names.contains(&workflow.source.name.to_string()))
-        {
+        for (name, workflow) in other.workflows.iter().filter(|(_, workflow)| names.contains(&workflow.source.name)) {
             self.workflows.entry(Arc::clone(name)).or_insert_with(|| Arc::clone(workflow));
         }
         self

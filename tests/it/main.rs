@@ -36,6 +36,7 @@ mod resilience;
 mod saving;
 mod support;
 mod tasks;
+mod upgrades;
 mod workflow_files;
 mod workflows_e2e;
 mod workflows_undo;

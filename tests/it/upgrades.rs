@@ -1,0 +1,71 @@
+//! Servers that are of another version than yesterday.
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::support::{DEADLINE, Test, eventually, fixture};
+
+#[test]
+fn a_version_that_the_registry_does_not_allow_is_not_used() {
+    let server = |version| fixture(["healthy", "--version", version]).with(r#"version = ">=1.2, <2""#);
+    let test =
+        Test::new().server("good", server("v1.4")).server("new", server("2.1.0")).server("none", server("nightly"));
+    let mut host = test.start();
+    host.ready(&["good"]);
+    assert_eq!(host.value("good__echo", json!({ "x": 1 }))["x"], 1);
+    for (tool, version) in [("new__echo", "2.1.0"), ("none__echo", "nightly")] {
+        let why = host.failure(tool, json!({}));
+        assert!(why.contains("MO5111") && why.contains(version) && why.contains(">=1.2, <2"), "{why}");
+    }
+}
+
+#[test]
+fn a_workflow_whose_tool_has_gone_with_an_update_is_not_run_and_says_why() {
+    let flow = "steps:\n  - { id: a, tool: gears.write }\n  - { id: b, tool: gears.extra }\n";
+    let test = Test::new().server("gears", fixture(["healthy"]).with("retry = 1")).workflow("flow", flow);
+    let mut host = test.start();
+    host.ready(&["gears"]);
+    host.value("gears__add_tool", json!({}));
+    host.ready(&["gears__extra"]);
+    host.value("flow", json!({}));
+    // Its next life has no such tool.
+    host.failure("gears__crash", json!({}));
+    assert!(host.says("MO5210"), "{}", host.stderr());
+    let written = host.record("gears", "written").len();
+    let why = host.failure("flow", json!({}));
+    assert!(why.contains("MO5210") && why.contains("extra"), "{why}");
+    assert_eq!(host.record("gears", "written").len(), written, "nothing of it was run");
+    let status = host.value("orchestrator_status", json!({})).to_string();
+    assert!(status.contains("workflow `flow` is not run"), "{status}");
+    host.value("gears__add_tool", json!({}));
+    host.ready(&["gears__extra"]);
+    host.value("flow", json!({}));
+}
+
+#[test]
+fn an_update_that_wants_more_is_noticed_against_what_was_offered_before_the_start() {
+    let gears = fixture(["healthy"]).env("FIXTURE_NEEDS", "");
+    let test = Test::new()
+        .server("gears", gears)
+        .workflow("flow", "steps:\n  - { id: a, tool: gears.echo, args: { x: 1 } }\n");
+    let mut host = test.start();
+    host.ready(&["gears"]);
+    host.value("flow", json!({}));
+    host.leave();
+    assert!(host.ended(DEADLINE).is_some());
+    let registry = host.home().join("registry.toml");
+    let text = fs::read_to_string(&registry).expect("the registry");
+    let updated = text.replace(r#"FIXTURE_NEEDS = """#, r#"FIXTURE_NEEDS = "who""#);
+    fs::write(&registry, &updated).expect("the registry");
+    host.return_with(&[]);
+    host.initialize();
+    assert!(host.says("MO5210"), "{}", host.stderr());
+    let why = host.failure("flow", json!({}));
+    assert!(why.contains("MO5210") && why.contains("who"), "{why}");
+    // A workflow that fits is run again.
+    let file = host.home().join("workflows/flow.yaml");
+    fs::write(&file, "name: flow\nsteps:\n  - { id: a, tool: gears.echo, args: { who: me } }\n").expect("the workflow");
+    let is_run = eventually(DEADLINE, || host.call("flow", json!({}))["isError"] != true);
+    assert!(is_run, "{}", host.stderr());
+}
