@@ -1,11 +1,12 @@
 //! Hot reload: what the files say is taken over while the program serves, and a file with mistakes leaves everything as it was.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
 use crate::app::load::{Files, Loaded, load};
+use crate::app::revisions::{Kept, Revisions, files_of};
 use crate::app::run::App;
 use crate::app::watch::Watch;
 use crate::gateway::adopt::{Difference, Outcome, Wish};
@@ -17,20 +18,33 @@ use crate::workflow::set::WorkflowSet;
 /// How many may wait for the files to be read anew.
 const WISHES: usize = 16;
 
+/// What workflow files are found by, each with the folder that it starts at.
+type Patterns = Vec<(PathBuf, String)>;
+
 /// The files that are watched.
 #[derive(Debug, Clone)]
 pub struct Watched {
     files: Files,
     registries: Vec<PathBuf>,
-    patterns: Vec<(PathBuf, String)>,
+    patterns: Patterns,
+    /// Where it is kept what they were, and what they were at the start, if there was nothing wrong with them.
+    revisions: Option<Revisions>,
+    first: Option<Vec<Kept>>,
 }
 
 impl Watched {
-    /// The files that the user named, and what they led to.
-    pub fn of(files: Files, loaded: &Loaded) -> Self {
+    /// The files that the user named, and what they led to. Their revisions are kept in the data directory `data`.
+    pub fn of(files: Files, loaded: &Loaded, data: Option<&Path>) -> Self {
         // What was found then is meant from now on, even if another file could be found, too.
         let files = Files { registries: loaded.files.clone(), ..files };
-        Self { files, registries: loaded.files.clone(), patterns: loaded.patterns.clone() }
+        let is_right = !loaded.problems.iter().any(Problem::is_error);
+        Self {
+            files,
+            registries: loaded.files.clone(),
+            patterns: loaded.patterns.clone(),
+            revisions: data.map(Revisions::of),
+            first: is_right.then(|| files_of(loaded)),
+        }
     }
 }
 
@@ -39,13 +53,14 @@ struct Next {
     registry: Arc<Registry>,
     workflows: Arc<WorkflowSet>,
     outcome: Outcome,
-    patterns: Option<Vec<(PathBuf, String)>>,
+    patterns: Option<Patterns>,
 }
 
 impl App {
     /// Reads the files anew whenever they change or somebody says so; never ends.
     pub(super) async fn keep_current(&self, watched: Watched) {
-        let Watched { files, registries, patterns } = watched;
+        let Watched { files, registries, patterns, revisions, first } = watched;
+        keep(revisions.as_ref(), first).await;
         let (sender, mut wishes) = mpsc::channel::<Wish>(WISHES);
         self.gateway().allow_reloads(sender);
         let mut watch = Watch::over(registries, patterns);
@@ -55,7 +70,8 @@ impl App {
                 () = self.hung_up() => None,
                 Some(wish) = wishes.recv() => Some(wish),
             };
-            let (outcome, patterns) = self.read_anew(&files).await;
+            let (outcome, patterns, revision) = self.read_anew(&files).await;
+            keep(revisions.as_ref(), revision).await;
             watch.follow(patterns.unwrap_or_else(|| watch.patterns().to_vec()));
             if outcome.kept.is_empty() {
                 tracing::info!("the files were read anew: {}", outcome.to_text());
@@ -69,24 +85,34 @@ impl App {
         }
     }
 
-    async fn read_anew(&self, files: &Files) -> (Outcome, Option<Vec<(PathBuf, String)>>) {
+    /// What came of it, what workflow files are found by now, and what the files are, if they are right.
+    async fn read_anew(&self, files: &Files) -> (Outcome, Option<Patterns>, Option<Vec<Kept>>) {
         let gateway = self.gateway();
         let named = files.clone();
         let loaded = match tokio::task::spawn_blocking(move || load(&named)).await {
             Ok(Ok(loaded)) => loaded,
             Ok(Err(why)) => {
                 let kept = files.registries.iter().map(|path| path.to_string_lossy().into_owned()).collect();
-                return (Outcome { problems: vec![why], kept, ..Outcome::default() }, None);
+                return (Outcome { problems: vec![why], kept, ..Outcome::default() }, None, None);
             }
-            Err(error) => return (Outcome { problems: vec![error.to_string()], ..Outcome::default() }, None),
+            Err(error) => return (Outcome { problems: vec![error.to_string()], ..Outcome::default() }, None, None),
         };
+        let revision = (!loaded.problems.iter().any(Problem::is_error)).then(|| files_of(&loaded));
         let next = next(loaded, &gateway.registry(), &gateway.workflows());
         let marked = next.outcome.kept.iter().map(|kept| format!("{kept} has mistakes and is used as it was before"));
         gateway.set_problems(marked.chain(next.outcome.problems.clone()).collect());
         if !next.outcome.is_unchanged() || *next.registry != *gateway.registry() {
             gateway.adopt(next.registry, next.workflows).await;
         }
-        (next.outcome, next.patterns)
+        (next.outcome, next.patterns, revision)
+    }
+}
+
+/// Keeps a revision. That it cannot be kept is no reason to do nothing.
+async fn keep(revisions: Option<&Revisions>, files: Option<Vec<Kept>>) {
+    let (Some(revisions), Some(files)) = (revisions.cloned(), files) else { return };
+    if let Ok(Err(error)) = tokio::task::spawn_blocking(move || revisions.keep(files)).await {
+        tracing::warn!(%error, "what the files are now cannot be kept as a revision");
     }
 }
 

@@ -133,6 +133,12 @@ pub enum Command {
         #[command(subcommand)]
         what: Auth,
     },
+    /// Look at what the files were when they were taken over by `serve`, and go back to it.
+    Config {
+        /// What to do.
+        #[command(subcommand)]
+        what: Config,
+    },
     /// Show the order in which a workflow's steps run.
     Graph {
         /// The workflow's name, or a workflow file.
@@ -204,6 +210,25 @@ pub enum Command {
     Watchdog {
         /// What the marker of our servers starts with.
         instance: String,
+    },
+}
+
+/// What to do about the files.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum Config {
+    /// List the revisions that are kept, the newest first, each with the files that it changed.
+    History,
+    /// Show what has changed since a revision, or between two.
+    Diff {
+        /// The older revision.
+        from: u64,
+        /// The newer one; without it, the files as they are.
+        to: Option<u64>,
+    },
+    /// Put the files back as they were in a revision, if they are right today.
+    Rollback {
+        /// The revision.
+        revision: u64,
     },
 }
 

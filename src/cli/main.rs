@@ -11,8 +11,8 @@ use crate::cli::args::{Cli, Command, Common, Output, Runs};
 use crate::cli::exit::Exit;
 use crate::cli::terminal::Terminal;
 use crate::cli::{
-    auth, call, check, complete, conformance, convert, explain, format, graph, list, log, new, render, run, runs,
-    schema, serve,
+    auth, call, check, complete, config, conformance, convert, explain, format, graph, list, log, new, render, run,
+    runs, schema, serve,
 };
 use crate::demo;
 use crate::document::format::Format;
@@ -119,6 +119,15 @@ async fn dispatch(common: &Common, command: Command, terminal: Terminal) -> Exit
             Some(loaded) => Box::pin(auth::auth(&loaded, what, terminal)).await,
             None => Exit::Usage,
         },
+        Command::Config { what } => match data(common.data_dir.as_deref(), &loaded.files) {
+            Ok(folder) => {
+                config::config(&folder, &Files { registries: loaded.files.clone(), ..files }, &what, terminal)
+            }
+            Err(why) => {
+                terminal.error(&format!("there is no data directory: {why}"));
+                Exit::Unexpected
+            }
+        },
         Command::Runs { what } if !matches!(what, Runs::Resume { .. }) => {
             match data(common.data_dir.as_deref(), &loaded.files) {
                 Ok(folder) => runs::runs(&folder, what, terminal).await,
@@ -175,8 +184,8 @@ async fn with_servers(command: Command, (files, loaded): (Files, Loaded), common
         return Exit::Usage;
     }
     let folder = new::folder(&loaded.patterns, &loaded.files);
-    let watched = Watched::of(files, &loaded);
     let data = data(common.data_dir.as_deref(), &loaded.files);
+    let watched = Watched::of(files, &loaded, data.as_deref().ok());
     let age = loaded.registry.orchestrator.remember;
     // Whoever asks how servers do wants to know how they do now; for hosts it is worth more to be answered at once.
     let memory = data.as_ref().ok().map(|data| Memory::new(data.join("catalogue"), age, is_serving));

@@ -6,6 +6,7 @@ pub mod auth;
 pub mod call;
 pub mod check;
 pub mod complete;
+pub mod config;
 pub mod conformance;
 pub mod convert;
 pub mod diff;

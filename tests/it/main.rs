@@ -33,6 +33,7 @@ mod real_servers;
 mod regressions;
 mod reload;
 mod resilience;
+mod revisions;
 mod saving;
 mod support;
 mod tasks;

@@ -97,9 +97,9 @@ fn a_file_that_is_put_in_place_of_the_old_one_is_seen() {
 #[test]
 fn a_link_that_leads_elsewhere_is_seen() {
     // As Kubernetes mounts a ConfigMap: the file is a link through `..data`, which is replaced as a whole.
-    let test = Test::new().server("north", fixture(["healthy"]));
-    let home = test.home().to_path_buf();
-    drop(test.command(&["check"]));
+    let scene = Test::new().server("north", fixture(["healthy"]));
+    let home = scene.home().to_path_buf();
+    drop(scene.command(&["check"]));
     let text = fs::read_to_string(home.join("registry.toml")).expect("the registry");
     for (version, text) in [("..1", text.clone()), ("..2", format!("{text}\n{}", text.replace("north", "south")))] {
         fs::create_dir_all(home.join("mounted").join(version)).expect("a folder");
@@ -110,7 +110,7 @@ fn a_link_that_leads_elsewhere_is_seen() {
     link("..1", "..data");
     link("..data/registry.toml", "registry.toml");
     let mounted = home.join("mounted/registry.toml").to_string_lossy().into_owned();
-    let mut host = test.serve_with(&["--registry", &mounted]);
+    let mut host = scene.serve_with(&["--registry", &mounted]);
     host.initialize();
     host.ready(&["north"]);
     link("..2", "..data_tmp");

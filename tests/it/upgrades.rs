@@ -55,8 +55,8 @@ fn an_update_that_wants_more_is_noticed_against_what_was_offered_before_the_star
     host.leave();
     assert!(host.ended(DEADLINE).is_some());
     let registry = host.home().join("registry.toml");
-    let text = fs::read_to_string(&registry).expect("the registry");
-    let updated = text.replace(r#"FIXTURE_NEEDS = """#, r#"FIXTURE_NEEDS = "who""#);
+    let written = fs::read_to_string(&registry).expect("the registry");
+    let updated = written.replace(r#"FIXTURE_NEEDS = """#, r#"FIXTURE_NEEDS = "who""#);
     fs::write(&registry, &updated).expect("the registry");
     host.return_with(&[]);
     host.initialize();
