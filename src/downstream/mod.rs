@@ -8,6 +8,7 @@ pub mod ending;
 pub mod endpoint;
 pub mod folder;
 pub mod greet;
+pub mod hook;
 pub mod http;
 pub mod listing;
 pub mod notice;

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::downstream::endpoint::Endpoint;
+use crate::downstream::hook::Hooks;
 use crate::downstream::notice::{Inbox, Notice};
 use crate::downstream::question::offered;
 use crate::downstream::stdio::watchdog::Watchdog;
@@ -35,6 +36,7 @@ pub struct Pool {
     notices: broadcast::Sender<Notice>,
     capabilities: watch::Sender<Option<Value>>,
     level: watch::Sender<Option<String>>,
+    hooks: Hooks,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -63,7 +65,8 @@ impl Pool {
             tasks.spawn(supervise(Arc::clone(&endpoint), surroundings, stop.clone()));
             endpoints.insert(Arc::clone(name), endpoint);
         }
-        Self { us, endpoints, notices, capabilities, level, tasks, stop }
+        let hooks = Hooks::new(watchdog, tasks.clone());
+        Self { us, endpoints, notices, capabilities, level, hooks, tasks, stop }
     }
 
     /// Lets the servers start, which are told that a host with these `capabilities` is behind us. The first host counts.
@@ -93,6 +96,11 @@ impl Pool {
     /// The endpoint of `server`.
     pub fn get(&self, server: &str) -> Option<&Arc<Endpoint>> {
         self.endpoints.get(server)
+    }
+
+    /// Those who are asked for decisions.
+    pub fn hooks(&self) -> &Hooks {
+        &self.hooks
     }
 
     /// Every endpoint, by name.

@@ -52,7 +52,7 @@ impl Gateway {
             tracing::info!(member = %member.tool, "could not do the job");
         }
         match &capability.fallback {
-            Some(value) => Ok(served_by(structured(value), "fallback")),
+            Some(value) => Ok(served_by(reply::structured(value), "fallback")),
             None => last,
         }
     }
@@ -72,7 +72,7 @@ impl Gateway {
             Some(adapter) if !reply.is_tool_error() => {
                 let result = serde_json::from_str(reply.body.get()).map_err(|error| wrong("`output`", &error))?;
                 let output = adapter.apply(&output_of(result)).map_err(|error| wrong("`output`", &error).sent())?;
-                Ok(structured(&output))
+                Ok(reply::structured(&output))
             }
             _ => Ok(reply),
         }
@@ -154,10 +154,4 @@ pub(super) fn facts(capability: &Capability, servers: &Catalog) -> Facts {
     let plain = entries().find(|(member, entry)| member.args.is_none() && entry.is_some());
     let schema = plain.and_then(|(_, entry)| entry?.definition.get("inputSchema").cloned());
     Facts { effect: effect.unwrap_or(Effect::Destructive), input_schema: schema.map(Arc::new), output_schema: None }
-}
-
-/// A result with `value` for programs, which must be an object, and as text.
-fn structured(value: &Value) -> Reply {
-    let whole = if value.is_object() { value.clone() } else { json!({ "result": value }) };
-    reply::success(&whole, &value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned))
 }

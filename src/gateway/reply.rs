@@ -23,6 +23,12 @@ pub fn success(structured: &Value, text: &str) -> Reply {
     of(&json!({ "content": [{ "type": "text", "text": text }], "structuredContent": structured }))
 }
 
+/// A successful result with nothing to tell but `value`.
+pub fn structured(value: &Value) -> Reply {
+    let whole = if value.is_object() { value.clone() } else { json!({ "result": value }) };
+    success(&whole, &value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned))
+}
+
 /// A failed result.
 pub fn failure(structured: &Value, text: &str) -> Reply {
     of(&json!({ "content": [{ "type": "text", "text": text }], "structuredContent": structured, "isError": true }))

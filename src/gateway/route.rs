@@ -85,9 +85,7 @@ impl Gateway {
     async fn call_entry(&self, entry: &Arc<Entry>, call: Call) -> Result<Reply, Fault> {
         let name = |fault: Fault| Fault { target: Some(entry.id.clone()), ..fault };
         let endpoint = self.pool.get(&entry.server).ok_or_else(|| self.no_such_server(&entry.server))?;
-        let request = tool_request(entry, &call);
-        let terms = terms(endpoint, entry, &call);
-        let mut fault = match self.converse(endpoint, request, terms).await {
+        let mut fault = match self.call_guarded(endpoint, entry, &call).await {
             Ok(reply) => return Ok(reply),
             Err(fault) => fault,
         };
@@ -104,6 +102,11 @@ impl Gateway {
         Err(name(fault))
     }
 
+    /// Sends a call of `entry` to its server.
+    pub(super) async fn send(&self, endpoint: &Arc<Endpoint>, entry: &Entry, call: &Call) -> Result<Reply, Fault> {
+        self.converse(endpoint, tool_request(entry, call), terms(endpoint, entry, call)).await
+    }
+
     /// The tool `id` at the fallbacks of the server that `fault` names, for as long as nothing can have happened twice.
     async fn call_elsewhere(&self, id: &str, call: &Call, mut fault: Fault) -> Result<Reply, Fault> {
         let first = fault.server.as_deref().and_then(|server| self.registry.servers.get(server)).cloned();
@@ -113,7 +116,7 @@ impl Gateway {
                 continue;
             };
             tracing::info!(to = %other, %fault, "falling back");
-            match self.converse(next, tool_request(&entry, call), terms(next, &entry, call)).await {
+            match self.call_guarded(next, &entry, call).await {
                 Ok(reply) => return Ok(served_by(reply, other)),
                 Err(next_fault) => {
                     let is_safe = next_fault.is_retryable() && (entry.effect.may_repeat() || !next_fault.was_sent);

@@ -78,6 +78,8 @@ pub struct Call {
     pub extra: Vec<(String, Box<RawValue>)>,
     /// Whether nobody waits for the end of the workflow that is called.
     pub is_detached: bool,
+    /// Whether the result of a task that a server makes of it is waited for, so that nobody else has to.
+    pub awaits_tasks: bool,
     /// Which servers are to do the job, in order, if several can; as the registry says if empty.
     pub providers: Vec<Arc<str>>,
     /// The first of the runs that have led to this call; `None` if no run has.
@@ -104,6 +106,7 @@ impl Call {
             ask: None,
             extra: Vec::new(),
             is_detached: false,
+            awaits_tasks: false,
             providers: Vec::new(),
             root: None,
             idempotency_key: None,

@@ -194,6 +194,10 @@ codes! {
     LOOP = "MO5208";
     /// The operator has not allowed it.
     NOT_ALLOWED = "MO5209";
+    /// An interceptor of the registry refuses the call or withholds its result.
+    INTERCEPTED = "MO5210";
+    /// An interceptor of the registry could not decide.
+    HOOK_FAILED = "MO5211";
     /// The program is shutting down.
     SHUTTING_DOWN = "MO5301";
     /// The model's API refused the request.

@@ -21,6 +21,7 @@ use crate::registry::capability;
 use crate::registry::cross;
 use crate::registry::dialect::Dialect;
 use crate::registry::flag;
+use crate::registry::interceptor;
 use crate::registry::mentions::Mentions;
 use crate::registry::model;
 use crate::registry::profile;
@@ -127,9 +128,13 @@ fn common(
     if let Some(node) = profiles {
         profile::read(reader, node, &mut registry.profiles);
     }
-    let is_ours =
-        [own.is_some(), defaults.is_some(), profiles.is_some(), models.is_some(), agents.is_some(), flags.is_some()];
-    if !is_registry && !is_ours.contains(&true) {
+    let interceptors = table.take("interceptors");
+    if let Some(node) = interceptors {
+        interceptor::read(reader, node, &mut registry.interceptors);
+    }
+    let is_ours = [own.is_some(), defaults.is_some()].contains(&true)
+        || [profiles, models, agents, flags, interceptors].iter().any(Option::is_some);
+    if !is_registry && !is_ours {
         no_servers(reader, &mut table);
         return settings;
     }

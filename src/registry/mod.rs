@@ -9,6 +9,7 @@ pub mod capability;
 mod cross;
 mod dialect;
 pub mod flag;
+pub mod interceptor;
 mod launch;
 pub mod load;
 pub mod mentions;

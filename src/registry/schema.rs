@@ -26,6 +26,11 @@ pub fn schema() -> Value {
             "Values that workflows ask for.",
         ),
         ("profiles", map(&shared("profile")), "Named views of servers, tools and workflows."),
+        (
+            "interceptors",
+            json!({ "type": "array", "items": shared("interceptor") }),
+            "What happens to calls of servers' tools on their way, in order.",
+        ),
     ]);
     whole["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
     whole["$id"] = json!("orchestrator://schema/registry");
@@ -59,6 +64,7 @@ pub fn schema() -> Value {
         "oauth": oauth(),
         "profile": profile(),
         "visible": visible(),
+        "interceptor": interceptor(),
     });
     whole
 }
@@ -119,6 +125,32 @@ fn orchestrator() -> Value {
         ("keep_runs_count", count(1, 10_000_000), "How many runs that have ended are kept."),
         ("instructions", text(), "Put before what hosts are told."),
     ])
+}
+
+fn interceptor() -> Value {
+    let mut interceptor = table(vec![
+        ("name", text(), "What it is called in errors."),
+        ("tools", texts(), "Patterns of the tools that it concerns, as `server.tool`; all if not given."),
+        ("at", json!({ "enum": ["before", "after"] }), "On which side of the call."),
+        ("when", text(), "A condition over `call`; always if not given."),
+        ("deny", text(), "Why the call is refused, or its result withheld."),
+        ("set", json!({ "type": "object" }), "Arguments to be set; one that becomes null is left out."),
+        ("output", json!({}), "What the tool has put out instead."),
+        ("command", text(), "A program that decides: JSON in, JSON out."),
+        (
+            "args",
+            json!({ "type": "array", "items": { "type": ["string", "integer", "number", "boolean"] } }),
+            "Its arguments.",
+        ),
+        ("env", named_texts(), "Its environment, beside what every child gets."),
+        ("cwd", text(), "Its working directory."),
+        ("url", text(), "An address that decides: JSON is posted there."),
+        ("headers", named_texts(), "Headers of the post."),
+        ("timeout", duration(), "How long deciding may take."),
+        ("on_error", json!({ "enum": ["deny", "allow"] }), "What becomes of a call without a decision."),
+    ]);
+    interceptor["required"] = json!(["name"]);
+    interceptor
 }
 
 fn settings() -> Vec<Key> {

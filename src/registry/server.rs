@@ -13,6 +13,7 @@ use crate::policy::retry::Retry;
 use crate::registry::agent::Agents;
 use crate::registry::capability::Capabilities;
 use crate::registry::flag::Flags;
+use crate::registry::interceptor::Interceptor;
 use crate::registry::model::Models;
 use crate::registry::oauth::Oauth;
 use crate::registry::profile::Profile;
@@ -36,6 +37,8 @@ pub struct Registry {
     pub flags: Flags,
     /// The named views by name.
     pub profiles: BTreeMap<Arc<str>, Arc<Profile>>,
+    /// What happens to calls on their way, in order.
+    pub interceptors: Vec<Arc<Interceptor>>,
 }
 
 impl Registry {

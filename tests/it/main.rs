@@ -19,6 +19,7 @@ mod faults_in_calls;
 mod http_face;
 mod http_security;
 mod http_servers;
+mod interceptors;
 mod keeping;
 mod lifecycle;
 mod lists;

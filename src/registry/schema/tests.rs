@@ -37,6 +37,9 @@ url = "https://example.com/mcp"
 auth = { oauth = {} }
 [profiles.p]
 tools = {}
+[[interceptors]]
+name = "i"
+deny = "no"
 "#;
 
 /// The definition that a path belongs to; empty for the file itself.
@@ -63,6 +66,7 @@ fn definition(path: &str) -> Option<&'static str> {
         "capabilities.\"a.b\".members" => "member",
         "profiles.p" => "profile",
         "profiles.p.tools" => "visible",
+        "interceptors[0]" => "interceptor",
         _ => return None,
     })
 }
