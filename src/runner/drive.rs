@@ -187,8 +187,6 @@ struct Driven {
     began: Timestamp,
     recorder: Recorder,
     is_resting: bool,
-    /// Whether it had ended before it was taken up again.
-    is_old: bool,
     ended: Option<Timestamp>,
 }
 
@@ -210,7 +208,6 @@ impl Driven {
             run_id,
             began: history.first().map_or_else(now, |first| first.now),
             is_resting: false,
-            is_old: false,
             ended: None,
         };
         if history.is_empty() {
@@ -227,10 +224,11 @@ impl Driven {
         let mut last = Vec::new();
         for event in history {
             self.ended = Some(event.now);
+            self.recorder.recall(&event);
             last = self.run.apply(event);
         }
-        self.is_old = self.run.outcome().is_some();
-        if !self.is_old {
+        // One that has ended has that stored once more: it may have been the last thing that was not.
+        if self.run.outcome().is_none() {
             self.ended = None;
             // What the last event was to tell may not have been told; whoever has heard it does not hear it twice.
             last.retain(|command| matches!(command, Command::Emit { .. }));
@@ -302,9 +300,7 @@ impl Driven {
 
     /// The run is over. Whoever waits for it is told once that is stored.
     async fn end(&mut self, report: &Report) {
-        if !self.is_old {
-            self.store(Some(report)).await;
-        }
+        self.store(Some(report)).await;
     }
 
     /// Does what the run wants done; gives back what has come of it at once.
