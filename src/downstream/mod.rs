@@ -11,6 +11,7 @@ pub mod greet;
 pub mod http;
 pub mod listing;
 pub mod notice;
+mod pace;
 pub mod oauth;
 pub mod place;
 pub mod pool;

@@ -170,6 +170,8 @@ codes! {
     SERVER_STARTING = "MO5112";
     /// The authorization at a server did not come about.
     AUTH_FAILED = "MO5113";
+    /// The `rate_limit` of the registry leaves no turn in time.
+    RATE_LIMIT = "MO5114";
     /// There is no tool of this name.
     NO_SUCH_TOOL = "MO5201";
     /// There is no prompt of this name.

@@ -6,5 +6,6 @@
 pub mod breaker;
 pub mod health;
 pub mod rank;
+pub mod rate;
 pub mod restart;
 pub mod retry;

@@ -41,6 +41,7 @@ pub fn schema() -> Value {
         "orchestrator": orchestrator(),
         "defaults": table(settings()),
         "server": server(),
+        "rate_limit": rate_limit(),
         "retry": retry(),
         "breaker": breaker(),
         "health": health(),
@@ -150,6 +151,7 @@ fn server() -> Value {
         ("version", text(), "The versions of the server that are allowed, for example `>=1.2, <3`."),
         ("auth", json!({ "anyOf": [{ "enum": ["oauth"] }, shared("auth")] }), "How it is proved who calls."),
         ("disabled", boolean(), "Leaves it out."),
+        ("rate_limit", limited(), "How often it may be called; more wait for their turn."),
         ("tools", shared("tools"), "Rules for its tools."),
         ("fallback", texts(), "Servers with the same tools, tried when this one cannot answer."),
     ];
@@ -165,6 +167,23 @@ fn retry() -> Value {
         ("backoff", json!({ "enum": ["fixed", "linear", "exponential"] }), "How pauses grow."),
         ("jitter", json!({ "enum": ["none", "full"] }), "Whether pauses are shortened at random."),
     ])
+}
+
+fn rate() -> Value {
+    json!({ "type": "string", "pattern": "^ *[0-9]+ */ *[0-9].*$" })
+}
+
+fn limited() -> Value {
+    json!({ "anyOf": [rate(), shared("rate_limit")] })
+}
+
+fn rate_limit() -> Value {
+    let mut limit = table(vec![
+        ("limit", rate(), "Calls and time, for example `100/1m`."),
+        ("burst", count(0, 1_000_000), "How many calls more may come at once."),
+    ]);
+    limit["required"] = json!(["limit"]);
+    limit
 }
 
 fn breaker() -> Value {
@@ -204,6 +223,7 @@ fn tool() -> Value {
         ("description", text(), "What models read."),
         ("effect", json!({ "enum": effects }), "What it may do, where its annotations are wrong."),
         ("timeout", duration(), "One attempt of one call."),
+        ("rate_limit", limited(), "How often it may be called; more wait for their turn."),
     ])
 }
 

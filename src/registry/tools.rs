@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::effect::Effect;
+use crate::policy::rate::Rate;
 use crate::registry::patterns::Patterns;
 
 /// The rules for the tools of one server.
@@ -49,6 +50,8 @@ pub struct ToolOverride {
     pub effect: Option<Effect>,
     /// How long a call may take.
     pub timeout: Option<Duration>,
+    /// How often it may be called.
+    pub rate_limit: Option<Rate>,
 }
 
 #[cfg(test)]

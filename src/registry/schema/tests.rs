@@ -15,7 +15,9 @@ command = "x"
 retry = {}
 breaker = {}
 health = {}
+rate_limit = { limit = "1/1s" }
 [servers.one.tools.some]
+rate_limit = { limit = "1/1s" }
 [capabilities."a.b"]
 weights = {}
 members = [{ tool = "one.x" }]
@@ -56,6 +58,7 @@ fn definition(path: &str) -> Option<&'static str> {
         "servers.one.retry" | "models.m.retry" => "retry",
         "servers.one.breaker" => "breaker",
         "servers.one.health" => "health",
+        "servers.one.rate_limit" | "servers.one.tools.some.rate_limit" => "rate_limit",
         "servers.one.tools.some" => "tool",
         "capabilities.\"a.b\"" => "capability",
         "capabilities.\"a.b\".weights" => "weights",

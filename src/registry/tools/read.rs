@@ -13,6 +13,7 @@ use crate::model::problem::{Problem, Span};
 use crate::registry::dialect::Dialect;
 use crate::registry::naming::legal_name;
 use crate::registry::patterns::{compiled, patterns};
+use crate::registry::rate::rate_limit;
 use crate::registry::settings::{duration, text, word};
 use crate::registry::tools::{ToolOverride, ToolRules};
 
@@ -66,6 +67,7 @@ fn told(reader: &mut Reader, node: &Node, what: &str) -> Option<(ToolOverride, O
         description: text(reader, &mut table, "description"),
         effect: word(reader, &mut table, "effect", &Effect::ALL.map(|effect| (effect.as_str(), effect))),
         timeout: duration(reader, &mut table, "timeout", Duration::from_millis(1)..=Duration::from_hours(24)),
+        rate_limit: rate_limit(reader, &mut table),
     };
     table.finish(reader);
     Some((told, rename_node.map(|node| node.span.clone())))
