@@ -18,7 +18,9 @@ pub mod catalog;
 pub mod downstream;
 pub mod engine;
 
+pub mod journal;
 pub mod llm;
+
 pub mod runner;
 
 pub mod gateway;

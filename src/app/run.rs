@@ -1,6 +1,6 @@
 //! The running program: servers behind, one door, and an orderly end.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,9 @@ use crate::app::load::Loaded;
 use crate::downstream::pool::Pool;
 use crate::gateway::authoring::Authoring;
 use crate::gateway::door::Gateway;
+use crate::journal::writer::{Journal, Retention};
 use crate::model::fault::Fault;
+use crate::runner::effects::now;
 use crate::server::http::serve::Bound;
 use crate::server::stdio;
 
@@ -33,6 +35,17 @@ impl App {
         let pool = Arc::new(Pool::start(&loaded.registry, program, loaded.lineage));
         let gateway = Gateway::open(Arc::new(loaded.registry), Arc::new(loaded.workflows), pool, problems);
         Self { gateway, profile: profile.map(Arc::from), patterns: loaded.patterns }
+    }
+
+    /// Stores runs in `folder`, as the registry says. An error says why they are not.
+    pub fn store_runs(&self, folder: &Path) -> Result<(), String> {
+        let settings = &self.gateway.registry().orchestrator;
+        let retention = Retention { age: settings.keep_runs, count: settings.keep_runs_count };
+        let journal = Journal::open(folder, retention, now()).map_err(|why| why.to_string())?;
+        if let Some(aside) = &journal.aside {
+            tracing::error!("the journal was broken; it was put aside as {}, and a new one begun", aside.display());
+        }
+        self.gateway.store_runs(Arc::new(journal))
     }
 
     /// The profile through which hosts and operators see.

@@ -33,6 +33,9 @@ pub struct Common {
     /// See only what this profile of the registry shows.
     #[arg(long, global = true, value_name = "NAME")]
     pub profile: Option<String>,
+    /// Where runs are stored. Default: a folder for each registry in the user's state directory.
+    #[arg(long, global = true, value_name = "DIR", env = "MCP_ORCHESTRATOR_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
     /// The form of what is written to standard output.
     #[arg(short, long, global = true, value_name = "FORM", default_value = "text")]
     pub output: Output,
@@ -93,6 +96,12 @@ pub enum Command {
         /// Show what would be done and call nothing.
         #[arg(long)]
         dry_run: bool,
+    },
+    /// Look at runs that are stored, and at those that go on in another process; say what is to become of them.
+    Runs {
+        /// What to do.
+        #[command(subcommand)]
+        what: Runs,
     },
     /// Call one tool and print its result.
     Call {
@@ -195,6 +204,71 @@ pub enum Command {
     Watchdog {
         /// What the marker of our servers starts with.
         instance: String,
+    },
+}
+
+/// What to do about runs.
+#[derive(Debug, Subcommand)]
+pub enum Runs {
+    /// List the last runs, the newest first.
+    List {
+        /// How many.
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+    },
+    /// Show a run: how it stands, what it asks, what is in doubt, how it has ended.
+    Show {
+        /// The run.
+        run: String,
+    },
+    /// Write what has happened to a run as JSON lines.
+    Export {
+        /// The run.
+        run: String,
+    },
+    /// The same, and go on until it has ended or waits for somebody.
+    Follow {
+        /// The run.
+        run: String,
+    },
+    /// End a run; what it has done is undone where its workflow says how.
+    Cancel {
+        /// The run.
+        run: String,
+    },
+    /// Answer what a run asks.
+    Answer {
+        /// The run.
+        run: String,
+        /// The answer: `yes`, `no`, or a JSON object.
+        answer: String,
+        /// The step that asks, if several do.
+        #[arg(long)]
+        step: Option<String>,
+    },
+    /// Say what has become of a call of a paused run that is in doubt.
+    Decide {
+        /// The run.
+        run: String,
+        /// `retry`, `fail`, or the result of the call as JSON: it happened.
+        decision: String,
+        /// The step that made the call, if several are in doubt.
+        #[arg(long)]
+        step: Option<String>,
+    },
+    /// Go on with the runs that an earlier process has left, until they have ended or wait for somebody.
+    Resume {
+        /// Only this run.
+        run: Option<String>,
+    },
+    /// Delete runs that have ended.
+    Prune {
+        /// Keep those that have ended within so many days.
+        #[arg(long, value_name = "DAYS", default_value_t = 30)]
+        days: u32,
+        /// Keep no more than so many.
+        #[arg(long, value_name = "COUNT", default_value_t = 10_000)]
+        keep: u64,
     },
 }
 

@@ -3,14 +3,15 @@
 use clap::Parser as _;
 use tokio::runtime::{Builder, Runtime};
 
+use crate::app::folder::data;
 use crate::app::load::{Files, Loaded, load};
 use crate::app::run::App;
-use crate::cli::args::{Cli, Command, Common, Output};
+use crate::cli::args::{Cli, Command, Common, Output, Runs};
 use crate::cli::exit::Exit;
 use crate::cli::terminal::Terminal;
 use crate::cli::{
-    auth, call, check, complete, conformance, convert, explain, format, graph, list, log, new, render, run, schema,
-    serve,
+    auth, call, check, complete, conformance, convert, explain, format, graph, list, log, new, render, run, runs,
+    schema, serve,
 };
 use crate::demo;
 use crate::document::format::Format;
@@ -116,8 +117,17 @@ async fn dispatch(common: &Common, command: Command, terminal: Terminal) -> Exit
             Some(loaded) => Box::pin(auth::auth(&loaded, what, terminal)).await,
             None => Exit::Usage,
         },
+        Command::Runs { what } if !matches!(what, Runs::Resume { .. }) => {
+            match data(common.data_dir.as_deref(), &loaded.files) {
+                Ok(folder) => runs::runs(&folder, what, terminal).await,
+                Err(why) => {
+                    terminal.error(&format!("there is no data directory: {why}"));
+                    Exit::Unexpected
+                }
+            }
+        }
         other => match usable(loaded, terminal) {
-            Some(loaded) => Box::pin(with_servers(other, loaded, common.profile.as_deref(), terminal)).await,
+            Some(loaded) => Box::pin(with_servers(other, loaded, common, terminal)).await,
             None => Exit::Usage,
         },
     }
@@ -152,7 +162,8 @@ fn usable(loaded: Loaded, terminal: Terminal) -> Option<Loaded> {
     (!loaded.is_unusable).then_some(loaded)
 }
 
-async fn with_servers(command: Command, loaded: Loaded, profile: Option<&str>, terminal: Terminal) -> Exit {
+async fn with_servers(command: Command, loaded: Loaded, common: &Common, terminal: Terminal) -> Exit {
+    let profile = common.profile.as_deref();
     if loaded.registry.servers.is_empty() && loaded.workflows.is_empty() {
         terminal.note("no servers and no workflows: the registry is empty");
     }
@@ -162,14 +173,33 @@ async fn with_servers(command: Command, loaded: Loaded, profile: Option<&str>, t
         return Exit::Usage;
     }
     let folder = new::folder(&loaded.patterns, &loaded.files);
+    let data = data(common.data_dir.as_deref(), &loaded.files);
     let app = App::start(loaded, std::env::current_exe().ok(), profile);
+    if matches!(command, Command::Serve(_) | Command::Run { dry_run: false, .. } | Command::Runs { .. }) {
+        let stored = data.map_err(|why| why.to_string()).and_then(|data| app.store_runs(&data));
+        if let (Err(why), Command::Runs { .. }) = (&stored, &command) {
+            terminal.error(&format!("no run can be taken up: {why}"));
+            app.close().await;
+            return Exit::Failed;
+        }
+        if let Err(why) = stored {
+            terminal.note(&format!("runs are not stored and will not survive the program: {why}"));
+            terminal.note("hint: everything else works; --data-dir DIR stores them elsewhere");
+        }
+    }
     let app = if is_serving { app } else { app.without_host() };
     let exit = match command {
-        Command::Serve(how) => serve::serve(&app, how, terminal).await,
+        Command::Serve(how) => {
+            app.gateway().resume_runs(None).into_iter().for_each(|waiter| drop(waiter.leave()));
+            app.gateway().hear_operators();
+            serve::serve(&app, how, terminal).await
+        }
         Command::Run { workflow, input, file, answer, dry_run } => {
             let wanted = run::Wanted { workflow, pairs: input, file, answers: answer, is_dry: dry_run };
+            app.gateway().hear_operators();
             run::run(&app, wanted, terminal).await
         }
+        Command::Runs { what: Runs::Resume { run } } => runs::resume(&app, run.as_deref(), terminal).await,
         Command::Call { tool, arguments, json } => call::call(&app, &tool, &arguments, json.as_deref(), terminal).await,
         Command::New { name, from_tools, dir } => {
             let wanted = new::Wanted { name, tools: from_tools, folder: dir.unwrap_or(folder) };

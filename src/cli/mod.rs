@@ -23,6 +23,7 @@ pub mod pairs;
 pub mod redirect;
 pub mod render;
 pub mod run;
+pub mod runs;
 pub mod sarif;
 pub mod schema;
 pub mod serve;

@@ -34,6 +34,7 @@ pub async fn serve(app: &App, how: Serve, terminal: Terminal) -> Exit {
     let result = tokio::select! {
         result = &mut served => result,
         () = asked_to_stop() => {
+            app.gateway().drain();
             stop.cancel();
             served.await
         }

@@ -32,6 +32,11 @@ impl Format {
         }
     }
 
+    /// The format of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Yaml, Self::Json, Self::Toml].into_iter().find(|format| format.as_str() == name)
+    }
+
     /// The name that users know it by.
     pub fn as_str(self) -> &'static str {
         match self {

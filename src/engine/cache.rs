@@ -38,6 +38,14 @@ fn without_indices(at: &str) -> String {
     at.split('[').map(|part| part.split_once(']').map_or(part, |(_, rest)| rest)).collect()
 }
 
+/// Asks once more, as the answer is lost.
+pub(super) fn resumed(frame: &StepFrame, turn: &mut Turn<'_>) -> Next {
+    if let Ok(kept_as) = name(frame, turn) {
+        turn.commands.push(Command::Recall { at: frame.at.to_string(), kept_as });
+    }
+    Next::Wait
+}
+
 /// Asks for the kept result of the step, before it is tried; false if there is no need to.
 pub(super) fn look(frame: &mut StepFrame, turn: &mut Turn<'_>, id: FrameId) -> Result<bool, Box<Failure>> {
     if frame.step(turn).cache.is_none() {

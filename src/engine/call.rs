@@ -32,15 +32,30 @@ pub(super) struct CallFrame {
     is_optional: bool,
     /// What it shares with other agents.
     shared: Seen,
-    /// Taken out when the call is made.
-    call: Option<StepCall>,
+    /// The call itself.
+    call: StepCall,
+    /// How it stands.
+    pub(super) stage: Stage,
+}
+
+/// How a call stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It has not been sent, as far as anybody knows.
+    New,
+    /// It may have been sent.
+    Intended,
+    /// Another tool is asked whether it was carried out.
+    Checked,
+    /// Somebody has to say whether it was carried out.
+    Doubtful,
 }
 
 impl CallFrame {
     /// A call that is about to be made.
     pub(super) fn new(at: Arc<str>, call: StepCall, is_optional: bool) -> Self {
         let (attempt, effect, callee) = (call.attempt, call.effect, call.callee.clone());
-        Self { at, attempt, effect, callee, is_optional, shared: Seen::new(), call: Some(call) }
+        Self { at, attempt, effect, callee, is_optional, shared: Seen::new(), call, stage: Stage::New }
     }
 
     /// The call of an agent that shares this with others.
@@ -48,18 +63,42 @@ impl CallFrame {
         Self { shared, ..self }
     }
 
+    /// The call with a key of its own.
+    pub(super) fn keyed(mut self, key: Option<String>) -> Self {
+        self.call.key = key;
+        self
+    }
+
     pub(super) fn start(&mut self, turn: &mut Turn<'_>, id: FrameId) -> Next {
-        let Some(call) = self.call.take() else { return Next::Wait };
-        match turn.afford(call, self.is_optional) {
+        match turn.afford(self.call.clone(), self.is_optional) {
             Ok(call) => {
-                turn.call(id, &self.at, call);
+                self.call = StepCall { is_afterwards: turn.is_cleaning_up(), ..call };
+                turn.call(id, &self.at, self.call.clone());
                 Next::Wait
             }
             Err(failure) => Next::End(End::failed(failure.at(&self.at))),
         }
     }
 
-    pub(super) fn answered(&mut self, turn: &mut Turn<'_>, called: Called) -> Next {
+    /// The call as it was made.
+    pub(super) fn sent(&self) -> Option<&StepCall> {
+        (self.stage == Stage::Doubtful).then_some(&self.call)
+    }
+
+    /// The call, to be made once more.
+    pub(super) fn again(&self) -> StepCall {
+        self.call.clone()
+    }
+
+    /// Whether nobody could say if the call was carried out, should its answer never come.
+    pub(super) fn may_have_happened(&self) -> bool {
+        matches!(self.callee, Callee::Tool(_)) && !self.effect.may_repeat() && self.stage != Stage::New
+    }
+
+    pub(super) fn answered(&mut self, turn: &mut Turn<'_>, id: FrameId, called: Called) -> Next {
+        if self.stage == Stage::Checked {
+            return self.checked(turn, id, called);
+        }
         let mut failure = match called {
             // A workflow's output may be anything, null included.
             Called::Result(mut result) if matches!(self.callee, Callee::Workflow(_)) && !is_error(&result) => {
@@ -117,7 +156,7 @@ fn answer_of(mut result: Json, may_be_json: bool) -> Json {
 }
 
 /// The output that a tool result stands for, or what the tool says that went wrong.
-fn output(mut result: Json) -> Result<Value, Box<Failure>> {
+pub(super) fn output(mut result: Json) -> Result<Value, Box<Failure>> {
     if is_error(&result) {
         let structured = result.get_mut("structuredContent").map(Json::take).filter(|content| !content.is_null());
         let content = result.get_mut("content").map_or_else(|| json!([]), Json::take);
@@ -138,7 +177,7 @@ pub fn output_of(mut result: Json) -> Json {
         .unwrap_or_else(|| json!({ "text": texts(&content), "content": content }))
 }
 
-fn is_error(result: &Json) -> bool {
+pub(super) fn is_error(result: &Json) -> bool {
     result.get("isError").and_then(Json::as_bool) == Some(true)
 }
 

@@ -77,12 +77,16 @@ pub struct StepCall {
     pub arguments: Value,
     /// Which servers are to do it, in order, if it is a job that several can do; as the registry says if empty.
     pub providers: Vec<Arc<str>>,
+    /// The same key makes a repeated call the same call; the run and the address if not given.
+    pub key: Option<String>,
     /// What the call may do.
     pub effect: Effect,
     /// The longest it may take; `None` leaves it to the server's own limit.
     pub timeout: Option<Duration>,
     /// How much it may use up.
     pub allowance: Allowance,
+    /// Whether nobody waits for the end of the workflow that is called.
+    pub is_detached: bool,
     /// Whether the run has failed already and this is part of cleaning up: neither the run's time limit nor the departure of
     /// whoever wanted it bind the call.
     pub is_afterwards: bool,

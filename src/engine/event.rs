@@ -75,6 +75,25 @@ pub enum What {
         /// What is known about it.
         data: Value,
     },
+    /// A call that must not be made twice is about to be sent. Stored before it is, so that whoever takes over the run after
+    /// a crash knows that it may have been.
+    Intended {
+        /// The address of the call.
+        at: String,
+        /// Which of its attempts.
+        attempt: u32,
+    },
+    /// Whoever drove the run is gone, and another has taken over.
+    Resumed,
+    /// Somebody has looked what became of a call that is in doubt.
+    Decided {
+        /// The address of the step that made it.
+        at: String,
+        /// Which of its attempts.
+        attempt: u32,
+        /// What is to be done about it.
+        decision: Decision,
+    },
     /// Somebody wants the run to end.
     CancelRequested {
         /// Why, in words.
@@ -122,6 +141,18 @@ pub enum Answer {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         why: Option<String>,
     },
+}
+
+/// What is to be done about a call of which nobody knows whether it has been carried out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// It has been, and this came of it.
+    ItHappened(Value),
+    /// It is made again.
+    Retry,
+    /// The step fails.
+    Fail,
 }
 
 /// Why a step or a run failed, as expressions see it under `error`.

@@ -16,7 +16,7 @@ use crate::engine::branch::ParallelFrame;
 use crate::engine::call::CallFrame;
 use crate::engine::command::Outcome;
 use crate::engine::each::EachFrame;
-use crate::engine::event::{Answer, Called, Failure, Kept};
+use crate::engine::event::{Answer, Called, Decision, Failure, Kept};
 use crate::engine::repeat::RepeatFrame;
 use crate::engine::step::StepFrame;
 use crate::engine::view::Status;
@@ -69,6 +69,10 @@ pub(super) enum Signal {
     Recalled(Option<Kept>),
     /// Its timer went off.
     Fired,
+    /// Another drives the run from now on, and what was in flight is not any more.
+    Resumed,
+    /// It is said what became of its call.
+    Decided(Decision),
 }
 
 /// What becomes of a frame after a signal.

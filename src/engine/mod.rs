@@ -19,6 +19,7 @@ pub mod call;
 mod chance;
 pub mod command;
 mod delegation;
+mod doubt;
 mod each;
 mod ending;
 pub mod event;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use crate::engine::block::BlockFrame;
-use crate::engine::command::{Command, Outcome, StepQuestion};
-use crate::engine::event::{Event, Identity, Timestamp, What};
+use crate::engine::command::{Command, Outcome, StepCall, StepQuestion};
+use crate::engine::event::{Event, Failure, Identity, Timestamp, What};
 use crate::engine::frame::Kind;
 use crate::engine::place::BlockPlace;
 use crate::engine::scope::Scope;
@@ -52,6 +52,9 @@ impl Run {
             What::Recalled { at, kept } if is_running => turn.recalled(&at, kept),
             What::Arrived { id, event, data } if is_running => turn.arrived(id, &event, data),
             What::Fired { at } if is_running => turn.fired(&at, event.now),
+            What::Intended { at, attempt } if is_running => turn.intended(&at, attempt),
+            What::Resumed if is_running => turn.resumed(),
+            What::Decided { at, attempt, decision } if is_running => turn.decided(&at, attempt, decision),
             What::CancelRequested { why } if is_running && !turn.is_cleaning_up() => {
                 turn.finish(Outcome::Cancelled { why });
             }
@@ -81,9 +84,15 @@ impl Run {
         frames.filter_map(|kind| if let Kind::Ask(ask) = kind { Some(ask.question().clone()) } else { None }).collect()
     }
 
-    /// Whether the run waits for something that comes from outside without being called: an answer or an event.
+    /// The calls of which nobody knows whether they were carried out, in the order of their steps' addresses.
+    pub fn doubts(&self) -> Vec<StepCall> {
+        let frames = self.state.doubts.values().filter_map(|id| self.state.frames.get(*id)?.kind.as_ref());
+        frames.filter_map(|kind| if let Kind::Call(call) = kind { call.sent().cloned() } else { None }).collect()
+    }
+
+    /// Whether the run waits for something that comes from outside without being called: an answer, an event, a decision.
     pub fn waits_for_others(&self) -> bool {
-        !self.state.questions.is_empty() || !self.state.awaiting.is_empty()
+        !self.state.questions.is_empty() || !self.state.awaiting.is_empty() || !self.state.doubts.is_empty()
     }
 
     /// Whether the run has failed and what it has done is being undone.
@@ -105,6 +114,14 @@ impl Run {
             current: longest.map(|(at, _)| at.to_string()),
         }
     }
+}
+
+/// What makes a run of `workflow` with this input the same run if it is wanted twice, if the workflow says so.
+pub fn key(workflow: &Workflow, input: &Json) -> Result<Option<String>, Box<Failure>> {
+    let Some(template) = &workflow.conduct.key else { return Ok(None) };
+    let scope = Scope::outermost(Value::from_json(input.clone()), Value::null());
+    let key = scope.value(template, "idempotency_key", None)?.to_json();
+    Ok(Some(key.as_str().map_or_else(|| key.to_string(), ToOwned::to_owned)))
 }
 
 /// What `run` is in expressions.

@@ -41,6 +41,8 @@ pub(super) struct State {
     pub(super) done: usize,
     /// The calls in flight, by address.
     pub(super) calls: HashMap<Arc<str>, FrameId>,
+    /// The calls of which nobody knows whether they were carried out, by address.
+    pub(super) doubts: BTreeMap<Arc<str>, FrameId>,
     /// The questions that wait for an answer, by address.
     pub(super) questions: BTreeMap<Arc<str>, FrameId>,
     /// The steps that look for a kept result, by address.
@@ -59,7 +61,7 @@ pub(super) struct State {
     pub(super) board: Board,
     /// What the run has used up.
     pub(super) purse: Purse,
-    timers: HashMap<Arc<str>, (Timestamp, FrameId)>,
+    pub(super) timers: HashMap<Arc<str>, (Timestamp, FrameId)>,
     pub(super) now: Timestamp,
     seed: u64,
     pub(super) size: Size,
@@ -184,6 +186,7 @@ impl<'run> Turn<'run> {
             (Kind::Step(step), Signal::ChildEnded(_, end)) => step.child_ended(self, id, end),
             (Kind::Step(step), Signal::Fired) => step.fired(self, id),
             (Kind::Step(step), Signal::Recalled(kept)) => cache::recalled(step, self, id, kept),
+            (Kind::Step(step), Signal::Resumed) => cache::resumed(step, self),
             (Kind::Parallel(parallel), Signal::Start) => parallel.start(self, id),
             (Kind::Parallel(parallel), Signal::ChildEnded(slot, end)) => parallel.child_ended(self, id, slot, end),
             (Kind::Aftermath(aftermath), Signal::Start) => aftermath.start(self, id),
@@ -193,7 +196,9 @@ impl<'run> Turn<'run> {
             (Kind::Wait(wait), Signal::Start) => wait.start(self, id),
             (Kind::Wait(_), Signal::Fired) => wait::over(),
             (Kind::Call(call), Signal::Start) => call.start(self, id),
-            (Kind::Call(call), Signal::Answered(called)) => call.answered(self, *called),
+            (Kind::Call(call), Signal::Answered(called)) => call.answered(self, id, *called),
+            (Kind::Call(call), Signal::Resumed) => call.resumed(self, id),
+            (Kind::Call(call), Signal::Decided(decision)) => call.decided(self, id, decision),
             (Kind::Ask(ask), Signal::Start) => ask.start(self, id),
             (Kind::Ask(ask), Signal::Told(answer)) => ask.answered(answer),
             (Kind::Await(wait), Signal::Start | Signal::Arrived) => wait.look(self, id),
@@ -222,7 +227,7 @@ impl<'run> Turn<'run> {
         self.state.frames.get(id).map_or(0, |frame| frame.children.len())
     }
 
-    /// Makes a call for the frame `id`.
+    /// Makes a call for the frame `id`, under the address `at`.
     pub(super) fn call(&mut self, id: FrameId, at: &Arc<str>, call: StepCall) {
         let call = StepCall { is_afterwards: self.is_cleaning_up(), ..call };
         self.state.calls.insert(Arc::clone(at), id);
@@ -329,10 +334,11 @@ impl<'run> Turn<'run> {
         self.state.size.release(frame.stored);
         self.forget(frame.timer);
         match frame.kind? {
-            Kind::Call(call) if self.state.calls.remove(&call.at).is_some() => {
-                self.commands.push(Command::Cancel { at: call.at.to_string(), attempt: call.attempt });
+            Kind::Call(call) if self.state.calls.remove(&call.in_flight_at()).is_some() => {
+                self.commands.push(Command::Cancel { at: call.in_flight_at().to_string(), attempt: call.attempt });
                 Some(call.effect)
             }
+            Kind::Call(call) if self.state.doubts.remove(&call.at).is_some() => Some(call.effect),
             Kind::Ask(ask) => {
                 let StepQuestion { at, attempt, .. } = ask.question();
                 if self.state.questions.remove(at).is_some() {

@@ -45,7 +45,8 @@ pub(super) fn perform(frame: &StepFrame, turn: &mut Turn<'_>, number: u32) -> Re
         Deed::Started(Kind::Block(BlockFrame::new(frame.place.enter(door), prefix, frame.scope.clone())).into())
     };
     if let Some(Asked { callee, arguments, shared }) = asked(frame, turn)? {
-        let call = call(frame, step, (callee, step.own_effect), arguments, number).sharing(shared);
+        let call =
+            call(frame, step, (callee, step.own_effect), arguments, number).sharing(shared).keyed(key(frame, step)?);
         return Ok(Deed::Started(Kind::Call(call).into()));
     }
     match &step.verb {
@@ -105,7 +106,7 @@ pub(super) fn asked(frame: &StepFrame, turn: &Turn<'_>) -> Result<Option<Asked>,
     let (step, scope, at) = (frame.step(turn), &frame.scope, &frame.at);
     let (callee, arguments, shared) = match &step.verb {
         Verb::Tool { tool, args, .. } => (Callee::Tool(tool.clone()), arguments(Some(args), scope, at)?, Seen::new()),
-        Verb::Workflow { name, args } => {
+        Verb::Workflow { name, args, .. } => {
             (Callee::Workflow(Arc::clone(name)), arguments(Some(args), scope, at)?, Seen::new())
         }
         Verb::Llm(llm) => (Callee::Model, delegation::question(llm, step, scope, at)?, Seen::new()),
@@ -134,8 +135,28 @@ pub(super) fn call(
         }
         _ => Vec::new(),
     };
-    let call = StepCall { at, attempt, callee, arguments, providers, effect, timeout, allowance, is_afterwards: false };
+    let is_detached = matches!((&callee, &step.verb), (Callee::Workflow(callee), Verb::Workflow { name, is_detached: true, .. }) if callee == name);
+    let call = StepCall {
+        at,
+        attempt,
+        callee,
+        arguments,
+        providers,
+        key: None,
+        effect,
+        timeout,
+        allowance,
+        is_detached,
+        is_afterwards: false,
+    };
     CallFrame::new(Arc::clone(&frame.at), call, step.optional)
+}
+
+/// The key of a call of the step, if it has one of its own.
+fn key(frame: &StepFrame, step: &Step) -> Result<Option<String>, Box<Failure>> {
+    let Some(template) = &step.key else { return Ok(None) };
+    let key = frame.scope.value(template, "idempotency_key", Some(&frame.at))?.to_json();
+    Ok(Some(key.as_str().map_or_else(|| key.to_string(), ToOwned::to_owned)))
 }
 
 /// The arguments of a call; without any, an empty object.

@@ -89,6 +89,8 @@ struct RunArguments {
     wait: bool,
     #[serde(default)]
     timeout_ms: Option<u64>,
+    #[serde(default)]
+    idempotency_key: Option<Arc<str>>,
 }
 
 fn yes() -> bool {
@@ -149,9 +151,13 @@ impl Gateway {
         if let Some(timeout) = arguments.timeout_ms {
             call.limits = call.limits.within(Instant::now(), Duration::from_millis(timeout));
         }
+        call.idempotency_key = arguments.idempotency_key;
         let mut waiter = self.begin(&workflow, input, call, None)?;
         if !arguments.wait {
-            return Ok(reply::begun(&waiter.leave()));
+            let handle = waiter.leave();
+            // It answers once it is stored, so whoever has its id finds it whatever happens to us.
+            let _ = handle.look().await;
+            return Ok(reply::begun(&handle));
         }
         match waiter.ended_or_open().await? {
             Stand::Ended(report) => Ok(reply::report(&report)),

@@ -1,16 +1,21 @@
 //! Tools for runs that go on: looking at them, answering what they ask, signalling and cancelling them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::engine::event::{Answer, What};
+use crate::engine::event::{Answer, Decision, What};
 use crate::gateway::builtin::{arguments, invalid};
 use crate::gateway::door::Gateway;
 use crate::gateway::reply;
+use crate::journal::entry::Stored;
+use crate::journal::mail::{Letter, Wish};
+use crate::journal::reader::Reader;
 use crate::model::call::{Call, Reply};
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
@@ -21,6 +26,12 @@ use crate::workflow::schema::violations;
 
 /// The longest that `get_run` and `answer_run` wait.
 const LONGEST: Duration = Duration::from_mins(10);
+
+/// How long a decision is given to show in the answer.
+const DECIDED: Duration = Duration::from_secs(2);
+
+/// How often is looked for what operators want.
+const MAIL: Duration = Duration::from_millis(200);
 
 /// The arguments of `get_run`.
 #[derive(Debug, Default, Deserialize)]
@@ -56,6 +67,10 @@ struct ControlArguments {
     event: Option<String>,
     #[serde(default)]
     data: Value,
+    #[serde(default)]
+    step: Option<String>,
+    #[serde(default)]
+    payload: Option<Value>,
 }
 
 /// What can be done to a run.
@@ -64,6 +79,7 @@ struct ControlArguments {
 enum Action {
     Cancel,
     Signal,
+    Decide,
 }
 
 impl Gateway {
@@ -79,7 +95,10 @@ impl Gateway {
             let text = if all.is_empty() { "no run goes on".to_owned() } else { format!("{} runs go on", all.len()) };
             return Ok(reply::success(&json!({ "runs": all }), &text));
         };
-        let handle = self.live.find(&run_id, &call.principal)?;
+        let handle = match self.live.find(&run_id, &call.principal) {
+            Ok(handle) => handle,
+            Err(fault) => return self.stored_run(&run_id, &call.principal).map(|run| kept(&run)).ok_or(fault),
+        };
         // Whether it has ended in that time is in the answer.
         let _ = timeout(Duration::from_millis(wait_ms).min(LONGEST), handle.ended()).await;
         Ok(shown(&handle).await)
@@ -112,7 +131,7 @@ impl Gateway {
     }
 
     pub(super) async fn control_run(&self, call: &Call) -> Result<Reply, Fault> {
-        let ControlArguments { run_id, action, event, data } = arguments(call)?;
+        let ControlArguments { run_id, action, event, data, step, payload } = arguments(call)?;
         let handle = self.live.find(&run_id, &call.principal)?;
         match action {
             Action::Cancel => {
@@ -130,8 +149,95 @@ impl Gateway {
                     return Err(Fault::new(Kind::Invalid, code::BAD_REQUEST, message));
                 }
             }
+            Action::Decide => {
+                decide(&handle, step.as_deref(), payload.unwrap_or_default()).await?;
+                let _ = timeout(DECIDED, handle.ended()).await;
+            }
         }
         Ok(shown(&handle).await)
+    }
+}
+
+/// Says what became of a call of `handle` that is in doubt.
+async fn decide(handle: &Handle, step: Option<&str>, payload: Value) -> Result<(), Fault> {
+    let doubts = handle.look().await.map(|view| view.doubts).unwrap_or_default();
+    let steps = || doubts.iter().map(|call| call.at.as_str());
+    let found = match step {
+        Some(step) => doubts.iter().find(|call| call.at == step),
+        None => doubts.first().filter(|_| doubts.len() == 1),
+    };
+    let Some(found) = found else {
+        let fault = Fault::new(Kind::Invalid, code::BAD_REQUEST, "no such call of that run is in doubt");
+        let all = steps().collect::<Vec<_>>().join(", ");
+        return Err(if all.is_empty() { fault } else { fault.hint(format!("these are; say which by `step`: {all}")) });
+    };
+    let decision: Decision = serde_json::from_value(payload).map_err(|_| {
+        invalid("`payload` must be `{\"it_happened\": RESULT}`, `\"retry\"` or `\"fail\"`")
+            .hint("look first, with the server's own tools, whether it has happened")
+    })?;
+    handle.tell(What::Decided { at: found.at.clone(), attempt: found.attempt, decision }).await;
+    Ok(())
+}
+
+/// A run as it is stored.
+fn kept(stored: &Stored) -> Reply {
+    let structured = stored.to_json();
+    let status = structured["status"].as_str().unwrap_or_default();
+    reply::success(&structured, &format!("run {} of `{}`: {status}", stored.opening.run, stored.opening.workflow))
+}
+
+impl Gateway {
+    /// Carries out what operators have written to the journal, until `stop`.
+    pub(super) async fn read_mail(self: Arc<Self>, stop: CancellationToken) {
+        while let Some(store) = self.store() {
+            for letter in store.read(Reader::unseen).unwrap_or_default() {
+                let answer = match self.grant(&letter).await {
+                    Ok(()) => String::new(),
+                    Err(fault) => fault.to_string(),
+                };
+                if let Err(fault) = store.read(|reader| reader.answer(letter.id, &answer)) {
+                    tracing::warn!(%fault, "an operator cannot be answered");
+                }
+            }
+            if timeout(MAIL, stop.cancelled()).await.is_ok() {
+                return;
+            }
+        }
+    }
+
+    async fn grant(&self, letter: &Letter) -> Result<(), Fault> {
+        let Some(handle) = self.live.any(&letter.run) else {
+            if letter.wish == Wish::Cancel {
+                return self.bury(&letter.run).await;
+            }
+            let message = format!("run `{}` does not go on here", letter.run);
+            return Err(Fault::new(Kind::NotFound, code::NO_SUCH_RUN, message));
+        };
+        // Once it has looked up, what it asks is to be seen.
+        let _ = handle.look().await;
+        match letter.wish.clone() {
+            Wish::Cancel => {
+                let why = "an operator cancelled it".to_owned();
+                handle.tell(What::CancelRequested { why }).await;
+            }
+            Wish::Answer { step, answer: given } => {
+                let decline = given.is_none();
+                let given = AnswerArguments {
+                    run_id: letter.run.clone(),
+                    step,
+                    answer: given,
+                    decline,
+                    reason: None,
+                    wait_ms: None,
+                };
+                let question = chosen(&handle.board.open(), &given)?;
+                let answer = answer(&question, &given)?;
+                let (at, attempt) = (question.question.at.to_string(), question.question.attempt);
+                self.tell_run(&question.run_id, What::Answered { at, attempt, answer }).await;
+            }
+            Wish::Decide { step, payload } => decide(&handle, step.as_deref(), payload).await?,
+        }
+        Ok(())
     }
 }
 

@@ -32,6 +32,11 @@ pub(super) fn describe(builtin: Builtin) -> Value {
                         "description": "With false the run goes on by itself, and the answer has its run_id for get_run.",
                     },
                     "timeout_ms": { "type": "integer", "minimum": 1, "description": "The longest the run may take." },
+                    "idempotency_key": {
+                        "type": "string",
+                        "description": "The same key is the same run: one that goes on is joined, one that has completed \
+                            answers at once.",
+                    },
                 },
                 "additionalProperties": false,
             },
@@ -137,14 +142,19 @@ fn describe_control(builtin: Builtin) -> Value {
             "name": builtin.name(),
             "title": "Control a run",
             "description": "Cancels a run (what it has done is undone where the workflow says how), or signals an event to a \
-                step that awaits it.",
+                step that awaits it. Of a run whose status is `paused` nobody knows whether a call was carried out before the \
+                program ended: look with the server's own tools, then `decide`.",
             "inputSchema": {
                 "type": "object",
                 "properties": {
                     "run_id": { "type": "string", "description": "The run." },
-                    "action": { "type": "string", "enum": ["cancel", "signal"] },
+                    "action": { "type": "string", "enum": ["cancel", "signal", "decide"] },
                     "event": { "type": "string", "description": "The event's name, for `signal`." },
                     "data": { "description": "What is known about the event, for `signal`." },
+                    "step": { "type": "string", "description": "The step whose call is in doubt, for `decide`." },
+                    "payload": {
+                        "description": "For `decide`: {\"it_happened\": RESULT}, \"retry\" or \"fail\".",
+                    },
                 },
                 "required": ["run_id", "action"],
                 "additionalProperties": false,

@@ -56,7 +56,7 @@ pub struct Gateway {
     pub(super) tasks: TaskTracker,
     /// The tasks that carry runs to their ends.
     pub(super) endings: TaskTracker,
-    stop: CancellationToken,
+    pub(super) stop: CancellationToken,
 }
 
 impl Gateway {
@@ -140,6 +140,7 @@ impl Gateway {
         }
         self.pool.stop().await;
         self.tasks.wait().await;
+        self.close_store().await;
     }
 }
 

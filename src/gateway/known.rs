@@ -59,6 +59,15 @@ impl Known<'_> {
         all.filter(|(name, _)| self.profile.is_none() || self.catalog.has_own(&agents::shown_agent_as(name)))
     }
 
+    /// What the registry says of a tool whose server has not told its tools yet.
+    fn said_of(&self, tool: &ToolRef) -> Option<Facts> {
+        let server = self.gateway.registry.servers.get(tool.server.as_str())?;
+        let is_unknown = self.gateway.pool.get(&tool.server)?.listing().is_none();
+        let is_shown = self.gateway.shows_server(self.profile.as_deref(), &tool.server);
+        let effect = server.tools.get(&tool.tool)?.effect.filter(|_| is_unknown && is_shown)?;
+        Some(Facts { effect, input_schema: None, output_schema: None })
+    }
+
     /// What calling `workflow` may do.
     fn effect_of(&self, workflow: &Workflow) -> Effect {
         if let Some(known) = self.effects.borrow().get(workflow.name.as_ref()) {
@@ -95,7 +104,7 @@ impl Surroundings for Known<'_> {
     fn tool(&self, tool: &ToolRef) -> Option<Facts> {
         let capability = self.capabilities().find(|(name, _)| *name == tool);
         let capability = capability.map(|(_, capability)| capabilities::facts(capability, &self.gateway.catalog()));
-        capability.or_else(|| self.catalog.origin(tool).map(|entry| facts(entry)))
+        capability.or_else(|| self.catalog.origin(tool).map(|entry| facts(entry))).or_else(|| self.said_of(tool))
     }
 
     fn providers(&self, tool: &ToolRef) -> Option<Vec<String>> {

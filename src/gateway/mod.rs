@@ -9,6 +9,7 @@ pub mod control;
 mod definitions;
 mod described;
 pub mod door;
+mod durable;
 pub mod known;
 pub mod models;
 pub mod refresh;

@@ -1,7 +1,8 @@
 //! The runs that go on, and the last that have ended: what they are found by, waited for and cancelled through.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -9,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::command::Outcome;
 use crate::engine::event::What;
 use crate::gateway::door::Gateway;
+use crate::gateway::durable::Store;
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
 use crate::model::principal::Principal;
@@ -32,6 +34,12 @@ pub(super) struct Runs {
     pub(super) bus: Bus,
     /// Where steps keep their results.
     pub(super) shelf: Shelf,
+    /// Where runs are stored, if they are.
+    pub(super) store: OnceLock<Store>,
+    /// Whether the program is about to end.
+    is_closing: AtomicBool,
+    /// Held while it is found out whether a run with the same key goes on already, and until it does.
+    pub(super) beginning: Mutex<()>,
     /// Guarded for one look-up.
     known: Mutex<Known>,
 }
@@ -91,9 +99,32 @@ impl Runs {
         })
     }
 
-    /// Cancels every run.
-    pub(super) fn stop(&self) {
-        self.known().live.values().for_each(|handle| handle.stop.cancel());
+    /// A run that goes on, whoever wants to know.
+    pub(super) fn any(&self, run_id: &str) -> Option<Arc<Handle>> {
+        self.known().live.get(run_id).cloned()
+    }
+
+    /// The run of this key that goes on or has completed.
+    pub(super) fn of_key(&self, key: &str) -> Option<Arc<Handle>> {
+        let known = self.known();
+        let has_completed = |handle: &&Arc<Handle>| handle.report().is_some_and(|report| report.failure().is_none());
+        let ended = known.ended.iter().map(|(handle, _)| handle).filter(has_completed);
+        known.live.values().chain(ended).find(|handle| handle.key.as_deref() == Some(key)).cloned()
+    }
+
+    /// Whether no run begins any more.
+    pub(super) fn is_closing(&self) -> bool {
+        self.is_closing.load(Ordering::Relaxed)
+    }
+
+    /// Lets every run that is stored rest, and cancels the others. Whoever calls others is told first.
+    pub(super) fn close(&self) {
+        self.is_closing.store(true, Ordering::Relaxed);
+        let mut all: Vec<_> = self.known().live.values().cloned().collect();
+        all.sort_by(|one, other| one.run_id.cmp(&other.run_id));
+        for handle in all {
+            handle.rest.cancel();
+        }
     }
 }
 
@@ -103,6 +134,13 @@ pub enum Stand {
     Ended(Arc<Report>),
     /// It waits for answers that its caller has to give by other means.
     Waiting(Vec<OpenQuestion>),
+}
+
+impl Waiter {
+    /// One more who waits for a run, which goes on without him.
+    pub(super) fn of(handle: Arc<Handle>) -> Self {
+        Self { handle, leaves_it: true }
+    }
 }
 
 /// Somebody who waits for a run. When it is dropped before the run is over, the run is cancelled.
@@ -121,7 +159,14 @@ impl Waiter {
     pub async fn ended(&mut self) -> Result<Arc<Report>, Fault> {
         let report = self.handle.ended().await;
         self.leaves_it = true;
-        report.ok_or_else(|| Fault::new(Kind::Internal, code::INTERNAL, "the run was lost").sent())
+        report.ok_or_else(|| {
+            if !self.handle.rest.is_cancelled() {
+                return Fault::new(Kind::Internal, code::INTERNAL, "the run was lost").sent();
+            }
+            let message = format!("the program ends; run {} goes on when it starts again", self.handle.run_id);
+            let hint = format!("ask then with `get_run {{\"run_id\": \"{}\"}}`", self.handle.run_id);
+            Fault::new(Kind::Unavailable, code::SHUTTING_DOWN, message).sent().hint(hint)
+        })
     }
 
     /// Waits for the end of the run, or until it needs an answer that nobody is asked for.
@@ -138,6 +183,7 @@ impl Waiter {
     pub fn leave(mut self) -> Arc<Handle> {
         self.leaves_it = true;
         self.handle.listener.hush();
+        self.handle.left.cancel();
         Arc::clone(&self.handle)
     }
 }
@@ -145,7 +191,8 @@ impl Waiter {
 impl Drop for Waiter {
     fn drop(&mut self) {
         self.handle.listener.hush();
-        if !self.leaves_it {
+        // When the program ends everybody leaves, and that is no reason to cancel what another process can go on with.
+        if !self.leaves_it && !self.handle.rest.is_cancelled() {
             self.handle.stop.cancel();
         }
     }
@@ -162,6 +209,10 @@ impl Gateway {
         self.endings.spawn(async move {
             let report = going.await;
             drop(place);
+            let Some(report) = report else {
+                gateway.live.known().live.remove(&run_id);
+                return;
+            };
             gateway.live.known().end(&run_id, &report);
             // Otherwise whoever waits for it is told.
             if let Some(undoing) = report.undoing().filter(|_| stop.is_cancelled()) {
@@ -169,6 +220,11 @@ impl Gateway {
             }
         });
         Waiter { handle, leaves_it: false }
+    }
+
+    /// No run begins from now on; those that are stored come to rest, to be taken up by the next process.
+    pub fn drain(&self) {
+        self.live.close();
     }
 
     /// Tells a run that something has happened; false if there is none that could hear it.
@@ -183,7 +239,7 @@ impl Gateway {
     /// Ends every run, as far as it can in the time that there is.
     pub(super) fn stop_runs(&self, stop: &CancellationToken) {
         stop.cancel();
-        self.live.stop();
+        self.live.close();
     }
 }
 

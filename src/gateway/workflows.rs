@@ -1,6 +1,6 @@
 //! Running workflows: as tools of their own, as steps of others, and by `run_workflow`.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
@@ -9,6 +9,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::engine::event::Failure;
 use crate::gateway::door::Gateway;
+use crate::gateway::durable::{TakenUp, key_of};
 use crate::gateway::reply;
 use crate::gateway::runs::{Stand, Waiter};
 use crate::model::ask::within;
@@ -26,7 +27,7 @@ use crate::runner::report::Report;
 use crate::workflow::definition::Workflow;
 use crate::workflow::delegation::Budget;
 use crate::workflow::input::accept;
-use crate::workflow::plan::plan;
+use crate::workflow::plan::{Plan, plan};
 
 /// How much later than the run the time of its calls is up: the run ends first and says so, which cancels them.
 const LATER: Duration = Duration::from_millis(250);
@@ -47,6 +48,12 @@ impl Gateway {
     pub(super) async fn call_workflow(self: Arc<Self>, name: &str, call: Call) -> Result<Reply, Fault> {
         let (workflow, call) = self.registered(name, call)?;
         let input = parse_input(call.arguments.as_deref())?;
+        if call.is_detached {
+            // What bounds its caller does not bound it, and its questions are its own.
+            let limits = Limits { deadline: None, ..call.limits };
+            let call = Call { limits, root: None, ask: None, progress: None, ..call };
+            return Ok(reply::begun(&self.begin(&workflow, input, call, None)?.leave()));
+        }
         let report = self.begin(&workflow, input, call, None)?.ended().await?;
         match report.failure() {
             Some(failure) => Err(inner_fault(&report, &failure)),
@@ -81,16 +88,19 @@ impl Gateway {
         watcher: Option<Arc<dyn Watch>>,
     ) -> Result<Waiter, Fault> {
         let limits = deeper(workflow, call.limits)?;
-        let place = self.admit(limits)?;
+        let place = self.admit(limits, call.is_detached)?;
         let input = accept(workflow, input).map_err(|why| bad_input(workflow, &why))?;
-        let mut plan = plan(workflow, &self.known());
-        // What is left to the caller bounds the run as its own limit does.
-        let planned = Arc::make_mut(&mut plan.workflow);
-        planned.timeout = limits.left(Instant::now()).map(rounded);
-        if limits.allowance != Allowance::default() {
-            let own = planned.budget.unwrap_or_default();
-            planned.budget = Some(Budget { allowance: own.allowance.and(limits.allowance), ..own });
+        let key = key_of(workflow, &input, &call)?;
+        let _beginning = key.is_some().then(|| self.live.beginning.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(handle) = key.as_deref().and_then(|key| self.live.of_key(key)) {
+            return Ok(Waiter::of(handle));
         }
+        let known = self.stored_for(&call, key.as_deref())?;
+        let TakenUp { plan, run, history } = match known {
+            Some(taken_up) => taken_up,
+            None => TakenUp { plan: self.planned(workflow, limits), run: new_id(), history: Vec::new() },
+        };
+        let record = self.record(&plan, &call, (&run, key.as_deref()), history.len())?;
         let board = call.root.as_deref().and_then(|root| self.live.board(root)).unwrap_or_default();
         let caller = Arc::clone(&call.principal.name);
         let through = Through {
@@ -100,7 +110,7 @@ impl Gateway {
             ask: call.ask.map(within),
             limits: Limits { deadline: limits.deadline.map(|deadline| deadline + LATER), ..limits },
             root: call.root,
-            run: new_id(),
+            run,
             agents: call.agents,
             places: Arc::clone(&self.steps),
         };
@@ -115,13 +125,32 @@ impl Gateway {
             board,
             bus: self.live.bus.clone(),
             shelf: self.live.shelf.clone(),
+            record,
+            key,
+            history,
         };
         Ok(self.launch(begin, place))
     }
 
-    /// A place among the runs; the runs that a run starts do not count again.
-    fn admit(&self, limits: Limits) -> Result<Option<OwnedSemaphorePermit>, Fault> {
-        if limits.depth > 1 {
+    /// The plan of a run that has so much left to it.
+    fn planned(&self, workflow: &Workflow, limits: Limits) -> Plan {
+        let mut plan = plan(workflow, &self.known());
+        // What is left to the caller bounds the run as its own limit does.
+        let planned = Arc::make_mut(&mut plan.workflow);
+        planned.timeout = limits.left(Instant::now()).map(rounded);
+        if limits.allowance != Allowance::default() {
+            let own = planned.budget.unwrap_or_default();
+            planned.budget = Some(Budget { allowance: own.allowance.and(limits.allowance), ..own });
+        }
+        plan
+    }
+
+    /// A place among the runs; the runs that a run starts and waits for do not count again.
+    fn admit(&self, limits: Limits, is_detached: bool) -> Result<Option<OwnedSemaphorePermit>, Fault> {
+        if self.live.is_closing() {
+            return Err(Fault::new(Kind::Unavailable, code::SHUTTING_DOWN, "the program is about to end"));
+        }
+        if limits.depth > 1 && !is_detached {
             return Ok(None);
         }
         let place = Arc::clone(&self.runs).try_acquire_owned();

@@ -7,6 +7,7 @@ use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, RequestBuilder, Url};
 
 use crate::downstream::http::faults::read;
+use crate::downstream::http::plain;
 use crate::downstream::variables::Surroundings;
 use crate::llm::chat::{Answer, Chat};
 use crate::llm::faults::{Hidden, lost, refused, retry_after};
@@ -16,29 +17,16 @@ use crate::model::fault::{Fault, Kind};
 use crate::registry::model::{Api, Model};
 use crate::registry::text::Text;
 
-/// How long idle connections are kept.
-const IDLE: Duration = Duration::from_secs(90);
-
-/// How long a connection may take to open.
-const CONNECT: Duration = Duration::from_secs(10);
-
 /// The longest that a model may be silent in the middle of an answer.
 const SILENCE: Duration = Duration::from_mins(1);
 
 /// The longest refusal that is read, in bytes.
 const MAX_REFUSAL: usize = 64 * 1024;
 
-/// The client for `model`, whose placeholders are expanded for that. It follows no redirect, so that the key goes nowhere else.
+/// The client for `model`, whose placeholders are expanded for that.
 pub fn client(model: &Model) -> Result<Client, Fault> {
     let url = url(model)?;
-    let mut builder = Client::builder()
-        .tcp_nodelay(true)
-        .connect_timeout(CONNECT)
-        .pool_idle_timeout(IDLE)
-        .redirect(reqwest::redirect::Policy::none());
-    if url.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]") {
-        builder = builder.no_proxy();
-    }
+    let builder = plain::builder(&url);
     builder.build().map_err(|error| Fault::new(Kind::Internal, code::INTERNAL, error.without_url().to_string()))
 }
 

@@ -76,12 +76,16 @@ pub struct Call {
     pub ask: Option<Arc<dyn Ask>>,
     /// Members of the caller's params beside the usual ones, passed on as they are.
     pub extra: Vec<(String, Box<RawValue>)>,
+    /// Whether nobody waits for the end of the workflow that is called.
+    pub is_detached: bool,
     /// Which servers are to do the job, in order, if several can; as the registry says if empty.
     pub providers: Vec<Arc<str>>,
     /// The first of the runs that have led to this call; `None` if no run has.
     pub root: Option<Arc<str>>,
     /// The same key makes a repeated call the same call, for servers that honour it.
     pub idempotency_key: Option<Arc<str>>,
+    /// The attempt of a step that this call is, if it may be taken up again after a crash.
+    pub parent: Option<Arc<str>>,
     /// The agents that the call is made within, outermost first.
     pub agents: Vec<Arc<str>>,
 }
@@ -99,9 +103,11 @@ impl Call {
             progress: None,
             ask: None,
             extra: Vec::new(),
+            is_detached: false,
             providers: Vec::new(),
             root: None,
             idempotency_key: None,
+            parent: None,
             agents: Vec::new(),
         }
     }

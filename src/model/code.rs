@@ -143,6 +143,12 @@ codes! {
     NEEDS_ANSWER = "MO4035";
     /// There is no such run, or none of this caller.
     NO_SUCH_RUN = "MO4036";
+    /// Nobody knows whether a call was carried out before the program ended.
+    IN_DOUBT = "MO4037";
+    /// The run cannot be stored, and its workflow says `durability: always`.
+    NOT_DURABLE = "MO4038";
+    /// A stored run cannot be taken up again.
+    NOT_RESUMABLE = "MO4039";
 
     /// The server cannot be reached or has died.
     SERVER_DOWN = "MO5101";

@@ -6,6 +6,7 @@ pub mod ask;
 pub mod call;
 pub mod chain;
 pub mod code;
+pub mod durability;
 pub mod effect;
 pub mod entry;
 pub mod explain;

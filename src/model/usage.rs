@@ -128,7 +128,8 @@ impl fmt::Display for Usage {
 }
 
 /// How much something may use up; `None` is without bound.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Allowance {
     /// Tokens in and out.
     pub tokens: Option<u64>,

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::document::format::Format;
 use crate::document::node::Node;
@@ -11,6 +12,7 @@ use crate::document::parse::parse;
 use crate::document::reader::Reader;
 use crate::document::table::Table;
 use crate::model::code;
+use crate::model::durability::Durability;
 use crate::model::problem::{Problem, Source};
 use crate::model::suggest;
 use crate::registry::agent;
@@ -23,7 +25,7 @@ use crate::registry::mentions::Mentions;
 use crate::registry::model;
 use crate::registry::profile;
 use crate::registry::server::{Orchestrator, Registry};
-use crate::registry::settings::{Settings, text, texts, whole};
+use crate::registry::settings::{Settings, duration, text, texts, whole, word};
 
 /// What the table of servers is called: by us and VS Code, by most clients, by Zed.
 const ROOTS: [&str; 3] = ["servers", "mcpServers", "context_servers"];
@@ -166,6 +168,17 @@ fn orchestrate(reader: &mut Reader, mut table: Table<'_>, orchestrator: &mut Orc
     if let Some(node) = table.take("settle") {
         let settle = reader.duration(node, "orchestrator.settle");
         orchestrator.settle = settle.unwrap_or(orchestrator.settle);
+    }
+    let durabilities = Durability::ALL.map(|durability| (durability.as_str(), durability));
+    if let Some(durability) = word(reader, &mut table, "durability", &durabilities) {
+        orchestrator.durability = durability;
+    }
+    let ages = Duration::from_mins(1)..=Duration::from_hours(24 * 3_650);
+    if let Some(age) = duration(reader, &mut table, "keep_runs", ages) {
+        orchestrator.keep_runs = age;
+    }
+    if let Some(count) = whole(reader, &mut table, "keep_runs_count", 1..=10_000_000) {
+        orchestrator.keep_runs_count = count;
     }
     if let Some(node) = table.take("prefix") {
         orchestrator.prefix = reader.boolean(node, "orchestrator.prefix").unwrap_or(orchestrator.prefix);

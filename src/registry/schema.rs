@@ -115,6 +115,9 @@ fn orchestrator() -> Value {
         ("max_concurrent_steps", count(1, 100_000), "Tool calls of all runs at once; more wait."),
         ("settle", duration(), "How long the first list waits for servers that are still starting."),
         ("prefix", boolean(), "Whether tools carry the name of their server."),
+        ("durability", json!({ "enum": ["auto", "always", "none"] }), "How sure it is that runs survive the program."),
+        ("keep_runs", duration(), "How long runs that have ended are kept."),
+        ("keep_runs_count", count(1, 10_000_000), "How many runs that have ended are kept."),
         ("instructions", text(), "Put before what hosts are told."),
     ])
 }

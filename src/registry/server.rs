@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::durability::Durability;
 use crate::model::suggest::did_you_mean;
 use crate::policy::breaker;
 use crate::policy::health;
@@ -59,6 +60,12 @@ pub struct Orchestrator {
     pub max_concurrent_steps: usize,
     /// How long the first list waits for servers that are still starting. Later arrivals are announced as list changes.
     pub settle: Duration,
+    /// How sure it is that a run survives the program, unless its workflow says.
+    pub durability: Durability,
+    /// For how long runs that have ended are kept.
+    pub keep_runs: Duration,
+    /// How many of them are kept.
+    pub keep_runs_count: u64,
     /// Whether tools and prompts carry the name of their server; without it, of two with one name the first counts.
     pub prefix: bool,
     /// What hosts are told about this program, beside the list of servers.
@@ -72,6 +79,9 @@ impl Default for Orchestrator {
             max_concurrent_runs: 100,
             max_concurrent_steps: 50,
             settle: Duration::from_secs(5),
+            durability: Durability::Auto,
+            keep_runs: Duration::from_hours(24 * 30),
+            keep_runs_count: 10_000,
             prefix: true,
             instructions: None,
         }

@@ -2,20 +2,23 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::engine::command::Command;
-use crate::engine::event::{Event, Identity, Timestamp, What};
+use crate::engine::event::{Called, Event, Identity, Timestamp, What};
 use crate::engine::run::Run;
 use crate::model::call::Progress;
 use crate::model::principal::Principal;
 use crate::runner::bus::Bus;
 use crate::runner::effects::{Effects, Through, now};
 use crate::runner::live::{Board, Handle, INBOX, Listener, Message, OpenQuestion, View};
+use crate::runner::record::{Record, Recorder, is_once_only};
 use crate::runner::report::Report;
 use crate::runner::shelf::Shelf;
 use crate::workflow::plan::Plan;
@@ -40,7 +43,16 @@ pub struct Begin {
     pub bus: Bus,
     /// Where results are kept.
     pub shelf: Shelf,
+    /// Where it is stored.
+    pub record: Record,
+    /// What makes a run that is wanted twice the same run.
+    pub key: Option<String>,
+    /// What has happened to it already, if another process has begun it.
+    pub history: Vec<Event>,
 }
+
+/// How long calls in flight may still take when the program ends and the run is left to the next.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// Watches a run as it goes on.
 pub trait Watch: Send + Sync {
@@ -54,72 +66,94 @@ pub fn new_id() -> String {
 }
 
 /// Begins a run: the future that carries it to its end, which somebody has to own, and the handle by which others reach it.
-pub fn begin(begin: Begin) -> (impl Future<Output = Arc<Report>> + Send + use<>, Handle) {
+///
+/// Without a report the run has been left as it is stored, and the next process takes it up.
+pub fn begin(begin: Begin) -> (impl Future<Output = Option<Arc<Report>>> + Send + use<>, Handle) {
     let (inbox, messages) = mpsc::channel(INBOX);
     let (end, ended) = watch::channel(None);
     let listener = Arc::new(Listener::new(begin.progress.clone()));
     let handle = Handle {
         run_id: begin.through.run.clone(),
+        key: begin.key.clone(),
         workflow: Arc::clone(&begin.plan.workflow.name),
         caller: Arc::clone(&begin.through.principal.name),
         board: Arc::clone(&begin.board),
         listener: Arc::clone(&listener),
         stop: CancellationToken::new(),
+        rest: CancellationToken::new(),
+        left: CancellationToken::new(),
         inbox,
         ended,
     };
-    let stop = handle.stop.clone();
+    let signs = Signs { stop: handle.stop.clone(), rest: handle.rest.clone(), left: handle.left.clone() };
     let going = async move {
         let board = Arc::clone(&begin.board);
         let run_id = begin.through.run.clone();
-        let report = Arc::new(drive(begin, listener, messages, stop).await);
+        let report = drive(begin, listener, messages, signs).await.map(Arc::new);
         board.set(&run_id, Vec::new());
-        end.send_replace(Some(Arc::clone(&report)));
+        if let Some(report) = &report {
+            end.send_replace(Some(Arc::clone(report)));
+        }
         report
     };
     (going, handle)
 }
 
-/// Runs to the end. When `stop` is cancelled the run is, and what it has done is undone first.
+/// What others want of a run beside messages.
+struct Signs {
+    stop: CancellationToken,
+    rest: CancellationToken,
+    left: CancellationToken,
+}
+
+/// Runs to the end. When it is stopped the run is cancelled, and what it has done is undone first. When it is to rest, and is
+/// stored, what is in flight has a moment to come back, and the rest is left to the next process: then there is no report.
 async fn drive(
     begin: Begin,
     listener: Arc<Listener>,
     mut messages: mpsc::Receiver<Message>,
-    stop: CancellationToken,
-) -> Report {
-    let Begin { plan, input, flags, through, watcher, board, bus, shelf, .. } = begin;
-    let mut ear = bus.listen(plan.workflow.awaited());
-    let run_id = through.run.clone();
-    let identity = Identity { id: run_id.clone(), caller: through.principal.name.to_string() };
-    let started = What::Started { seed: seed(&run_id), run: identity, input, flags };
+    signs: Signs,
+) -> Option<Report> {
+    let mut ear = begin.bus.listen(begin.plan.workflow.awaited());
+    let (board, watcher) = (Arc::clone(&begin.board), begin.watcher.clone());
     let mut reporter = Reporter { listener, done: None };
-    let caller = through.principal.clone();
-    let mut driven = Driven {
-        workflow: Arc::clone(&plan.workflow.name),
-        run: Run::new(plan.workflow),
-        effects: Effects::new(through),
-        bus,
-        shelf,
-        caller,
-        run_id,
-        began: now(),
-    };
-    let mut is_stopped = false;
-    driven.apply(Event { now: driven.began, what: started });
+    let (mut is_stopped, mut is_left) = (false, false);
+    let mut rest_until = None;
+    let mut driven = Driven::start(begin).await;
     loop {
         if let Some(watcher) = &watcher {
             watcher.changed(&driven.run);
         }
         if let Some(report) = driven.report() {
-            return report;
+            driven.end(&report).await;
+            return Some(report);
+        }
+        if rest_until.is_some() && !driven.effects.is_calling() {
+            return None;
         }
         reporter.report(&driven.run);
         board.set(&driven.run_id, driven.open_questions());
         let event = tokio::select! {
             biased;
-            () = stop.cancelled(), if !is_stopped => {
+            () = signs.stop.cancelled(), if !is_stopped => {
                 is_stopped = true;
                 Event { now: now(), what: What::CancelRequested { why: "its caller has left".to_owned() } }
+            }
+            () = signs.rest.cancelled(), if rest_until.is_none() && !is_stopped => {
+                if driven.recorder.is_safe() {
+                    driven.is_resting = true;
+                    rest_until = Some(Instant::now() + GRACE);
+                } else {
+                    signs.stop.cancel();
+                }
+                continue;
+            }
+            () = sleep_until(rest_until.unwrap_or_else(Instant::now)), if rest_until.is_some() => return None,
+            () = signs.left.cancelled(), if !is_left => {
+                is_left = true;
+                driven.recorder.is_left();
+                driven.store(None).await;
+                continue;
             }
             Some(message) = messages.recv() => match message {
                 Message::Event(what) => Event { now: now(), what: *what },
@@ -131,11 +165,13 @@ async fn drive(
             },
             what = ear.next() => Event { now: now(), what },
             event = driven.next() => match event {
+                // What fails because the program ends is begun again by the next.
+                Some(event) if driven.is_resting && is_failure(&event) => continue,
                 Some(event) => event,
                 None => continue,
             },
         };
-        driven.apply(event);
+        driven.apply(event).await;
     }
 }
 
@@ -149,9 +185,60 @@ struct Driven {
     run_id: String,
     workflow: Arc<str>,
     began: Timestamp,
+    recorder: Recorder,
+    is_resting: bool,
+    /// Whether it had ended before it was taken up again.
+    is_old: bool,
+    ended: Option<Timestamp>,
 }
 
 impl Driven {
+    /// A run that begins, or goes on from where it is stored.
+    async fn start(begin: Begin) -> Self {
+        let Begin { plan, input, flags, through, bus, shelf, record, history, .. } = begin;
+        let run_id = through.run.clone();
+        let identity = Identity { id: run_id.clone(), caller: through.principal.name.to_string() };
+        let caller = through.principal.clone();
+        let mut driven = Self {
+            workflow: Arc::clone(&plan.workflow.name),
+            run: Run::new(plan.workflow),
+            effects: Effects::new(through),
+            bus,
+            shelf,
+            caller,
+            recorder: Recorder::new(run_id.clone(), record),
+            run_id,
+            began: history.first().map_or_else(now, |first| first.now),
+            is_resting: false,
+            is_old: false,
+            ended: None,
+        };
+        if history.is_empty() {
+            let started = What::Started { seed: seed(&driven.run_id), run: identity, input, flags };
+            driven.apply(Event { now: driven.began, what: started }).await;
+        } else {
+            driven.resume(history).await;
+        }
+        driven
+    }
+
+    /// Goes on after these events.
+    async fn resume(&mut self, history: Vec<Event>) {
+        let mut last = Vec::new();
+        for event in history {
+            self.ended = Some(event.now);
+            last = self.run.apply(event);
+        }
+        self.is_old = self.run.outcome().is_some();
+        if !self.is_old {
+            self.ended = None;
+            // What the last event was to tell may not have been told; whoever has heard it does not hear it twice.
+            last.retain(|command| matches!(command, Command::Emit { .. }));
+            self.carry_out_all(last);
+            self.apply(Event { now: now(), what: What::Resumed }).await;
+        }
+    }
+
     /// Waits for the next thing that comes of what the run has set off.
     async fn next(&mut self) -> Option<Event> {
         match self.effects.next().await {
@@ -162,13 +249,61 @@ impl Driven {
         }
     }
 
-    fn apply(&mut self, event: Event) {
+    /// Something has happened. It is stored before anything is done about it that matters.
+    async fn apply(&mut self, event: Event) {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
-            for command in self.run.apply(event) {
+            let commands = self.take_in(event);
+            if self.recorder.must_store(&self.run, &commands) && !self.store(None).await {
+                // A run that must not go on without being stored does nothing more but come to its end.
+                let why = "it cannot be stored, and its workflow says `durability: always`".to_owned();
+                let mut last = self.run.apply(Event { now: now(), what: What::CancelRequested { why } });
+                last.retain(|command| matches!(command, Command::Cancel { .. } | Command::Forget { .. }));
+                let unsent = |command: &Command| !matches!(command, Command::Call(_) | Command::Ask(_));
+                self.carry_out_all(commands.into_iter().filter(unsent).chain(last));
+                return;
+            }
+            for command in commands {
                 let what = self.carry_out(command);
                 events.extend(what.map(|what| Event { now: now(), what }));
             }
+        }
+    }
+
+    /// Carries out what leads to no event at once.
+    fn carry_out_all(&mut self, commands: impl IntoIterator<Item = Command>) {
+        for command in commands {
+            let _ = self.carry_out(command);
+        }
+    }
+
+    /// What the run wants done about `event`, and the intention to do once what must not be done twice.
+    fn take_in(&mut self, event: Event) -> Vec<Command> {
+        let at = event.now;
+        self.recorder.note(&event);
+        let mut commands = self.run.apply(event);
+        if self.is_resting {
+            // What is not begun now is begun by the next process.
+            commands.retain(|command| !matches!(command, Command::Call(_) | Command::Ask(_) | Command::Timer { .. }));
+        }
+        for (place, attempt) in commands.iter().filter_map(is_once_only) {
+            let intended = Event { now: at, what: What::Intended { at: place.to_owned(), attempt } };
+            self.recorder.note(&intended);
+            self.run.apply(intended);
+        }
+        commands
+    }
+
+    /// Whether the run may go on: what has happened is stored, or need not be.
+    async fn store(&mut self, end: Option<&Report>) -> bool {
+        let open = self.open_questions();
+        self.recorder.store(&self.run, &open, end).await.is_ok()
+    }
+
+    /// The run is over. Whoever waits for it is told once that is stored.
+    async fn end(&mut self, report: &Report) {
+        if !self.is_old {
+            self.store(Some(report)).await;
         }
     }
 
@@ -200,7 +335,7 @@ impl Driven {
     }
 
     fn view(&self) -> View {
-        View { steps: self.run.steps(), is_undoing: self.run.is_undoing() }
+        View { steps: self.run.steps(), is_undoing: self.run.is_undoing(), doubts: self.run.doubts() }
     }
 
     /// What is to be told of the run, once it is over.
@@ -212,7 +347,7 @@ impl Driven {
             steps: self.run.steps(),
             undone: self.run.undone().to_vec(),
             usage: self.run.usage(),
-            took: now().saturating_sub(self.began),
+            took: self.ended.unwrap_or_else(now).saturating_sub(self.began),
         })
     }
 }
@@ -220,6 +355,10 @@ impl Driven {
 /// Ends a run that waits for nothing. The engine never leaves one in that state.
 fn stuck() -> Event {
     Event { now: now(), what: What::CancelRequested { why: "nothing is in flight and nothing has ended".to_owned() } }
+}
+
+fn is_failure(event: &Event) -> bool {
+    matches!(event.what, What::Called { outcome: Called::Failure(_), .. })
 }
 
 fn seed(run_id: &str) -> u64 {

@@ -106,12 +106,18 @@ impl Effects {
             self.through.limits
         };
         call.limits = step.timeout.map_or(limits, |timeout| limits.within(Instant::now(), timeout));
+        call.is_detached = step.is_detached;
         call.providers.clone_from(&step.providers);
         call.root = Some(self.through.root.as_ref().map_or_else(|| self.through.run.as_str().into(), Arc::clone));
         call.limits.allowance = step.allowance;
         call.agents.clone_from(&self.through.agents);
         call.profile.clone_from(&self.through.profile);
-        call.idempotency_key = Some(format!("{}/{}", self.through.run, step.at).into());
+        // What is undone or checked has another address, so its key is another.
+        let key = || format!("{}/{}", self.through.run, step.at);
+        call.idempotency_key = Some(step.key.clone().unwrap_or_else(key).into());
+        if matches!(step.callee, Callee::Workflow(_)) {
+            call.parent = Some(format!("{}/{}#{}", self.through.run, step.at, step.attempt).into());
+        }
         call
     }
 
@@ -165,6 +171,11 @@ impl Effects {
         if let Some(handle) = self.handles.remove(&key) {
             handle.abort();
         }
+    }
+
+    /// Whether a call is in flight.
+    pub fn is_calling(&self) -> bool {
+        self.handles.keys().any(|key| key.1 > 0 && !self.asking.contains(key))
     }
 
     /// Stops a timer.

@@ -9,11 +9,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::command::StepQuestion;
+use crate::engine::command::{StepCall, StepQuestion};
 use crate::engine::event::What;
 use crate::engine::view::StepView;
 use crate::model::call::Progress;
-use crate::runner::report::{Report, step_json};
+use crate::runner::report::{Report, doubt_json, step_json};
 use crate::workflow::definition::Audience;
 
 /// How many messages to a run may wait.
@@ -38,6 +38,8 @@ pub struct View {
     pub steps: Vec<StepView>,
     /// Whether it has failed and undoes what it has done.
     pub is_undoing: bool,
+    /// The calls of which nobody knows whether they were carried out.
+    pub doubts: Vec<StepCall>,
 }
 
 /// A question that waits for `answer_run`.
@@ -132,6 +134,8 @@ impl Progress for Listener {
 pub struct Handle {
     /// Its id.
     pub run_id: String,
+    /// What makes a run that is wanted twice the same run.
+    pub key: Option<String>,
     /// The name of its workflow.
     pub workflow: Arc<str>,
     /// On whose behalf it runs.
@@ -142,6 +146,10 @@ pub struct Handle {
     pub listener: Arc<Listener>,
     /// Cancels it.
     pub stop: CancellationToken,
+    /// Leaves it to the next process, if it is stored.
+    pub rest: CancellationToken,
+    /// Nobody waits for it any more.
+    pub left: CancellationToken,
     pub(super) inbox: mpsc::Sender<Message>,
     pub(super) ended: watch::Receiver<Option<Arc<Report>>>,
 }
@@ -180,6 +188,7 @@ impl Handle {
         }
         let questions: Vec<_> = self.board.open().iter().map(OpenQuestion::to_json).collect();
         let status = match &view {
+            Some(view) if !view.doubts.is_empty() => "paused",
             Some(view) if view.is_undoing => "undoing",
             _ if questions.is_empty() => "running",
             _ => "waiting",
@@ -188,6 +197,10 @@ impl Handle {
         let mut all = json!({ "run_id": self.run_id, "workflow": &*self.workflow, "status": status });
         if !questions.is_empty() {
             all["questions"] = Value::from(questions);
+        }
+        let doubts: Vec<_> = view.iter().flat_map(|view| &view.doubts).map(doubt_json).collect();
+        if !doubts.is_empty() {
+            all["in_doubt"] = Value::from(doubts);
         }
         all["steps"] = Value::from(steps);
         all

@@ -5,5 +5,6 @@ pub mod bus;
 pub mod drive;
 pub mod effects;
 pub mod live;
+pub mod record;
 pub mod report;
 pub mod shelf;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::engine::command::Outcome;
+use crate::engine::command::{Callee, Outcome, StepCall};
 use crate::engine::event::Failure;
 use crate::engine::view::{StepView, Undone};
 use crate::model::usage::Usage;
@@ -90,6 +90,16 @@ pub fn error_json(failure: &Failure) -> Value {
 /// What is left to be undone by hand: of which step, what had come of it, and why it is left.
 fn left_json(undone: &Undone) -> Value {
     json!({ "step": undone.at, "result": undone.result, "error": undone.failure.as_ref().map(error_json) })
+}
+
+/// A call of which nobody knows whether it was carried out, as models see it.
+pub(super) fn doubt_json(call: &StepCall) -> Value {
+    let callee = match &call.callee {
+        Callee::Tool(tool) => tool.to_string(),
+        Callee::Workflow(name) | Callee::Agent(name) => name.to_string(),
+        Callee::Model => "llm".to_owned(),
+    };
+    json!({ "step": call.at, "tool": callee, "arguments": call.arguments })
 }
 
 /// One step as models see it.

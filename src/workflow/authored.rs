@@ -9,6 +9,7 @@ mod cache;
 mod catch;
 mod declaration;
 mod delegation;
+mod doubt;
 mod event;
 mod expression;
 mod header;
@@ -18,7 +19,6 @@ mod repetition;
 mod step;
 mod trigger;
 mod undo;
-mod unsupported;
 mod verb;
 mod wait;
 
@@ -72,7 +72,7 @@ pub fn drafts(source: &Arc<Source>, format: Format) -> (Vec<Workflow>, Vec<Probl
     let mut workflows = Vec::new();
     for root in roots {
         let mut author = Author::new(source);
-        let workflow = workflow(&mut author, &root);
+        let workflow = workflow(&mut author, &root).map(|workflow| Workflow { format, ..workflow });
         problems.append(&mut author.reader.problems);
         if let Some(workflow) = &workflow {
             problems.extend(references::check(workflow));
@@ -90,12 +90,6 @@ pub(super) fn asked(source: &Arc<Source>, format: Format) -> Vec<(String, Vec<&'
     let mut author = Author::new(source);
     workflow(&mut author, &root);
     author.reader.asked
-}
-
-/// Whether a key is one of the full language that is refused.
-#[cfg(test)]
-pub(super) fn is_unsupported(key: &str) -> bool {
-    [unsupported::OF_WORKFLOW, unsupported::OF_STEP].iter().any(|keys| keys.contains(&key))
 }
 
 /// As much of the workflow as can be made out; its parts may be stand-ins where there was a problem.
@@ -119,7 +113,6 @@ fn workflow(author: &mut Author, root: &Node) -> Option<Workflow> {
     let body = steps(author, &mut table);
     let on_failure = undo::on_failure(author, &mut table);
     let output = table.take("output").map(|node| author.template(node, Place::Outside, &mut uses));
-    unsupported::report(author, &mut table, unsupported::OF_WORKFLOW);
     table.finish(&mut author.reader);
     Some(Workflow {
         name,
@@ -137,6 +130,7 @@ fn workflow(author: &mut Author, root: &Node) -> Option<Workflow> {
         body,
         on_failure,
         source: Arc::clone(&author.reader.source),
+        format: Format::Yaml,
         sites: WorkflowSites {
             name: name_span,
             annotations: annotations_node.map(|node| node.span.clone()).unwrap_or_default(),

@@ -7,6 +7,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::expr::expression::Expr;
 use crate::expr::template::Template;
+use crate::model::durability::Durability;
 
 /// How a workflow is to be run.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +16,10 @@ pub struct Conduct {
     pub priority: Priority,
     /// How long after it was wanted it is of no use any more.
     pub deadline: Option<Duration>,
+    /// How sure it is that a run survives the program; as the registry says if not given.
+    pub durability: Option<Durability>,
+    /// Makes a run that is wanted twice the same run. It sees `input`.
+    pub key: Option<Template>,
     /// What is to be done about its data.
     pub guards: Guards,
     /// What sets it off, beside being called.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::document::format::Format;
 use crate::expr::expression::Expr;
 use crate::expr::template::Template;
 use crate::model::effect::Effect;
@@ -53,6 +54,8 @@ pub struct Workflow {
     pub on_failure: Option<Block>,
     /// The file it was read from.
     pub source: Arc<Source>,
+    /// The language of that file.
+    pub format: Format,
     /// Where its parts stand in that file.
     pub sites: WorkflowSites,
 }
@@ -109,6 +112,10 @@ pub struct Step {
     pub expect: Option<Expect>,
     /// Makes the output from `result`.
     pub output: Option<Template>,
+    /// What is to be done about a call of which nobody knows, after a crash, whether it was carried out.
+    pub in_doubt: InDoubt,
+    /// Makes a call that is repeated the same call, for servers that honour it; the run and the step's address if not given.
+    pub key: Option<Template>,
     /// Takes back what the step has done, should the run fail later. It sees `result`.
     pub undo: Option<Block>,
     /// Overrides what the tool's annotations say.
@@ -123,6 +130,20 @@ pub struct Step {
     pub span: Span,
     /// Where its other parts stand, and what its expressions refer to.
     pub sites: StepSites,
+}
+
+/// What is to be done about a call that must not be made twice, and that may have been made before a crash.
+#[derive(Debug, Clone, Default)]
+pub enum InDoubt {
+    /// The run waits for somebody who looks.
+    #[default]
+    Ask,
+    /// It is made again.
+    Retry,
+    /// The step fails.
+    Fail,
+    /// This tool is called, and says what has come of the call: nothing if it was not carried out.
+    Check(Verb),
 }
 
 impl Workflow {
@@ -244,6 +265,8 @@ pub enum Verb {
         name: Arc<str>,
         /// Its input; an object.
         args: Template,
+        /// Whether nobody waits for its end: the output is the id of its run.
+        is_detached: bool,
     },
     /// Lets time pass.
     Wait(Wait),

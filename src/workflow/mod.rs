@@ -17,6 +17,7 @@ pub mod input;
 pub mod moment;
 pub mod output;
 pub mod picture;
+pub mod pin;
 pub mod plan;
 pub mod schema;
 pub mod set;

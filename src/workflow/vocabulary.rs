@@ -48,6 +48,8 @@ pub enum Kind {
     Verify,
     /// `cache` as a table.
     Cache,
+    /// `check`.
+    Check,
 }
 
 /// A key of a kind of table.
@@ -100,7 +102,7 @@ pub enum Shape {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Workflow,
         Self::Step,
         Self::NamedStep,
@@ -119,6 +121,7 @@ impl Kind {
         Self::Trigger,
         Self::Verify,
         Self::Cache,
+        Self::Check,
     ];
 
     /// The keys in their canonical order.

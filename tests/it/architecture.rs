@@ -5,13 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules by layer, from the ground up. A module may import lower layers only.
-const LAYERS: [&[&str]; 12] = [
+const LAYERS: [&[&str]; 13] = [
     &["model"],
     &["document", "expr"],
     &["policy", "wire"],
     &["registry", "workflow"],
     &["catalog", "downstream", "engine"],
-    &["llm", "runner"],
+    &["journal", "llm"],
+    &["runner"],
     &["gateway"],
     &["server"],
     &["app"],

@@ -149,6 +149,21 @@ fn a_run_goes_on_by_itself_and_hears_what_another_emits() {
 }
 
 #[test]
+fn a_workflow_sets_another_off_and_does_not_wait_for_it() {
+    let steps = "steps: [{ id: child, workflow: watcher, args: { order: A-3 }, detach: true }]\noutput: $steps.child.output.run_id\n";
+    let mut host = test().workflow("sets_off", steps).serve();
+    host.initialize();
+    let run = host.value("sets_off", json!({}))["result"].clone();
+    assert_eq!(host.value("get_run", json!({ "run_id": run }))["status"], "running", "its caller has ended");
+    host.value(
+        "control_run",
+        json!({ "run_id": run, "action": "signal", "event": "order.approved", "data": { "order": "A-3" } }),
+    );
+    let report = host.value("get_run", json!({ "run_id": run, "wait_ms": 20_000 }));
+    assert_eq!(report["output"], json!({ "seen": "A-3" }));
+}
+
+#[test]
 fn a_run_that_goes_on_by_itself_can_be_cancelled() {
     let mut host = unable();
     let input = json!({ "workflow": "watcher", "input": { "order": "A-1" }, "wait": false });

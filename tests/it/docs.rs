@@ -59,7 +59,7 @@ fn every_workflow_in_the_readme_passes_the_check() {
 
 #[test]
 fn every_workflow_in_the_reference_passes_the_check() {
-    for example in blocks(&text("docs/workflows.md"), "yaml") {
+    for example in ["docs/workflows.md", "docs/context.md"].iter().flat_map(|page| blocks(&text(page), "yaml")) {
         let (workflow, problems) = read(&Source::new("workflows.yaml", example), Format::Yaml);
         let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
         assert!(workflow.is_some() && problems.is_empty(), "{problems:#?}");

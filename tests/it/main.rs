@@ -10,6 +10,7 @@ mod capabilities;
 mod chains;
 mod cli;
 mod docs;
+mod durable;
 mod examples;
 mod faults;
 mod faults_hosts;

@@ -8,6 +8,7 @@ pub mod client;
 pub mod events;
 pub mod faults;
 pub mod link;
+pub mod plain;
 pub mod post;
 pub mod resume;
 pub mod site;

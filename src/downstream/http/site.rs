@@ -3,24 +3,18 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderName, HeaderValue, StatusCode};
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response, Url};
 
 use crate::downstream::http::faults::{bad_answer, causes, without_urls};
+use crate::downstream::http::plain;
 use crate::downstream::oauth::account::{Account, Refusal, Token, is_about_scopes};
 use crate::downstream::stdio::child::expand;
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
 use crate::registry::text::Text;
-
-/// How long idle connections are kept.
-const IDLE: Duration = Duration::from_secs(90);
-
-/// How long a connection may take to open.
-const CONNECT: Duration = Duration::from_secs(10);
 
 /// One HTTP server.
 #[derive(Clone)]
@@ -49,14 +43,7 @@ impl Site {
             content.set_sensitive(true);
             expanded.insert(header, content);
         }
-        let mut builder = Client::builder()
-            .tcp_nodelay(true)
-            .connect_timeout(CONNECT)
-            .pool_idle_timeout(IDLE)
-            .redirect(reqwest::redirect::Policy::none());
-        if url.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]") {
-            builder = builder.no_proxy();
-        }
+        let mut builder = plain::builder(&url);
         if let Some(socket) = &socket {
             builder = through(builder, socket)?;
         }

@@ -1,6 +1,5 @@
 //! Asks a server whom it trusts, and looks at the answer before anything is sent there.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use http::header::{ACCEPT, CONTENT_TYPE, WWW_AUTHENTICATE};
@@ -8,6 +7,7 @@ use reqwest::Url;
 use rmcp::transport::auth::{AuthorizationManager, AuthorizationMetadata};
 use tokio::time::timeout;
 
+use crate::downstream::http::plain::is_near;
 use crate::downstream::oauth::faults::{of, refused};
 use crate::model::fault::Fault;
 
@@ -87,12 +87,9 @@ fn check(metadata: &AuthorizationMetadata) -> Result<(), Fault> {
 
 /// What is said to `url` can be read by nobody in between.
 fn require_private(url: &Url, what: &str) -> Result<(), Fault> {
-    let host = url.host_str().unwrap_or_default();
-    let is_loopback = |host: &str| host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-    let is_near = host == "localhost" || is_loopback(host.trim_matches(['[', ']']));
     match url.scheme() {
         "https" => Ok(()),
-        "http" if is_near => Ok(()),
+        "http" if is_near(url) => Ok(()),
         _ => Err(refused(&format!("{what} is not https, so that anybody in between could take the token"))),
     }
 }

@@ -6,6 +6,8 @@ mod board;
 mod bounds;
 mod budget;
 mod cache;
+mod crash;
+mod doubt;
 mod expect;
 mod flow;
 mod graph;

@@ -7,12 +7,13 @@ use serde_json::{Map, Value};
 use crate::document::node::Node;
 use crate::document::table::Table;
 use crate::model::code;
+use crate::model::durability::Durability;
 use crate::model::name;
 use crate::model::problem::Span;
 use crate::workflow::authored::author::Author;
 use crate::workflow::authored::trigger;
 use crate::workflow::conduct::{Conduct, Guards, Priority};
-use crate::workflow::site::Use;
+use crate::workflow::site::{Place, Use};
 
 /// The hints that MCP knows, all of them booleans.
 const HINTS: [&str; 4] = ["readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"];
@@ -55,14 +56,17 @@ pub(super) fn annotations(author: &mut Author, node: &Node) -> Map<String, Value
     claims
 }
 
-/// `priority`, `deadline`, `guards` and `triggers`.
+/// `priority`, `deadline`, `durability`, `idempotency_key`, `guards` and `triggers`.
 pub(super) fn conduct(author: &mut Author, table: &mut Table<'_>, uses: &mut Vec<Use>) -> Conduct {
     let priorities = Priority::ALL.map(|priority| (priority.as_str(), priority));
     let priority = table.take("priority").and_then(|node| author.reader.word(node, "priority", &priorities));
     let deadline = table.take("deadline").and_then(|node| author.reader.duration(node, "deadline"));
+    let durabilities = Durability::ALL.map(|durability| (durability.as_str(), durability));
+    let durability = table.take("durability").and_then(|node| author.reader.word(node, "durability", &durabilities));
+    let key = table.take("idempotency_key").map(|node| author.template(node, Place::Outside, uses));
     let guards = table.take("guards").map(|node| guards(author, node)).unwrap_or_default();
     let triggers = trigger::triggers(author, table, uses);
-    Conduct { priority: priority.unwrap_or_default(), deadline, guards, triggers }
+    Conduct { priority: priority.unwrap_or_default(), deadline, durability, key, guards, triggers }
 }
 
 fn guards(author: &mut Author, node: &Node) -> Guards {

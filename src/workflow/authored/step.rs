@@ -10,7 +10,7 @@ use crate::model::name;
 use crate::model::problem::{Patch, Span};
 use crate::workflow::authored::author::Author;
 use crate::workflow::authored::{
-    MAX_NESTING, MAX_STEPS, cache, catch, delegation, modifier, repetition, undo, unsupported, verb,
+    MAX_NESTING, MAX_STEPS, cache, catch, delegation, doubt, modifier, repetition, undo, verb,
 };
 use crate::workflow::definition::{Block, Step, Verb};
 use crate::workflow::site::{Place, StepSites};
@@ -157,6 +157,8 @@ fn parts(author: &mut Author, (node, mut table): (&Node, Table<'_>), id: &str, s
     let default = table.take("default").map(|node| author.template(node, Place::Outside, &mut sites.uses));
     let expect = modifier::expect(author, &mut table, &mut sites.uses);
     let output = table.take("output").map(|node| author.template(node, Place::Output, &mut sites.uses));
+    let key = table.take("idempotency_key").map(|node| author.template(node, inside, &mut sites.uses));
+    let in_doubt = doubt::in_doubt(author, &mut table, inside, &mut sites);
     let undo = undo::undo(author, &mut table);
     let effect_key = table.path("effect");
     let claimed_effect = table
@@ -166,7 +168,6 @@ fn parts(author: &mut Author, (node, mut table): (&Node, Table<'_>), id: &str, s
         author.bindings.pop();
         author.bindings.pop();
     }
-    unsupported::report(author, &mut table, unsupported::OF_STEP);
     if default.is_some() && when.is_none() && !optional && !matches!(verb, Verb::Ask(_)) {
         let span = table.key_span("default").unwrap_or_default();
         let problem =
@@ -191,6 +192,8 @@ fn parts(author: &mut Author, (node, mut table): (&Node, Table<'_>), id: &str, s
         default,
         expect,
         output,
+        in_doubt,
+        key,
         undo,
         claimed_effect,
         own_effect: Effect::Destructive,

@@ -21,7 +21,8 @@ const VERBS: [&str; 14] = [
 ];
 
 /// Keys that belong to one verb, and to which.
-const BESIDE: [(&str, &str); 4] = [("answer", "ask"), ("to", "ask"), ("data", "emit"), ("where", "await")];
+const BESIDE: [(&str, &str); 5] =
+    [("detach", "workflow"), ("answer", "ask"), ("to", "ask"), ("data", "emit"), ("where", "await")];
 
 /// The step's verb, or a stand-in if there was a problem.
 pub(super) fn read(
@@ -78,7 +79,7 @@ pub(super) fn read(
             let providers = delegation::providers(author, table);
             tool(author, (node, args), providers, what, inside, sites)
         }
-        ("workflow", Some(node)) => workflow(author, node, args, what, inside, sites),
+        ("workflow", Some(node)) => workflow(author, (node, args), table, what, inside, sites),
         ("llm", Some(node)) => Verb::Llm(delegation::llm(author, node, table, inside, sites).into()),
         ("agent", Some(node)) => {
             let errand = delegation::agent(author, node, table, what, inside, sites);
@@ -145,8 +146,8 @@ fn tool(
 
 fn workflow(
     author: &mut Author,
-    node: &Node,
-    args: Option<&Node>,
+    (node, args): (&Node, Option<&Node>),
+    table: &mut Table<'_>,
     what: &str,
     inside: Place,
     sites: &mut StepSites,
@@ -154,7 +155,9 @@ fn workflow(
     sites.call = call_site(node, args);
     let name = workflow_name(author, node, &format!("{what}.workflow"));
     let args = arguments(author, args, what, inside, sites);
-    name.map_or_else(stand_in, |name| Verb::Workflow { name, args })
+    let key = table.path("detach");
+    let is_detached = table.take("detach").and_then(|node| author.reader.boolean(node, &key)).unwrap_or_default();
+    name.map_or_else(stand_in, |name| Verb::Workflow { name, args, is_detached })
 }
 
 /// The name of a workflow.

@@ -53,6 +53,7 @@ pub(super) fn output_schema(step: &Step, surroundings: &dyn Surroundings) -> Opt
     }
     match &step.verb {
         Verb::Tool { tool, .. } => surroundings.tool(tool)?.output_schema,
+        Verb::Workflow { is_detached: true, .. } => None,
         Verb::Workflow { name, .. } => surroundings.workflow(name)?.output_schema,
         _ => None,
     }

@@ -35,7 +35,7 @@ pub(super) fn calls(step: &Step) -> Vec<Called<'_>> {
     let own = &step.sites.call;
     let (target, args) = match &step.verb {
         Verb::Tool { tool, args, .. } => (Some(Target::Tool(tool)), Some(args)),
-        Verb::Workflow { name, args } => (Some(Target::Workflow(name)), Some(args)),
+        Verb::Workflow { name, args, .. } => (Some(Target::Workflow(name)), Some(args)),
         _ => (None, None),
     };
     let verb = target.zip(args).map(|(target, args)| Called { target, args, target_site: own, args_site: own });

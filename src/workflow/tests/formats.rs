@@ -28,6 +28,7 @@ fn bare(text: &str, format: Format) -> String {
     assert!(problems.is_empty(), "{}: {problems:#?}\n{text}", format.as_str());
     let mut workflow: Workflow = workflow.expect("a workflow without problems");
     workflow.source = source("");
+    workflow.format = Format::Yaml;
     workflow.sites = WorkflowSites::default();
     clear(&mut workflow.body);
     // The order of fields in a schema means nothing, and TOML cannot always keep it.

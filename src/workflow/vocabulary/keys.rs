@@ -61,10 +61,11 @@ pub(super) fn of(kind: Kind) -> &'static [Key] {
         Kind::Trigger => &TRIGGER,
         Kind::Verify => &VERIFY,
         Kind::Cache => &CACHE,
+        Kind::Check => &CHECK,
     }
 }
 
-static WORKFLOW: [Key; 17] = [
+static WORKFLOW: [Key; 19] = [
     must("name", NAME, "The name of the tool that the workflow becomes."),
     key("version", Text, "For people."),
     key("title", Text, "A short name for people."),
@@ -75,6 +76,8 @@ static WORKFLOW: [Key; 17] = [
     key("deadline", Duration, "How long after it was wanted the run is of no use any more."),
     key("priority", Words(&["low", "normal", "high", "critical"]), "How urgent a run is."),
     key("budget", Table(Kind::Budget), "How much a run may use up."),
+    key("durability", Words(&["auto", "always", "none"]), "How sure it is that a run survives the program."),
+    key("idempotency_key", Value, "Makes a run that is wanted twice the same run; sees `input`."),
     key("guards", Table(Kind::Guards), "What is to be done about its data."),
     key(
         "triggers",
@@ -96,7 +99,7 @@ static WORKFLOW: [Key; 17] = [
     ),
 ];
 
-static STEP: [Key; 48] = [
+static STEP: [Key; 52] = [
     must("id", ID, "Its name; later steps use its output as `$steps.ID.output`."),
     key("tool", TOOL, "Calls a tool: `server.tool`."),
     key("workflow", NAME, "Runs another workflow, with `args` as its input."),
@@ -110,6 +113,7 @@ static STEP: [Key; 48] = [
     key("fail", Value, "Ends in failure with this message."),
     key("return", Value, "Ends the whole run with this output."),
     key("args", ARGUMENTS, "The arguments of the tool or workflow."),
+    key("detach", Boolean, "Nobody waits for the end of the workflow; the output is the id of its run."),
     key("providers", PROVIDERS, "Who is to do it, in order: models, or servers that can do the job."),
     key("system", Value, "What the model is told before the prompt."),
     key("model", Value, "Which model."),
@@ -135,6 +139,13 @@ static STEP: [Key; 48] = [
     ),
     key("timeout", Duration, "The longest one attempt may take."),
     key("retry", Either(&[Count(1, 100), Table(Kind::Retry)]), "How often it is tried."),
+    key("idempotency_key", Value, "Makes a call that is repeated the same call, for servers that honour it."),
+    key(
+        "in_doubt",
+        Words(&["ask", "check", "fail", "retry"]),
+        "What becomes of a call that may have been carried out before a crash.",
+    ),
+    key("check", Table(Kind::Check), "The tool that `in_doubt: check` asks whether it was carried out."),
     key("limits", Table(Kind::Limits), "How much each attempt may use up."),
     key("cache", Either(&[Duration, Table(Kind::Cache)]), "For how long its result stands in for doing it again."),
     key("repeat", Table(Kind::Repeat), "Again and again until something holds."),
@@ -239,6 +250,9 @@ static TRIGGER: [Key; 12] = [
 ];
 
 static VERIFY: [Key; 1] = [key("hmac", Text, "The name of the secret that signs what is posted.")];
+
+static CHECK: [Key; 2] =
+    [must("tool", TOOL, "A tool that finds what was done."), key("args", ARGUMENTS, "Its arguments.")];
 
 static CACHE: [Key; 4] = [
     must("ttl", Duration, "How old the result may be."),

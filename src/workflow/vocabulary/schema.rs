@@ -46,6 +46,7 @@ fn name(kind: Kind) -> &'static str {
         Kind::Trigger => "trigger",
         Kind::Verify => "verify",
         Kind::Cache => "cache",
+        Kind::Check => "check",
     }
 }
 

@@ -9,6 +9,7 @@ use mcp_orchestrator::model::problem::Source;
 use mcp_orchestrator::workflow::canonical::canonical;
 
 use crate::support::Test;
+use crate::support::example::{folders, workflows};
 
 const UNTIDY: &str = "\
 # yaml-language-server: $schema=workflow.schema.json
@@ -138,20 +139,15 @@ fn only_workflows_of_a_folder_are_touched() {
 #[test]
 fn shipped_workflows_are_in_canonical_form() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let shipped = folders().into_iter().chain([root.join("workflows")]);
     let mut seen = 0;
-    for folder in ["workflows", "examples/demo"] {
-        for entry in fs::read_dir(root.join(folder)).expect("a folder").flatten() {
-            let path = entry.path();
-            if path.extension().is_none_or(|extension| extension != "yaml") {
-                continue;
-            }
-            let source = Source::new(path.to_string_lossy(), fs::read_to_string(&path).expect("a file"));
-            let canonical = canonical(&source, Format::Yaml).expect("it can be read");
-            assert!(canonical.text == source.text, "`mcp-orchestrator fmt {}` would change it", path.display());
-            seen += 1;
-        }
+    for path in shipped.flat_map(|folder| workflows(&folder)) {
+        let source = Source::new(path.to_string_lossy(), fs::read_to_string(&path).expect("a file"));
+        let canonical = canonical(&source, Format::Yaml).expect("it can be read");
+        assert!(canonical.text == source.text, "`mcp-orchestrator fmt {}` would change it", path.display());
+        seen += 1;
     }
-    assert!(seen >= 5);
+    assert!(seen >= 10);
 }
 
 #[test]

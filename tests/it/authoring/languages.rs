@@ -9,15 +9,15 @@ use mcp_orchestrator::model::problem::Source;
 use serde_json::{Value, json};
 
 use crate::support::Test;
+use crate::support::example::{folders, workflows};
 
 /// Every workflow that is shipped or stands in the corpus of good ones.
 fn good() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folders = ["workflows", "examples/demo", "tests/workflows/good"];
-    let files = folders.iter().flat_map(|folder| fs::read_dir(root.join(folder)).expect("a folder").flatten());
-    let files: Vec<_> =
-        files.map(|entry| entry.path()).filter(|path| Format::of(&path.to_string_lossy()).is_some()).collect();
-    assert!(files.len() >= 10);
+    let mut folders = folders();
+    folders.extend(["workflows", "tests/workflows/good"].map(|folder| root.join(folder)));
+    let files: Vec<_> = folders.iter().flat_map(|folder| workflows(folder)).collect();
+    assert!(files.len() >= 20);
     files
 }
 

@@ -108,9 +108,9 @@ fn a_declined_card_waits_for_another_one() {
     );
     let report = host.failed("get_run", json!({ "run_id": run, "wait_ms": 15_000 }));
     assert_eq!(report["status"], "undone", "{report}");
-    let charges = host.record("payments", "heard").split_off(1);
+    let heard = host.record("payments", "heard").split_off(1);
     let refund = r#"refund {"charge":"charge-2"}"#;
-    assert_eq!(charges, [r#"charge {"customer":"ada","card":"card-2"}"#, refund], "{report}");
+    assert_eq!(heard, [r#"charge {"customer":"ada","card":"card-2"}"#, refund], "{report}");
 }
 
 fn freight(waybill: &Value) -> Host {

@@ -128,6 +128,12 @@ impl Ground {
         format!("[orchestrator]\nsettle = \"60s\"\n\n{}", entries.map(one).concat())
     }
 
+    /// The registry of a program that is started elsewhere: its servers find the repository by themselves.
+    pub(super) fn registry_at_home(&self) -> String {
+        let place = format!("cwd = {}\nstart = \"lazy\"\n", json!(self.repository()));
+        self.registry_text().replace("start = \"lazy\"\n", &place)
+    }
+
     fn args(&self, args: &[&str]) -> Vec<String> {
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("workflows");
         let mut all: Vec<_> = args.iter().map(|arg| (*arg).to_owned()).collect();

@@ -19,8 +19,20 @@ pub(crate) struct Example {
 }
 
 /// The folder of all examples.
-pub(crate) fn examples() -> PathBuf {
+fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
+}
+
+/// The folders of single examples.
+pub(crate) fn folders() -> Vec<PathBuf> {
+    let entries = fs::read_dir(examples()).expect("there are examples");
+    entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+}
+
+/// The workflows in a folder.
+pub(crate) fn workflows(folder: &Path) -> Vec<PathBuf> {
+    let files = fs::read_dir(folder).expect("a folder").flatten().map(|file| file.path());
+    files.filter(|path| path.extension().is_some_and(|end| end == "yaml")).collect()
 }
 
 impl Example {

@@ -1,8 +1,10 @@
 //! A host: raw JSON-RPC lines to the program and back, with a deadline on everything.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -28,7 +30,36 @@ pub(crate) struct Host {
     pub(crate) is_modern: bool,
     /// What a modern host says that it can do.
     pub(crate) capabilities: Value,
+    recipe: Recipe,
     home: TempDir,
+}
+
+/// How the program was started.
+#[derive(Clone)]
+struct Recipe {
+    program: OsString,
+    arguments: Vec<OsString>,
+    variables: Vec<(OsString, OsString)>,
+    folder: PathBuf,
+}
+
+impl Recipe {
+    fn of(command: &Command) -> Self {
+        let variables = command.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+        Self {
+            program: command.get_program().to_owned(),
+            arguments: command.get_args().map(ToOwned::to_owned).collect(),
+            variables: variables.collect(),
+            folder: command.get_current_dir().expect("a test has a folder").to_owned(),
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the program under test, which a test starts and ends by itself")]
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).env_clear().envs(self.variables.iter().cloned()).current_dir(&self.folder);
+        command
+    }
 }
 
 /// One message of the program.
@@ -68,7 +99,26 @@ impl Gate {
 }
 
 impl Host {
+    /// Kills the program in the middle of whatever it does, and starts it again in the same place.
+    pub(crate) fn die_and_return(&mut self) {
+        self.signal(Signal::KILL);
+        self.return_with(&[]);
+    }
+
+    /// Waits for the program to end and starts it again in the same place, with further arguments.
+    pub(crate) fn return_with(&mut self, arguments: &[&str]) {
+        assert!(self.ended(DEADLINE).is_some(), "the program goes on\n{}", self.stderr());
+        self.leaves_nothing(DEADLINE);
+        let mut command = self.recipe.command();
+        command.args(arguments);
+        let home = std::mem::replace(&mut self.home, tempfile::tempdir().expect("a temporary folder"));
+        let recipe = self.recipe.clone();
+        *self = Self::of(command, home);
+        self.recipe = recipe;
+    }
+
     pub(super) fn of(mut command: Command, home: TempDir) -> Self {
+        let recipe = Recipe::of(&command);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().expect("the binary can be started");
         let stdout = process.stdout.take().expect("it is a pipe");
@@ -107,6 +157,7 @@ impl Host {
             next_id: 1,
             is_modern: false,
             capabilities: json!({}),
+            recipe,
             home,
         }
     }
@@ -307,6 +358,11 @@ impl Host {
             }
         };
         &self.heard[place]
+    }
+
+    /// The folder that it all lives in.
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
     }
 
     /// What the program has said on standard error.

@@ -1,0 +1,209 @@
+//! `runs`: what is stored of runs, and what operators want of them.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use crate::app::run::App;
+use crate::cli::args::Runs;
+use crate::cli::exit::Exit;
+use crate::cli::terminal::Terminal;
+use crate::gateway::runs::Waiter;
+use crate::journal::entry::Stored;
+use crate::journal::folder::holder;
+use crate::journal::mail::Wish;
+use crate::journal::reader::Reader;
+use crate::journal::writer::Retention;
+use crate::runner::effects::now;
+
+/// How often is looked whether something has happened.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How long the owner of a run may take to do what is wanted of it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What cannot be done, in words, and what kind of failure that is.
+type Refusal = (String, Exit);
+
+/// Does what needs no server.
+pub async fn runs(folder: &Path, what: Runs, terminal: Terminal) -> Exit {
+    let done = match Reader::open(folder) {
+        Ok(reader) => act(&reader, folder, what, terminal).await,
+        Err(_) => Err((format!("no runs are stored in `{}`", folder.display()), Exit::Failed)),
+    };
+    done.map_or_else(
+        |(why, exit)| {
+            terminal.error(&why);
+            exit
+        },
+        |()| Exit::Ok,
+    )
+}
+
+async fn act(reader: &Reader, folder: &Path, what: Runs, terminal: Terminal) -> Result<(), Refusal> {
+    match what {
+        Runs::List { limit } => list(&reader.last(limit).map_err(|why| unreadable(&why))?, terminal),
+        Runs::Show { run } => {
+            let stored = find(reader, &run)?;
+            let mut all = stored.to_json();
+            let children = reader.children(&stored.opening.run).map_err(|why| unreadable(&why))?;
+            if !children.is_empty() {
+                all["runs"] = children.iter().map(|child| json!(child.opening.run)).collect();
+            }
+            terminal.data(&format!("{all:#}"));
+        }
+        Runs::Export { run } => {
+            let stored = find(reader, &run)?;
+            write(reader, &stored.opening.run, 0, terminal)?;
+        }
+        Runs::Follow { run } => follow(reader, &find(reader, &run)?.opening.run, terminal).await?,
+        Runs::Cancel { run } => post(reader, folder, &run, Wish::Cancel, terminal).await?,
+        Runs::Answer { run, answer, step } => {
+            let answer = match answer.as_str() {
+                "no" => None,
+                "yes" => Some(json!({})),
+                text => Some(
+                    serde_json::from_str(text)
+                        .map_err(|why| (format!("the answer is neither `yes`, `no` nor JSON: {why}"), Exit::Usage))?,
+                ),
+            };
+            post(reader, folder, &run, Wish::Answer { step, answer }, terminal).await?;
+        }
+        Runs::Decide { run, decision, step } => {
+            let payload = match decision.as_str() {
+                word @ ("retry" | "fail") => json!(word),
+                text => {
+                    let result: Value = serde_json::from_str(text).map_err(|why| {
+                        (format!("the decision is neither `retry`, `fail` nor JSON: {why}"), Exit::Usage)
+                    })?;
+                    json!({ "it_happened": result })
+                }
+            };
+            post(reader, folder, &run, Wish::Decide { step, payload }, terminal).await?;
+        }
+        Runs::Prune { days, keep } => {
+            let age = Duration::from_hours(24 * u64::from(days));
+            let count = reader.prune(Retention { age, count: keep }, now()).map_err(|why| unreadable(&why))?;
+            terminal.note(&format!("{count} runs deleted"));
+        }
+        // Needs the servers.
+        Runs::Resume { .. } => {}
+    }
+    Ok(())
+}
+
+fn list(all: &[Stored], terminal: Terminal) {
+    if terminal.is_json {
+        let all: Vec<_> = all.iter().map(Stored::to_json).collect();
+        terminal.data(&format!("{:#}", Value::from(all)));
+        return;
+    }
+    if all.is_empty() {
+        terminal.note("no runs are stored");
+    }
+    for stored in all {
+        let began = jiff::Timestamp::from_millisecond(stored.opening.began.cast_signed()).unwrap_or_default();
+        let part = if stored.opening.parent.is_some() { "  (part of another)" } else { "" };
+        let opening = &stored.opening;
+        terminal.data(&format!(
+            "{}  {:10}  {}  {}{part}",
+            opening.run,
+            stored.standing.status,
+            began.strftime("%Y-%m-%d %H:%M:%SZ"),
+            opening.workflow
+        ));
+    }
+}
+
+/// The run whose id begins like this.
+fn find(reader: &Reader, run: &str) -> Result<Stored, Refusal> {
+    let found = reader.run(run).map_err(|why| unreadable(&why))?;
+    found.ok_or_else(|| (format!("no run `{run}` is stored\nhint: `runs list` shows the last"), Exit::Failed))
+}
+
+fn unreadable(why: &rusqlite::Error) -> Refusal {
+    (format!("the journal cannot be read: {why}"), Exit::Unexpected)
+}
+
+/// Writes what has happened from an event on; the number of the next.
+fn write(reader: &Reader, run: &str, from: u64, terminal: Terminal) -> Result<u64, Refusal> {
+    let events = reader.events(run, from).map_err(|why| unreadable(&why))?;
+    for event in &events {
+        terminal.data(&serde_json::to_string(event).unwrap_or_default());
+    }
+    Ok(from + events.len() as u64)
+}
+
+async fn follow(reader: &Reader, run: &str, terminal: Terminal) -> Result<(), Refusal> {
+    let mut next = 0;
+    loop {
+        // First how it stands: what has happened until then is written after that.
+        let stored = find(reader, run)?;
+        next = write(reader, run, next, terminal)?;
+        if stored.is_over() || matches!(stored.standing.status.as_str(), "waiting" | "paused") {
+            terminal.note(&format!("{run} {}", stored.standing.status));
+            return Ok(());
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// Leaves a wish for the process that owns the run, and waits for what it says.
+async fn post(reader: &Reader, folder: &Path, run: &str, wish: Wish, terminal: Terminal) -> Result<(), Refusal> {
+    let stored = find(reader, run)?;
+    if stored.is_over() {
+        return Err((format!("run `{run}` has ended: {}", stored.standing.status), Exit::Failed));
+    }
+    let letter = reader.post(run, &wish).map_err(|why| unreadable(&why))?;
+    let Some(holder) = holder(folder) else {
+        terminal.note("no program goes on with this run now; it is done as soon as one does");
+        terminal.note("hint: `runs resume` goes on with it here");
+        return Ok(());
+    };
+    let until = Instant::now() + PATIENCE;
+    while Instant::now() < until {
+        match reader.answer_to(letter).map_err(|why| unreadable(&why))? {
+            Some(answer) if answer.is_empty() => {
+                terminal.note(&format!("done by {holder}"));
+                return Ok(());
+            }
+            Some(why) => return Err((why, Exit::Failed)),
+            None => sleep(LOOK).await,
+        }
+    }
+    Err((format!("{holder} has not answered within {PATIENCE:?}"), Exit::Failed))
+}
+
+/// Goes on with what an earlier process has left, until it has ended or waits for somebody.
+pub async fn resume(app: &App, run: Option<&str>, terminal: Terminal) -> Exit {
+    let waiters = app.gateway().resume_runs(run);
+    app.gateway().hear_operators();
+    if waiters.is_empty() {
+        terminal.note(&run.map_or_else(|| "no run is left".to_owned(), |run| format!("run `{run}` is not left")));
+    }
+    let handles: Vec<_> = waiters.into_iter().map(Waiter::leave).collect();
+    let mut exit = Exit::Ok;
+    for handle in handles {
+        let shown = loop {
+            let shown = handle.to_json().await;
+            if matches!(shown["status"].as_str(), Some("running" | "undoing")) {
+                tokio::select! {
+                    _ = handle.ended() => {}
+                    () = sleep(LOOK) => {}
+                    () = crate::cli::serve::asked_to_stop() => return Exit::Failed,
+                }
+                continue;
+            }
+            break shown;
+        };
+        if shown["status"] != "completed" {
+            exit = Exit::Failed;
+        }
+        let line =
+            format!("{}  {:10}  {}", handle.run_id, shown["status"].as_str().unwrap_or_default(), handle.workflow);
+        terminal.data(&if terminal.is_json { shown.to_string() } else { line });
+    }
+    exit
+}

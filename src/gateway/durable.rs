@@ -1,0 +1,253 @@
+//! Runs that outlive the program: where they are stored, and how they are taken up again.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::{Value, json};
+
+use crate::document::format::Format;
+use crate::engine::event::{Event, What};
+use crate::engine::run::key as own_key;
+use crate::gateway::door::Gateway;
+use crate::gateway::runs::Waiter;
+use crate::journal::entry::{Entry, Opening, Standing, Stored};
+use crate::journal::reader::Reader;
+use crate::journal::writer::Journal;
+use crate::model::call::{Call, Target};
+use crate::model::code;
+use crate::model::durability::Durability;
+use crate::model::fault::{Fault, Kind};
+use crate::model::limits::Limits;
+use crate::model::principal::Principal;
+use crate::model::problem::{Problem, Source};
+use crate::runner::drive::Begin;
+use crate::runner::effects::{Through, now};
+use crate::runner::record::Record;
+use crate::workflow::authored::drafts;
+use crate::workflow::definition::Workflow;
+use crate::workflow::pin::Pin;
+use crate::workflow::plan::Plan;
+
+/// Where runs are stored.
+pub(super) struct Store {
+    pub(super) journal: Arc<Journal>,
+    /// Guarded for one look-up.
+    reader: Mutex<Reader>,
+}
+
+/// A run to be begun, or to be gone on with.
+pub(super) struct TakenUp {
+    pub(super) plan: Plan,
+    pub(super) run: String,
+    pub(super) history: Vec<Event>,
+}
+
+/// What makes the run that `call` wants the same as another, if it was wanted before: given by the caller, or made by the
+/// workflow. It is the caller's own, and the workflow's.
+pub(super) fn key_of(workflow: &Workflow, input: &Value, call: &Call) -> Result<Option<String>, Fault> {
+    // The work of a step is found by its step.
+    if call.parent.is_some() {
+        return Ok(None);
+    }
+    // A call in the middle of a run has the key of its step, which may make more than one.
+    let given = match call.idempotency_key.as_ref().filter(|_| call.root.is_none()) {
+        Some(key) => Some(key.to_string()),
+        None => own_key(workflow, input).map_err(|failure| {
+            Fault::new(Kind::Invalid, code::EXPRESSION_FAILED, failure.message).target(workflow.name.as_ref())
+        })?,
+    };
+    Ok(given.map(|key| format!("{}\n{}\n{key}", call.principal.name.replace('\n', " "), workflow.name)))
+}
+
+impl Store {
+    pub(super) fn read<T>(&self, read: impl FnOnce(&Reader) -> rusqlite::Result<T>) -> Result<T, Fault> {
+        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        read(&reader)
+            .map_err(|why| Fault::new(Kind::Internal, code::INTERNAL, format!("the journal cannot be read: {why}")))
+    }
+
+    /// A stored run, ready to go on.
+    fn taken_up(&self, stored: &Stored) -> Result<TakenUp, Fault> {
+        let Opening { run, workflow: name, definition, format, plan, .. } = &stored.opening;
+        let unfit = |why: &str| {
+            let message = format!("run `{run}` of `{name}` cannot be taken up again: {why}");
+            Fault::new(Kind::Invalid, code::NOT_RESUMABLE, message)
+                .hint("`runs show` says what it has done; end it with `runs cancel`")
+        };
+        let format =
+            Format::parse(format).ok_or_else(|| unfit("its definition is in no language that is known here"))?;
+        let (workflows, problems) = drafts(&Source::new(format!("{name} of run {run}"), definition), format);
+        let is_right = !problems.iter().any(Problem::is_error);
+        // A file of another orchestrator may hold several.
+        let workflow = workflows.into_iter().find(|workflow| *workflow.name == **name);
+        let mut workflow =
+            workflow.filter(|_| is_right).ok_or_else(|| unfit("its definition is not right for this version"))?;
+        let pin: Pin = serde_json::from_value(plan.clone()).map_err(|why| unfit(&why.to_string()))?;
+        if !pin.apply(&mut workflow) {
+            return Err(unfit("its plan is not that of its definition"));
+        }
+        let history = self.read(|reader| reader.events(run, 0))?;
+        if !matches!(history.first(), Some(Event { what: What::Started { .. }, .. })) {
+            return Err(unfit("its beginning is missing"));
+        }
+        Ok(TakenUp { plan: Plan { workflow: Arc::new(workflow) }, run: run.clone(), history })
+    }
+}
+
+impl Gateway {
+    /// Stores runs from now on. To be said once, before the first run.
+    pub fn store_runs(&self, journal: Arc<Journal>) -> Result<(), String> {
+        let reader = journal.reader().map_err(|why| why.to_string())?;
+        let _ = self.live.store.set(Store { journal, reader: Mutex::new(reader) });
+        Ok(())
+    }
+
+    /// Does from now on what operators want of runs. To be said once the runs of an earlier process have been taken up, so that
+    /// what was wanted of them meanwhile finds them.
+    pub fn hear_operators(self: &Arc<Self>) {
+        if self.store().is_some() {
+            self.tasks.spawn(Arc::clone(self).read_mail(self.stop.clone()));
+        }
+    }
+
+    /// Where runs are stored, if they are.
+    pub(super) fn store(&self) -> Option<&Store> {
+        self.live.store.get()
+    }
+
+    /// Stores what is left to be stored.
+    pub(super) async fn close_store(&self) {
+        if let Some(store) = self.store() {
+            let journal = Arc::clone(&store.journal);
+            let _ = tokio::task::spawn_blocking(move || journal.close()).await;
+        }
+    }
+
+    /// The run that `call` has begun before, if it has: as the same step of the same run, or by the same key.
+    pub(super) fn stored_for(&self, call: &Call, key: Option<&str>) -> Result<Option<TakenUp>, Fault> {
+        let Some(store) = self.store() else { return Ok(None) };
+        let found = match (&call.parent, key) {
+            (Some(parent), _) => store.read(|reader| reader.child(parent))?,
+            (None, Some(key)) => store.read(|reader| reader.of_key(key))?.filter(|found| {
+                // What has failed may be tried again.
+                found.standing.status == "completed"
+            }),
+            (None, None) => None,
+        };
+        found.map(|found| store.taken_up(&found)).transpose()
+    }
+
+    /// How a run is stored of which so many events are.
+    pub(super) fn record(
+        &self,
+        plan: &Plan,
+        call: &Call,
+        (run, key): (&str, Option<&str>),
+        stored: usize,
+    ) -> Result<Record, Fault> {
+        let workflow = &plan.workflow;
+        let durability = workflow.conduct.durability.unwrap_or(self.registry.orchestrator.durability);
+        // What an agent begins in the middle of its work is begun anew with it.
+        let is_loose = call.root.is_some() && call.parent.is_none();
+        let durability = if is_loose { Durability::None } else { durability };
+        let journal = self.store().map(|store| Arc::clone(&store.journal));
+        if durability == Durability::Always && journal.as_ref().is_none_or(|journal| journal.is_failing()) {
+            let message = format!("runs of `{}` must be stored, and cannot be", workflow.name);
+            return Err(Fault::new(Kind::Unavailable, code::NOT_DURABLE, message)
+                .target(workflow.name.as_ref())
+                .hint("see the log for what is wrong with the data directory; nothing was run"));
+        }
+        let opening = (stored == 0).then(|| {
+            Box::new(Opening {
+                run: run.to_owned(),
+                workflow: workflow.name.to_string(),
+                definition: workflow.source.text.clone(),
+                format: workflow.format.as_str().to_owned(),
+                plan: serde_json::to_value(Pin::of(workflow)).unwrap_or_default(),
+                caller: call.principal.name.to_string(),
+                parent: call.parent.as_deref().map(ToOwned::to_owned),
+                key: key.map(ToOwned::to_owned),
+                terms: json!({ "profile": call.profile.as_deref() }),
+                began: now(),
+            })
+        });
+        Ok(Record { journal, durability, opening, stored: stored as u64 })
+    }
+
+    /// Ends a run that cannot be taken up.
+    pub(super) async fn bury(&self, run: &str) -> Result<(), Fault> {
+        let none = || Fault::new(Kind::NotFound, code::NO_SUCH_RUN, format!("run `{run}` does not go on here"));
+        let store = self.store().ok_or_else(none)?;
+        store.read(|reader| reader.run(run))?.filter(|run| !run.is_over()).ok_or_else(none)?;
+        let standing = Standing { status: "cancelled".to_owned(), ended: Some(now()), report: None };
+        let entry = Entry { run: run.to_owned(), standing: Some(standing), ..Entry::default() };
+        let stored = store.journal.append(entry).await;
+        stored.map_err(|why| Fault::new(Kind::Internal, code::NOT_DURABLE, why.to_string()))
+    }
+
+    /// Takes up every run that another process has left, or the one that is named.
+    pub fn resume_runs(self: &Arc<Self>, only: Option<&str>) -> Vec<Waiter> {
+        let Some(store) = self.store() else { return Vec::new() };
+        let open = match store.read(Reader::open_runs) {
+            Ok(open) => open,
+            Err(fault) => {
+                tracing::error!(%fault, "no run can be taken up again");
+                return Vec::new();
+            }
+        };
+        let mut waiters = Vec::new();
+        for stored in open.into_iter().filter(|stored| only.is_none_or(|only| stored.opening.run == only)) {
+            match self.resume(store, &stored) {
+                Ok(waiter) => {
+                    tracing::info!(run = stored.opening.run, workflow = stored.opening.workflow, "a run goes on");
+                    waiters.push(waiter);
+                }
+                Err(fault) => tracing::error!("{fault}"),
+            }
+        }
+        waiters
+    }
+
+    fn resume(self: &Arc<Self>, store: &Store, stored: &Stored) -> Result<Waiter, Fault> {
+        let TakenUp { plan, run, history } = store.taken_up(stored)?;
+        let opening = &stored.opening;
+        let principal = Principal::new(opening.caller.clone());
+        let mut call = Call::new(Target::Workflow(opening.workflow.clone()), None, principal);
+        call.profile = opening.terms["profile"].as_str().map(Arc::from);
+        let record = self.record(&plan, &call, (&run, opening.key.as_deref()), history.len())?;
+        let through = Through {
+            via: Arc::clone(self) as Arc<dyn crate::model::port::Invoke>,
+            principal: call.principal,
+            profile: call.profile,
+            ask: None,
+            // Its time is kept by the run itself.
+            limits: Limits { depth: 1, ..Limits::default() },
+            root: None,
+            run,
+            agents: Vec::new(),
+            places: Arc::clone(&self.steps),
+        };
+        let begin = Begin {
+            plan,
+            input: Value::Null,
+            flags: Value::Null,
+            progress: None,
+            through,
+            watcher: None,
+            board: Arc::default(),
+            bus: self.live.bus.clone(),
+            shelf: self.live.shelf.clone(),
+            record,
+            key: opening.key.clone(),
+            history,
+        };
+        // There may be more of them than may begin now; they have been let in before.
+        let place = Arc::clone(&self.runs).try_acquire_owned().ok();
+        Ok(self.launch(begin, place))
+    }
+
+    /// A run of `caller` as it is stored.
+    pub(super) fn stored_run(&self, run_id: &str, caller: &Principal) -> Option<Stored> {
+        let found = self.store()?.read(|reader| reader.run(run_id)).ok()??;
+        (*found.opening.caller == *caller.name).then_some(found)
+    }
+}

@@ -1,0 +1,104 @@
+//! Reading a journal, also that of another process.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row};
+
+use crate::engine::event::Event;
+use crate::journal::entry::{Opening, Standing, Stored};
+use crate::journal::open::FILE;
+use crate::journal::schema;
+
+/// A connection for reading.
+#[derive(Debug)]
+pub struct Reader(Connection);
+
+const COLUMNS: &str =
+    "select run.id, workflow, body, format, plan, caller, parent, key, terms, began, status, ended, report
+    from run join definition on definition.hash = run.definition";
+
+impl Reader {
+    /// Opens the journal in `path`.
+    pub fn open(path: &Path) -> rusqlite::Result<Self> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path.join(FILE), flags)?;
+        schema::prepare(&connection)?;
+        Ok(Self(connection))
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.0
+    }
+
+    /// The run `id`.
+    pub fn run(&self, id: &str) -> rusqlite::Result<Option<Stored>> {
+        self.one("run.id = ?", id)
+    }
+
+    /// The run that is the work of this step of another.
+    pub fn child(&self, parent: &str) -> rusqlite::Result<Option<Stored>> {
+        self.one("parent = ?", parent)
+    }
+
+    /// The last run that was begun with this key.
+    pub fn of_key(&self, key: &str) -> rusqlite::Result<Option<Stored>> {
+        self.one("key = ?", key)
+    }
+
+    fn one(&self, condition: &str, value: &str) -> rusqlite::Result<Option<Stored>> {
+        let text = format!("{COLUMNS} where {condition} order by began desc, run.id desc limit 1");
+        self.0.prepare_cached(&text)?.query_row([value], read).optional()
+    }
+
+    /// The runs that have not ended and are no part of others, the oldest first.
+    pub fn open_runs(&self) -> rusqlite::Result<Vec<Stored>> {
+        let text = format!("{COLUMNS} where ended is null and parent is null order by began, run.id");
+        self.0.prepare(&text)?.query_map([], read)?.collect()
+    }
+
+    /// The last runs, the newest first.
+    pub fn last(&self, count: usize) -> rusqlite::Result<Vec<Stored>> {
+        let text = format!("{COLUMNS} order by began desc, run.id desc limit ?");
+        self.0.prepare(&text)?.query_map([i64::try_from(count).unwrap_or(i64::MAX)], read)?.collect()
+    }
+
+    /// The runs that are part of `id`.
+    pub fn children(&self, id: &str) -> rusqlite::Result<Vec<Stored>> {
+        let text = format!("{COLUMNS} where parent >= ? and parent < ? order by began, run.id");
+        self.0.prepare(&text)?.query_map([format!("{id}/"), format!("{id}0")], read)?.collect()
+    }
+
+    /// What has happened to the run `id`, from the event of this number on.
+    pub fn events(&self, id: &str, from: u64) -> rusqlite::Result<Vec<Event>> {
+        let mut select = self.0.prepare_cached(
+            "select coalesce(event.body, output.body) from event left join output on output.hash = event.output
+             where run = ? and seq >= ? order by seq",
+        )?;
+        let rows = select.query_map(rusqlite::params![id, from.cast_signed()], |row| json(row, 0))?;
+        rows.collect()
+    }
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Stored> {
+    let time = |at: usize| row.get::<_, Option<i64>>(at).map(|time| time.map(i64::cast_unsigned));
+    let opening = Opening {
+        run: row.get(0)?,
+        workflow: row.get(1)?,
+        definition: row.get(2)?,
+        format: row.get(3)?,
+        plan: json(row, 4)?,
+        caller: row.get(5)?,
+        parent: row.get(6)?,
+        key: row.get(7)?,
+        terms: json(row, 8)?,
+        began: time(9)?.unwrap_or_default(),
+    };
+    let report = row.get::<_, Option<String>>(12)?.and_then(|text| serde_json::from_str(&text).ok());
+    Ok(Stored { opening, standing: Standing { status: row.get(10)?, ended: time(11)?, report } })
+}
+
+fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, at: usize) -> rusqlite::Result<T> {
+    let text: String = row.get(at)?;
+    serde_json::from_str(&text)
+        .map_err(|why| rusqlite::Error::FromSqlConversionFailure(at, rusqlite::types::Type::Text, why.into()))
+}

@@ -1,0 +1,118 @@
+//! The journal over real files.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::engine::event::{Event, What};
+use crate::journal::entry::{Entry, Opening, Standing};
+use crate::journal::folder;
+use crate::journal::open::Error;
+use crate::journal::reader::Reader;
+use crate::journal::writer::{Journal, Retention};
+
+fn opening(run: &str) -> Opening {
+    Opening {
+        run: run.to_owned(),
+        workflow: "flow".to_owned(),
+        definition: "name: flow".to_owned(),
+        format: "yaml".to_owned(),
+        plan: json!([]),
+        caller: "ada".to_owned(),
+        parent: None,
+        key: None,
+        terms: json!({}),
+        began: 5,
+    }
+}
+
+fn event(name: &str) -> Event {
+    Event { now: 7, what: What::Fired { at: name.to_owned() } }
+}
+
+fn first(run: &str, events: Vec<Event>) -> Entry {
+    Entry { run: run.to_owned(), opening: Some(opening(run).into()), events, ..Entry::default() }
+}
+
+fn ended(run: &str, at: u64) -> Entry {
+    let standing = Standing { status: "completed".to_owned(), ended: Some(at), report: Some(json!({ "a": 1 })) };
+    Entry { run: run.to_owned(), first: 1, standing: Some(standing), ..Entry::default() }
+}
+
+fn open(path: &std::path::Path) -> Journal {
+    Journal::open(path, Retention::default(), 10).expect("a journal")
+}
+
+#[tokio::test]
+async fn what_was_stored_is_there_after_a_restart() {
+    let home = tempfile::tempdir().expect("a folder");
+    let large = event(&"x".repeat(100_000));
+    {
+        let journal = open(home.path());
+        journal.append(first("r1", vec![event("a"), large.clone()])).await.expect("stored");
+        journal
+            .append(Entry { run: "r1".into(), first: 2, events: vec![event("b")], ..Entry::default() })
+            .await
+            .expect("stored");
+    }
+    let journal = open(home.path());
+    let reader = journal.reader().expect("a reader");
+    assert_eq!(reader.open_runs().expect("runs")[0].opening, opening("r1"));
+    assert_eq!(reader.events("r1", 0).expect("events"), [event("a"), large, event("b")]);
+    journal.append(ended("r1", 9)).await.expect("stored");
+    assert!(reader.open_runs().expect("runs").is_empty());
+    assert!(reader.run("r1").expect("a run").expect("a run").is_over());
+}
+
+#[tokio::test]
+async fn what_is_old_or_too_much_is_deleted_with_all_that_belongs_to_it() {
+    let home = tempfile::tempdir().expect("a folder");
+    {
+        let journal = open(home.path());
+        for (run, end) in [("old", 5), ("one", 100), ("two", 101), ("three", 102)] {
+            journal.append(first(run, vec![event(&"x".repeat(70_000))])).await.expect("stored");
+            journal.append(ended(run, end)).await.expect("stored");
+        }
+        journal.append(first("open", Vec::new())).await.expect("stored");
+    }
+    let retention = Retention { age: Duration::from_millis(50), count: 2 };
+    let journal = Journal::open(home.path(), retention, 120).expect("a journal");
+    let reader = journal.reader().expect("a reader");
+    let mut left: Vec<_> = reader.last(10).expect("runs").into_iter().map(|run| run.opening.run).collect();
+    left.sort();
+    assert_eq!(left, ["open", "three", "two"]);
+    assert!(reader.events("old", 0).expect("events").is_empty());
+}
+
+#[test]
+fn a_folder_has_one_owner_who_is_named() {
+    let home = tempfile::tempdir().expect("a folder");
+    assert_eq!(folder::holder(home.path()), None);
+    let owner = open(home.path());
+    let holder = format!("process {}", std::process::id());
+    assert_eq!(folder::holder(home.path()), Some(holder.clone()));
+    match Journal::open(home.path(), Retention::default(), 0) {
+        Err(Error::Folder(folder::Error::Held { holder: named, .. })) => assert_eq!(named, holder),
+        other => panic!("{other:?}"),
+    }
+    drop(owner);
+    open(home.path());
+}
+
+#[tokio::test]
+async fn a_broken_file_is_put_aside_and_a_new_one_begun() {
+    let home = tempfile::tempdir().expect("a folder");
+    let file = home.path().join("journal.sqlite");
+    std::fs::write(&file, "this is no journal, but a text of some length".repeat(50)).expect("a file");
+    let journal = open(home.path());
+    let aside = journal.aside.clone().expect("a broken file");
+    assert!(std::fs::read_to_string(aside).expect("a file").starts_with("this is no journal"));
+    journal.append(first("r1", vec![event("a")])).await.expect("stored");
+    drop(journal);
+    // Cut in the middle.
+    let bytes = std::fs::read(&file).expect("a file");
+    std::fs::write(&file, &bytes[..bytes.len() / 2 + 100]).expect("a file");
+    let journal = open(home.path());
+    assert!(journal.aside.is_some());
+    assert!(Reader::open(home.path()).expect("a reader").open_runs().expect("runs").is_empty());
+}

@@ -1,0 +1,249 @@
+//! The one thread that writes. Whatever waits for it becomes one transaction, so many runs share the cost of one flush.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rusqlite::{Connection, params};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use crate::journal::entry::{Entry, Opening};
+use crate::journal::folder::Folder;
+use crate::journal::open::{Error, open};
+use crate::journal::reader::Reader;
+
+/// How many entries may wait.
+const QUEUE: usize = 1_024;
+
+/// How many entries one transaction takes.
+const BATCH: usize = 512;
+
+/// From this size on a body is stored once, by its hash.
+const LARGE: usize = 64 * 1024;
+
+/// How long somebody waits for an entry to be stored before he takes the disk for dead.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// An entry could not be stored.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the run cannot be stored: {0}")]
+pub struct NotStored(pub String);
+
+/// One thing for the thread to do.
+struct Order {
+    entry: Entry,
+    done: oneshot::Sender<Result<(), NotStored>>,
+}
+
+/// How much of what has ended is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// For how long.
+    pub age: Duration,
+    /// How many runs.
+    pub count: u64,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { age: Duration::from_hours(24 * 30), count: 10_000 }
+    }
+}
+
+/// A journal that this process owns.
+#[derive(Debug)]
+pub struct Journal {
+    orders: Mutex<Option<mpsc::Sender<Order>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    folder: Folder,
+    is_failing: Arc<AtomicBool>,
+    /// Where a broken file was put when this one was opened.
+    pub aside: Option<PathBuf>,
+}
+
+impl Journal {
+    /// Opens the journal in `path` and makes it ours.
+    pub fn open(path: &Path, retention: Retention, now: u64) -> Result<Self, Error> {
+        let opened = open(path)?;
+        let unusable = |why| Error::Unusable { path: path.to_path_buf(), why };
+        prune(&opened.connection, retention, now).map_err(unusable)?;
+        let (orders, waiting) = mpsc::channel(QUEUE);
+        let is_failing = Arc::new(AtomicBool::new(false));
+        let failing = Arc::clone(&is_failing);
+        let thread = thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || write(opened.connection, waiting, &failing))
+            .map_err(|why| unusable(rusqlite::Error::ToSqlConversionFailure(why.into())))?;
+        Ok(Self {
+            orders: Mutex::new(Some(orders)),
+            thread: Mutex::new(Some(thread)),
+            folder: opened.folder,
+            is_failing,
+            aside: opened.aside,
+        })
+    }
+
+    /// Whether the last that was written could not be stored.
+    pub fn is_failing(&self) -> bool {
+        self.is_failing.load(Ordering::Relaxed)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A connection for reading.
+    pub fn reader(&self) -> Result<Reader, rusqlite::Error> {
+        Reader::open(self.folder.path())
+    }
+
+    /// Stores an entry, and all that were given before it. Once this is done it survives a loss of power.
+    pub async fn append(&self, entry: Entry) -> Result<(), NotStored> {
+        let orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(orders) = orders else { return Err(NotStored("the journal is closed".to_owned())) };
+        let (done, stored) = oneshot::channel();
+        let silent = || NotStored(format!("the disk has not answered for {PATIENCE:?}"));
+        let gone = || NotStored("the journal is closed".to_owned());
+        timeout(PATIENCE, orders.send(Order { entry, done })).await.map_err(|_| silent())?.map_err(|_| gone())?;
+        timeout(PATIENCE, stored).await.map_err(|_| silent())?.map_err(|_| gone())?
+    }
+
+    /// Stores an entry some time soon, if there is room: nobody waits for it.
+    pub fn offer(&self, entry: Entry) {
+        let orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (done, _) = oneshot::channel();
+        if orders.is_some_and(|orders| orders.try_send(Order { entry, done }).is_err()) {
+            tracing::debug!("the journal is too busy to take what nobody waits for");
+        }
+    }
+
+    /// Stores what is left and ends the thread. Blocks for as long as that takes.
+    pub fn close(&self) {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread of the journal panicked");
+        }
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn write(mut connection: Connection, mut waiting: mpsc::Receiver<Order>, is_failing: &AtomicBool) {
+    while let Some(first) = waiting.blocking_recv() {
+        let mut batch = vec![first];
+        while batch.len() < BATCH
+            && let Ok(next) = waiting.try_recv()
+        {
+            batch.push(next);
+        }
+        let stored = store_all(&mut connection, &batch).map_err(|error| NotStored(error.to_string()));
+        is_failing.store(stored.is_err(), Ordering::Relaxed);
+        for order in batch {
+            // Fails only if nobody waits for it.
+            let _ = order.done.send(stored.clone());
+        }
+    }
+    // What is not copied back now is at the next start.
+    let _ = connection.pragma_update(None, "wal_checkpoint", "truncate");
+}
+
+fn store_all(connection: &mut Connection, batch: &[Order]) -> rusqlite::Result<()> {
+    let change = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    for order in batch {
+        store(&change, &order.entry)?;
+    }
+    change.commit()
+}
+
+fn store(change: &Connection, entry: &Entry) -> rusqlite::Result<()> {
+    if let Some(opening) = &entry.opening {
+        begin(change, opening)?;
+    }
+    let mut insert =
+        change.prepare_cached("insert or ignore into event (run, seq, body, output) values (?, ?, ?, ?)")?;
+    for (seq, event) in (entry.first..).zip(&entry.events) {
+        let body = serde_json::to_string(event).map_err(|why| rusqlite::Error::ToSqlConversionFailure(why.into()))?;
+        if body.len() < LARGE {
+            insert.execute(params![entry.run, seq.cast_signed(), body, None::<String>])?;
+            continue;
+        }
+        let hash = hash(&body);
+        change
+            .prepare_cached("insert or ignore into output (hash, body) values (?, ?)")?
+            .execute(params![hash, body])?;
+        insert.execute(params![entry.run, seq.cast_signed(), None::<String>, hash])?;
+    }
+    if let Some(standing) = &entry.standing {
+        change.prepare_cached("update run set status = ?, ended = ?, report = ? where id = ?")?.execute(params![
+            standing.status,
+            standing.ended.map(u64::cast_signed),
+            standing.report.as_ref().map(ToString::to_string),
+            entry.run
+        ])?;
+    }
+    Ok(())
+}
+
+fn begin(change: &Connection, opening: &Opening) -> rusqlite::Result<()> {
+    let hash = hash(&format!("{}\n{}", opening.format, opening.definition));
+    change
+        .prepare_cached("insert or ignore into definition (hash, body, format) values (?, ?, ?)")?
+        .execute(params![hash, opening.definition, opening.format])?;
+    change
+        .prepare_cached(
+            "insert into run (id, workflow, definition, plan, caller, parent, key, terms, began, status)
+             values (?, ?, ?, ?, ?, ?, ?, ?, ?, 'running')",
+        )?
+        .execute(params![
+            opening.run,
+            opening.workflow,
+            hash,
+            opening.plan.to_string(),
+            opening.caller,
+            opening.parent,
+            opening.key,
+            opening.terms.to_string(),
+            opening.began.cast_signed()
+        ])?;
+    Ok(())
+}
+
+/// The name of a text: two texts of one name are the same.
+fn hash(text: &str) -> String {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(text.as_bytes())
+        .iter()
+        .fold(String::with_capacity(64), |name, byte| name + &format!("{byte:02x}"))
+}
+
+/// Deletes what has ended too long ago, and all but the last. Returns how many runs.
+pub(super) fn prune(connection: &Connection, retention: Retention, now: u64) -> rusqlite::Result<usize> {
+    let age = u64::try_from(retention.age.as_millis()).unwrap_or(u64::MAX);
+    let oldest = now.saturating_sub(age).cast_signed();
+    let mut count = connection.execute("delete from run where ended is not null and ended < ?", [oldest])?;
+    count += connection.execute(
+        "delete from run where ended is not null and id not in
+         (select id from run where ended is not null order by ended desc limit ?)",
+        [retention.count.min(i64::MAX as u64).cast_signed()],
+    )?;
+    connection
+        .execute("delete from output where hash not in (select output from event where output is not null)", [])?;
+    connection.execute("delete from definition where hash not in (select definition from run)", [])?;
+    // The work of a step whose run has ended without it.
+    connection.execute(
+        "update run set status = 'cancelled', ended = ?1 where ended is null and parent is not null and exists
+         (select 1 from run as above where above.ended is not null and run.parent like above.id || '/%')",
+        [now.cast_signed()],
+    )?;
+    connection.execute("delete from mail where answer is not null", [])?;
+    Ok(count)
+}

@@ -1,0 +1,158 @@
+//! What is stored of one run, and when: before anything is done that must not be done twice.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::engine::command::{Callee, Command};
+use crate::engine::event::Event;
+use crate::engine::run::Run;
+use crate::journal::entry::{Entry, Opening, Standing};
+use crate::journal::writer::{Journal, NotStored};
+use crate::model::durability::Durability;
+use crate::runner::live::OpenQuestion;
+use crate::runner::report::{Report, doubt_json};
+
+/// Where a run is stored.
+#[derive(Debug)]
+pub struct Record {
+    /// The journal; `None` if the run is not stored.
+    pub journal: Option<Arc<Journal>>,
+    /// How sure it must be.
+    pub durability: Durability,
+    /// What the run begins with, until that is stored.
+    pub opening: Option<Box<Opening>>,
+    /// How many events are stored.
+    pub stored: u64,
+}
+
+/// Stores one run.
+pub(super) struct Recorder {
+    run: String,
+    record: Record,
+    pending: Vec<Event>,
+    /// Whether it is to be stored as it goes on, be it only for those who look at it.
+    is_kept: bool,
+    /// Whether the last that was given could not be stored.
+    is_failing: bool,
+}
+
+impl Recorder {
+    pub(super) fn new(run: String, record: Record) -> Self {
+        let is_kept = record.opening.is_none() || record.durability == Durability::Always;
+        Self { run, record, pending: Vec::new(), is_kept, is_failing: false }
+    }
+
+    /// Something has happened.
+    pub(super) fn note(&mut self, event: &Event) {
+        if self.is_wanted() {
+            self.pending.push(event.clone());
+        }
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.record.journal.is_some() && self.record.durability != Durability::None
+    }
+
+    /// Whether the run is stored, so that another process could take it up.
+    pub(super) fn is_safe(&self) -> bool {
+        self.is_wanted() && self.record.opening.is_none() && !self.is_failing
+    }
+
+    /// From now on the run goes on without anybody who waits for it.
+    pub(super) fn is_left(&mut self) {
+        self.is_kept = true;
+    }
+
+    /// Whether what has happened must be stored before `commands` are carried out.
+    pub(super) fn must_store(&mut self, run: &Run, commands: &[Command]) -> bool {
+        self.is_kept |= commands.iter().any(matters) || run.waits_for_others();
+        self.is_wanted() && self.is_kept
+    }
+
+    /// Stores what has happened. What cannot be stored now is tried again with what happens next.
+    pub(super) async fn store(
+        &mut self,
+        run: &Run,
+        open: &[OpenQuestion],
+        end: Option<&Report>,
+    ) -> Result<(), NotStored> {
+        let Some(journal) = self.record.journal.clone().filter(|_| self.is_wanted()) else { return Ok(()) };
+        let standing = match end {
+            Some(report) => {
+                let ended = self.pending.last().map(|event| event.now);
+                Standing { status: report.status().to_owned(), ended, report: Some(report.to_json()) }
+            }
+            None => standing(run, open),
+        };
+        let entry = Entry {
+            run: self.run.clone(),
+            opening: self.record.opening.clone(),
+            first: self.record.stored,
+            events: self.pending.clone(),
+            standing: Some(standing),
+        };
+        if !self.is_kept {
+            // It has only read, so it may be lost, and nobody waits for the disk.
+            journal.offer(entry);
+            return Ok(());
+        }
+        let stored = journal.append(entry).await;
+        match &stored {
+            Ok(()) => {
+                self.record.opening = None;
+                self.record.stored += self.pending.len() as u64;
+                self.pending.clear();
+                self.is_failing = false;
+            }
+            Err(why) if !self.is_failing => {
+                tracing::warn!(run = self.run, "{why}; the run goes on, but would not survive the program");
+                self.is_failing = true;
+            }
+            Err(_) => {}
+        }
+        if self.record.durability == Durability::Always { stored } else { Ok(()) }
+    }
+}
+
+/// How a run stands that has not ended.
+fn standing(run: &Run, open: &[OpenQuestion]) -> Standing {
+    let doubts = run.doubts();
+    let status = match () {
+        () if !doubts.is_empty() => "paused",
+        () if !open.is_empty() => "waiting",
+        () if run.is_undoing() => "undoing",
+        () => "running",
+    };
+    let questions: Vec<Value> = open.iter().map(OpenQuestion::to_json).collect();
+    let in_doubt: Vec<Value> = doubts.iter().map(doubt_json).collect();
+    let mut report = json!({});
+    if !questions.is_empty() {
+        report["questions"] = Value::from(questions);
+    }
+    if !in_doubt.is_empty() {
+        report["in_doubt"] = Value::from(in_doubt);
+    }
+    Standing { status: status.to_owned(), ended: None, report: Some(report) }
+}
+
+/// Whether something is lost if this is done and nobody knows of it afterwards.
+fn matters(command: &Command) -> bool {
+    match command {
+        Command::Call(call) => !call.effect.is_read() || call.is_afterwards,
+        Command::Ask(_) | Command::Emit { .. } => true,
+        // A pause that the workflow wants, not a time limit.
+        Command::Timer { at, .. } => at.ends_with("#wait"),
+        _ => false,
+    }
+}
+
+/// Whether the call must be known to have been intended before it is made.
+pub(super) fn is_once_only(command: &Command) -> Option<(&str, u32)> {
+    match command {
+        Command::Call(call) if matches!(call.callee, Callee::Tool(_)) && !call.effect.may_repeat() => {
+            Some((&call.at, call.attempt))
+        }
+        _ => None,
+    }
+}

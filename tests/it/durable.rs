@@ -1,0 +1,245 @@
+//! Runs survive the program: killed at any moment and started again in the same place, it goes on.
+
+use std::fs;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::support::{DEADLINE, Host, Test, eventually, fixture};
+
+fn with(steps: &str) -> Host {
+    let test = Test::new().server("north", fixture(["healthy"])).server("south", fixture(["healthy"]));
+    let mut host = test.workflow("flow", steps).start();
+    host.ready(&["north", "south"]);
+    host
+}
+
+/// Begins a run of `flow` that nobody waits for.
+fn begin(host: &mut Host) -> String {
+    let begun = host.value("run_workflow", json!({ "workflow": "flow", "wait": false }));
+    begun["run_id"].as_str().expect("a run has an id").to_owned()
+}
+
+/// Kills the program and starts it again.
+fn kill(host: &mut Host) {
+    host.die_and_return();
+    host.initialize();
+}
+
+fn look(host: &mut Host, run: &str) -> Value {
+    host.value("get_run", json!({ "run_id": run, "wait_ms": 20_000 }))
+}
+
+/// Waits until the run has this status.
+fn until(host: &mut Host, run: &str, status: &str) -> Value {
+    let mut seen = Value::Null;
+    let is_there = eventually(DEADLINE, || {
+        seen = host.value("get_run", json!({ "run_id": run }));
+        seen["status"] == status
+    });
+    assert!(is_there, "not {status}: {seen}\n{}", host.stderr());
+    seen
+}
+
+fn calls(host: &Host, server: &str, tool: &str) -> usize {
+    host.record(server, "calls").iter().filter(|line| *line == tool).count()
+}
+
+#[test]
+fn a_read_that_was_in_flight_is_made_again_and_what_was_done_is_not() {
+    let mut host = with(
+        "steps:\n  - { id: first, tool: north.write, args: { a: 1 } }\n  - { id: slow, tool: south.sleep, args: { ms: 1500 } }\n\
+         output: { first: $steps.first.output, slow: $steps.slow.output }\n",
+    );
+    let run = begin(&mut host);
+    host.await_record("south", "calls", 1);
+    kill(&mut host);
+    let report = look(&mut host, &run);
+    assert_eq!(report["status"], "completed", "{report}\n{}", host.stderr());
+    assert_eq!(report["output"]["first"], json!({ "a": 1 }));
+    assert_eq!((calls(&host, "north", "write"), calls(&host, "south", "sleep")), (1, 2));
+}
+
+#[test]
+fn a_write_that_was_in_flight_is_not_made_again_but_asked_about() {
+    let mut host = with("steps:\n  - { id: pay, tool: north.hang }\noutput: $steps.pay.output.receipt\n");
+    let run = begin(&mut host);
+    host.await_record("north", "calls", 1);
+    kill(&mut host);
+    let paused = until(&mut host, &run, "paused");
+    assert_eq!(paused["in_doubt"][0]["step"], "pay", "{paused}");
+    let payload = json!({ "it_happened": { "receipt": 7 } });
+    let done =
+        host.value("control_run", json!({ "run_id": run, "action": "decide", "step": "pay", "payload": payload }));
+    assert_eq!((&done["status"], &done["output"]), (&json!("completed"), &json!(7)));
+    assert_eq!(calls(&host, "north", "hang"), 1);
+}
+
+#[test]
+fn a_timer_goes_off_and_a_question_stays_open() {
+    let mut host =
+        with("steps:\n  - { id: pause, wait: 700ms }\n  - { id: may, ask: Go on? }\n  - { id: end, set: yes }\n");
+    let run = begin(&mut host);
+    kill(&mut host);
+    until(&mut host, &run, "waiting");
+    kill(&mut host);
+    until(&mut host, &run, "waiting");
+    let done = host.value("answer_run", json!({ "run_id": run }));
+    assert_eq!(done["status"], "completed", "{done}");
+    kill(&mut host);
+    assert_eq!(look(&mut host, &run)["status"], "completed", "what has ended can still be looked at");
+}
+
+#[test]
+fn an_undo_goes_on() {
+    let mut host = with(
+        "steps:\n  - { id: one, tool: north.write, args: { n: 1 }, undo: { tool: south.write, args: { back: 1 } } }\n  \
+         - { id: two, tool: north.write, args: { n: 2 }, undo: { tool: south.sleep, args: { ms: 1500 } } }\n  - { id: no, fail: no }\n",
+    );
+    let run = begin(&mut host);
+    host.await_record("south", "calls", 1);
+    kill(&mut host);
+    let report = host.call("get_run", json!({ "run_id": run, "wait_ms": 20_000 }))["structuredContent"].clone();
+    assert_eq!((&report["status"], &report["undone"]), (&json!("undone"), &json!(["two", "one"])), "{report}");
+    assert_eq!((calls(&host, "north", "write"), calls(&host, "south", "write")), (2, 1));
+}
+
+#[test]
+fn a_workflow_within_a_workflow_goes_on_where_it_was() {
+    let test = Test::new().server("north", fixture(["healthy"])).server("south", fixture(["healthy"]));
+    let test = test.workflow(
+        "inner",
+        "steps:\n  - { id: a, tool: north.write }\n  - { id: b, tool: south.sleep, args: { ms: 1500 } }\n  - { id: c, set: inside }\n",
+    );
+    let mut host = test.workflow("flow", "steps:\n  - { id: in, workflow: inner }\n").start();
+    host.ready(&["north", "south"]);
+    let run = begin(&mut host);
+    host.await_record("south", "calls", 1);
+    kill(&mut host);
+    let report = look(&mut host, &run);
+    assert_eq!((&report["status"], &report["output"]), (&json!("completed"), &json!("inside")), "{report}");
+    assert_eq!(calls(&host, "north", "write"), 1, "\n{}", host.stderr());
+}
+
+#[test]
+fn a_changed_file_does_not_change_a_run_that_goes_on() {
+    let mut host = with("steps:\n  - { id: pause, wait: 1s }\n  - { id: end, set: old }\n");
+    let run = begin(&mut host);
+    host.signal(Signal::KILL);
+    fs::write(host.home().join("workflows/flow.yaml"), "name: flow\nsteps:\n  - { id: end, set: new }\n")
+        .expect("a file");
+    host.return_with(&[]);
+    host.initialize();
+    assert_eq!(look(&mut host, &run)["output"], "old");
+}
+
+#[test]
+fn a_program_that_is_told_to_end_leaves_its_runs_to_the_next() {
+    let mut host = with(
+        "steps:\n  - { id: a, tool: north.write }\n  - { id: b, tool: south.sleep, args: { ms: 6000 } }\n  - { id: c, set: done }\n",
+    );
+    let run = begin(&mut host);
+    host.await_record("south", "calls", 1);
+    host.signal(Signal::TERM);
+    host.return_with(&[]);
+    host.initialize();
+    let report = look(&mut host, &run);
+    assert_eq!((&report["status"], &report["output"]), (&json!("completed"), &json!("done")), "{report}");
+    assert_eq!(calls(&host, "north", "write"), 1);
+}
+
+#[test]
+fn the_same_key_is_the_same_run() {
+    let mut host =
+        with("idempotency_key: order-${input.id}\ninput: { id: integer }\nsteps:\n  - { id: a, tool: north.write }\n");
+    let one = host.call("flow", json!({ "id": 1 }));
+    let again = host.call("flow", json!({ "id": 1 }));
+    assert_eq!(one["_meta"], again["_meta"]);
+    kill(&mut host);
+    host.ready(&["north"]);
+    let later = host.call("flow", json!({ "id": 1 }));
+    let id = |result: &Value| result["_meta"]["io.mcp-orchestrator/run"]["run_id"].clone();
+    assert_eq!((id(&one), calls(&host, "north", "write")), (id(&later), 1), "{one} {later}");
+    host.call("flow", json!({ "id": 2 }));
+    assert_eq!(calls(&host, "north", "write"), 2);
+}
+
+#[test]
+fn a_second_program_in_the_same_place_works_without_storing_runs_and_says_so() {
+    let test = Test::new()
+        .server("north", fixture(["healthy"]))
+        .workflow("flow", "steps:\n  - { id: a, tool: north.write }\n");
+    let mut second = test.command(&["run", "flow"]);
+    let mut host = test.start();
+    host.ready(&["north"]);
+    let done = second.output().expect("the binary can be started");
+    let stderr = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success() && stderr.contains("belongs to process"), "{stderr}");
+}
+
+#[test]
+fn a_broken_journal_is_put_aside_and_one_that_cannot_be_written_is_done_without() {
+    let test = Test::new().server("north", fixture(["healthy"]));
+    let test = test.workflow("flow", "steps:\n  - { id: a, tool: north.write }\n");
+    let folder = test.home().join("data");
+    let flag = folder.to_string_lossy().into_owned();
+    fs::create_dir(&folder).expect("a folder");
+    fs::write(folder.join("journal.sqlite"), "no journal".repeat(1_000)).expect("a file");
+    let done = test.run(&["run", "flow", "--data-dir", &flag]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert!(folder.join("journal.sqlite.broken-1").exists());
+    let nowhere = test.home().join("registry.toml").join("data");
+    let done = test.run(&["run", "flow", "--data-dir", &nowhere.to_string_lossy()]);
+    assert!(done.code == 0 && done.stderr.contains("runs are not stored"), "{}", done.stderr);
+}
+
+#[test]
+fn a_run_that_must_be_stored_is_not_begun_where_it_cannot_be() {
+    let test = Test::new().server("north", fixture(["healthy"]));
+    let test = test.workflow("flow", "durability: always\nsteps:\n  - { id: a, tool: north.write }\n");
+    let nowhere = test.home().join("registry.toml").join("data");
+    let done = test.run(&["run", "flow", "--data-dir", &nowhere.to_string_lossy()]);
+    assert!(done.code != 0 && done.stderr.contains("must be stored"), "{}", done.stderr);
+    let done = test.run(&["run", "flow"]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert!(done.took < Duration::from_secs(20));
+}
+
+#[test]
+fn an_operator_sees_to_runs_of_a_program_that_goes_on_and_of_one_that_does_not() {
+    let test = Test::new().server("north", fixture(["healthy"]));
+    let test = test.workflow("flow", "steps:\n  - { id: may, ask: Go on? }\n  - { id: a, tool: north.write }\n");
+    let command = |what: &[&str]| test.command(&[&["runs"], what].concat());
+    let mut commands = ["one", "two"].map(|_| command(&["list", "-o", "json"])).into_iter();
+    let (mut answer, mut follow, mut resume) = (command(&["answer"]), command(&["follow"]), command(&["resume"]));
+    let (mut show, mut export, mut cancel) = (command(&["show"]), command(&["export"]), command(&["cancel"]));
+    let mut host = test.start();
+    host.ready(&["north"]);
+    let (one, two) = (begin(&mut host), begin(&mut host));
+    let listed = stdout(commands.next().expect("a command").output());
+    let listed: Value = serde_json::from_str(&listed).expect("JSON");
+    assert_eq!((&listed[0]["run_id"], &listed[1]["status"]), (&json!(two), &json!("waiting")), "{listed}");
+    stdout(answer.args([&one, "yes"]).output());
+    assert_eq!(look(&mut host, &one)["status"], "completed");
+    let told = stdout(follow.arg(&one).output());
+    assert!(
+        told.lines().count() >= 4 && told.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()),
+        "{told}"
+    );
+    assert_eq!(told, stdout(export.arg(&one).output()));
+    host.leave();
+    assert!(host.ended(DEADLINE).is_some());
+    stdout(cancel.arg(&two).output());
+    let resumed = resume.output().expect("the binary can be started");
+    let told = String::from_utf8_lossy(&resumed.stdout).into_owned();
+    assert!(told.contains(&two), "{told}{}", String::from_utf8_lossy(&resumed.stderr));
+    let shown: Value = serde_json::from_str(&stdout(show.arg(&two).output())).expect("JSON");
+    assert!(matches!(shown["status"].as_str(), Some("cancelled" | "waiting")), "{shown}");
+}
+
+fn stdout(done: std::io::Result<std::process::Output>) -> String {
+    let done = done.expect("the binary can be started");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).expect("UTF-8")
+}
