@@ -181,8 +181,8 @@ impl Endpoint {
 
     /// Makes `request` under every policy of the server. Dropping the future cancels it.
     ///
-    /// Order: deadline of the whole; then for each attempt its turn under the rate limits, breaker, place among the requests in flight, session, time limit
-    /// of the attempt; then the retry policy, which repeats only what is safe to repeat.
+    /// Order: deadline of the whole; then for each attempt its turn under the rate limits, breaker, place among the requests
+    /// in flight, session, time limit of the attempt; then the retry policy, which repeats only what is safe to repeat.
     pub async fn request(&self, request: &Request, terms: Terms) -> Result<Reply, Fault> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.in_flight.fetch_add(1, Ordering::Relaxed);
@@ -220,6 +220,10 @@ impl Endpoint {
     }
 
     async fn attempt(&self, request: &Request, terms: Terms) -> Result<Reply, Fault> {
+        if self.breaker().0 == BreakerState::Open {
+            // Who is refused anyway must neither wait for a turn nor use one up.
+            self.admit().map(drop)?;
+        }
         self.pace.turn(request, pace::deadline(terms.limits.left(Instant::now()), terms.timeout)).await?;
         let limit = terms.limits.left(Instant::now()).map_or(terms.timeout, |left| left.min(terms.timeout));
         if limit.is_zero() {

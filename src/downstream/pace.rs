@@ -1,7 +1,7 @@
 //! How often a server and each of its tools are called: requests wait here for their turn.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
@@ -10,23 +10,27 @@ use tokio::time::sleep_until;
 use crate::downstream::request::Request;
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
-use crate::policy::rate::{Limiter, Rate};
+use crate::policy::rate::Rate;
+use crate::policy::rate::limiters::Limiters;
 use crate::registry::server::Server;
 
 /// So many requests may wait for their turn at one limit; more are refused.
 const WAITING: usize = 1_000;
 
+/// A server that wants to be left alone for longer is asked again after this time.
+const LONGEST_HOLD: Duration = Duration::from_hours(1);
+
 /// The limits of one server.
 pub(super) struct Pace {
-    server: Option<Gate>,
+    server: Gate,
     /// By the tool's name as a request carries it: a JSON text.
     tools: BTreeMap<String, Gate>,
 }
 
 /// One limit, and the room before it.
 struct Gate {
-    /// Guards when the next turn is; held for the length of one method.
-    limiter: Mutex<Limiter>,
+    /// Guards when the next turns are; held for the length of one method.
+    limiters: Mutex<Limiters>,
     room: Semaphore,
 }
 
@@ -34,26 +38,28 @@ impl Pace {
     /// The limits that the registry has for `server`.
     pub(super) fn new(server: &Server) -> Self {
         let limited = server.tools.overrides().filter_map(|(tool, told)| Some((tool, told.rate_limit?)));
-        let tools = limited.map(|(tool, rate)| (serde_json::Value::from(tool).to_string(), Gate::new(rate))).collect();
-        Self { server: server.rate_limit.map(Gate::new), tools }
+        let tools =
+            limited.map(|(tool, rate)| (serde_json::Value::from(tool).to_string(), Gate::new(Some(rate)))).collect();
+        Self { server: Gate::new(server.rate_limit), tools }
     }
 
     /// Waits until `request` may be made, but not beyond `deadline`: if that is too early, it is refused at once.
     ///
     /// The tool's turn comes first, so that calls of a slow tool do not use up the server's turns while they wait.
     pub(super) async fn turn(&self, request: &Request, deadline: Instant) -> Result<(), Fault> {
-        for gate in self.tool(request).into_iter().chain(&self.server) {
-            gate.pass(deadline).await?;
+        for gate in self.tool(request).into_iter().chain([&self.server]) {
+            gate.pass(&request.caller, deadline).await?;
         }
         Ok(())
     }
 
     /// Lets nothing through before the time that the server has named in refusing a request.
     pub(super) fn learn(&self, fault: &Fault) {
-        if let (Some(gate), Kind::RateLimited, Some(after)) = (&self.server, fault.kind, fault.retry_after)
-            && let Some(until) = Instant::now().checked_add(after)
-        {
-            gate.lock().hold(until);
+        if let (Kind::RateLimited, Some(after)) = (fault.kind, fault.retry_after) {
+            let until = Instant::now() + after.min(LONGEST_HOLD);
+            for gate in self.tools.values().chain([&self.server]) {
+                gate.lock().hold(until);
+            }
         }
     }
 
@@ -67,22 +73,18 @@ impl Pace {
 }
 
 impl Gate {
-    fn new(rate: Rate) -> Self {
-        Self { limiter: Mutex::new(Limiter::new(rate)), room: Semaphore::new(WAITING) }
+    fn new(rate: Option<Rate>) -> Self {
+        Self { limiters: Mutex::new(Limiters::new(rate)), room: Semaphore::new(WAITING) }
     }
 
     /// A caller that gives up while it waits leaves its turn unused: to give it to another would break the order.
-    async fn pass(&self, deadline: Instant) -> Result<(), Fault> {
+    async fn pass(&self, caller: &Arc<str>, deadline: Instant) -> Result<(), Fault> {
         let _room = self.room.try_acquire().map_err(|_| {
             refusal(format!("{WAITING} calls wait for their turn already")).hint("call it from fewer places at once")
         })?;
         loop {
             let now = Instant::now();
-            let turn = self.lock().take(now, deadline.saturating_duration_since(now)).map_err(|wait| {
-                refusal("its `rate_limit` leaves no turn before the call's time is up".to_owned())
-                    .retry_after(wait)
-                    .hint("call it then, or less often")
-            })?;
+            let turn = self.take(caller, now, deadline.saturating_duration_since(now))?;
             if turn > now {
                 sleep_until(turn.into()).await;
             }
@@ -93,8 +95,20 @@ impl Gate {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Limiter> {
-        self.limiter.lock().unwrap_or_else(PoisonError::into_inner)
+    fn take(&self, caller: &Arc<str>, now: Instant, patience: Duration) -> Result<Instant, Fault> {
+        let mut limiters = self.lock();
+        limiters.take(caller, now, patience).map_err(|wait| {
+            let why = if limiters.is_held(now) {
+                "has asked not to be called for a while, which is longer than the call may take"
+            } else {
+                "its `rate_limit` leaves no turn before the call's time is up"
+            };
+            refusal(why.to_owned()).retry_after(wait).hint("call it then, or less often")
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Limiters> {
+        self.limiters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

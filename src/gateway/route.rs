@@ -287,6 +287,7 @@ fn tool_request(entry: &Entry, call: &Call) -> Request {
 
 /// The request with what else the caller's params held.
 fn with_extra(request: Request, call: &Call) -> Request {
+    let request = Request { caller: Arc::clone(&call.principal.name), ..request };
     call.extra.iter().fold(request, |request, (key, value)| request.with(key.clone(), value.clone()))
 }
 

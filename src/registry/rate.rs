@@ -8,12 +8,12 @@ use crate::document::reader::Reader;
 use crate::document::table::Table;
 use crate::model::code;
 use crate::policy::rate::Rate;
-use crate::registry::settings::whole;
+use crate::registry::settings::{whole, word};
 
 /// The longest time that calls are counted in.
 const LONGEST: Duration = Duration::from_hours(24);
 
-/// The `rate_limit` of `table`: `"100/1m"`, or a table with a `burst` beside that.
+/// The `rate_limit` of `table`: `"100/1m"`, or a table with a `burst` and `per` beside that.
 pub(super) fn rate_limit(reader: &mut Reader, table: &mut Table<'_>) -> Option<Rate> {
     let node = table.take("rate_limit")?;
     let what = table.path("rate_limit");
@@ -23,8 +23,9 @@ pub(super) fn rate_limit(reader: &mut Reader, table: &mut Table<'_>) -> Option<R
     let mut table = reader.table(node, &what)?;
     let limit = table.require(reader, "limit").and_then(|node| rate(reader, node, &table.path("limit")));
     let burst = whole(reader, &mut table, "burst", 0..=1_000_000).unwrap_or(0);
+    let per_caller = word(reader, &mut table, "per", &[("server", false), ("caller", true)]).unwrap_or(false);
     table.finish(reader);
-    limit.map(|rate| Rate { burst, ..rate })
+    limit.map(|rate| Rate { burst, per_caller, ..rate })
 }
 
 fn rate(reader: &mut Reader, node: &Node, what: &str) -> Option<Rate> {

@@ -184,6 +184,7 @@ fn rate_limit() -> Value {
     let mut limit = table(vec![
         ("limit", rate(), "Calls and time, for example `100/1m`."),
         ("burst", count(0, 1_000_000), "How many calls more may come at once."),
+        ("per", json!({ "enum": ["server", "caller"] }), "Whether all callers share it, or each has so many."),
     ]);
     limit["required"] = json!(["limit"]);
     limit

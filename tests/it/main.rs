@@ -21,6 +21,7 @@ mod http_security;
 mod http_servers;
 mod keeping;
 mod lifecycle;
+mod limits;
 mod lists;
 mod matrix;
 mod models;
