@@ -138,6 +138,11 @@ impl Endpoint {
         }
     }
 
+    /// How often its lists or resources have changed, as far as it tells.
+    pub fn changes(&self) -> u64 {
+        self.inbox.changes()
+    }
+
     /// The last lines that its process, which may be dead, wrote to standard error.
     pub fn stderr(&self) -> Vec<String> {
         self.inbox.tail().lines()

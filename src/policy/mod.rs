@@ -5,6 +5,7 @@
 
 pub mod breaker;
 pub mod health;
+pub mod keeping;
 pub mod rank;
 pub mod rate;
 pub mod restart;

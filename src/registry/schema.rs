@@ -42,6 +42,7 @@ pub fn schema() -> Value {
         "defaults": table(settings()),
         "server": server(),
         "rate_limit": rate_limit(),
+        "cache": cache(),
         "retry": retry(),
         "breaker": breaker(),
         "health": health(),
@@ -190,6 +191,21 @@ fn rate_limit() -> Value {
     limit
 }
 
+fn cache() -> Value {
+    let mut cache = table(vec![
+        ("ttl", duration(), "For how long an answer is as good as a new one."),
+        (
+            "scope",
+            json!({ "enum": ["caller", "shared"] }),
+            "Whether each caller has its own answers, or all share them.",
+        ),
+        ("stale_if_error", duration(), "For how long after that it is better than a failure."),
+        ("stale_while_revalidate", duration(), "For how long after that it is given while a new one is fetched."),
+    ]);
+    cache["required"] = json!(["ttl"]);
+    cache
+}
+
 fn breaker() -> Value {
     table(vec![
         ("failures", count(1, 10_000), "So many failures within the window open it."),
@@ -228,6 +244,13 @@ fn tool() -> Value {
         ("effect", json!({ "enum": effects }), "What it may do, where its annotations are wrong."),
         ("timeout", duration(), "One attempt of one call."),
         ("rate_limit", limited(), "How often it may be called; more wait for their turn."),
+        (
+            "cache",
+            json!({ "anyOf": [duration(), shared("cache")] }),
+            "For how long its answers are kept, if it only reads.",
+        ),
+        ("coalesce", boolean(), "Whether equal calls of one caller that are made at once are one request."),
+        ("invalidates", texts(), "Tools of the server whose kept answers a call of it makes worthless."),
     ])
 }
 

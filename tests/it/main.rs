@@ -33,6 +33,7 @@ mod real_servers;
 mod regressions;
 mod resilience;
 mod saving;
+mod sharing;
 mod support;
 mod tasks;
 mod workflow_files;
