@@ -11,6 +11,7 @@ use tokio::time::sleep;
 
 use crate::downstream::listing::Listing;
 use crate::downstream::notice::Inbox;
+use crate::downstream::pace::{self, Pace};
 use crate::downstream::request::Request;
 use crate::downstream::session::Session;
 use crate::downstream::state::{Phase, State};
@@ -51,6 +52,7 @@ pub struct Endpoint {
     /// Guards the breaker's counters; held for the length of one method.
     breaker: Mutex<Breaker>,
     bulkhead: Semaphore,
+    pace: Pace,
     in_flight: AtomicU32,
     requests: AtomicU64,
     failures: AtomicU64,
@@ -95,6 +97,7 @@ impl Endpoint {
             listed_at: Mutex::default(),
             breaker: Mutex::new(Breaker::new(server.breaker)),
             bulkhead: Semaphore::new(server.concurrency),
+            pace: Pace::new(&server),
             in_flight: AtomicU32::new(0),
             requests: AtomicU64::new(0),
             failures: AtomicU64::new(0),
@@ -133,6 +136,11 @@ impl Endpoint {
             failures: self.failures.load(Ordering::Relaxed),
             in_flight: self.in_flight.load(Ordering::Relaxed),
         }
+    }
+
+    /// How often its lists or resources have changed, as far as it tells.
+    pub fn changes(&self) -> u64 {
+        self.inbox.changes()
     }
 
     /// The last lines that its process, which may be dead, wrote to standard error.
@@ -178,8 +186,8 @@ impl Endpoint {
 
     /// Makes `request` under every policy of the server. Dropping the future cancels it.
     ///
-    /// Order: deadline of the whole; then for each attempt breaker, place among the requests in flight, session, time limit
-    /// of the attempt; then the retry policy, which repeats only what is safe to repeat.
+    /// Order: deadline of the whole; then for each attempt its turn under the rate limits, breaker, place among the requests
+    /// in flight, session, time limit of the attempt; then the retry policy, which repeats only what is safe to repeat.
     pub async fn request(&self, request: &Request, terms: Terms) -> Result<Reply, Fault> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.in_flight.fetch_add(1, Ordering::Relaxed);
@@ -208,11 +216,20 @@ impl Endpoint {
 
     /// Whether a caller is better served by waiting than by being told when to come again.
     fn is_worth(&self, wait: Duration, fault: &Fault) -> bool {
+        if fault.code == code::RATE_LIMIT {
+            // Our own limit has weighed this already.
+            return false;
+        }
         let is_near = fault.kind == Kind::RateLimited || fault.retry_after.is_none_or(|after| after <= PATIENCE);
         is_near && wait <= self.server.retry.max_delay.max(PATIENCE)
     }
 
     async fn attempt(&self, request: &Request, terms: Terms) -> Result<Reply, Fault> {
+        if self.breaker().0 == BreakerState::Open {
+            // Who is refused anyway must neither wait for a turn nor use one up.
+            self.admit().map(drop)?;
+        }
+        self.pace.turn(request, pace::deadline(terms.limits.left(Instant::now()), terms.timeout)).await?;
         let limit = terms.limits.left(Instant::now()).map_or(terms.timeout, |left| left.min(terms.timeout));
         if limit.is_zero() {
             return Err(Fault::new(Kind::Timeout, code::CALL_TIMEOUT, "the caller's time is up; nothing was sent"));
@@ -237,6 +254,9 @@ impl Endpoint {
         };
         if result.is_ok() {
             *self.last_answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
+        if let Err(fault) = &result {
+            self.pace.learn(fault);
         }
         // A caller who is less patient than the server's own limit says nothing about the server.
         let is_timeout = result.as_ref().is_err_and(|fault| fault.kind == Kind::Timeout);

@@ -13,6 +13,7 @@ pub mod http;
 pub mod listing;
 pub mod notice;
 pub mod oauth;
+mod pace;
 pub mod place;
 pub mod pool;
 pub mod protocol;

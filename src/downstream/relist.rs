@@ -23,13 +23,16 @@ impl Endpoint {
         let limit = self.server.connect_timeout;
         match timeout(limit, list(session, &self.server, self.us)).await {
             Ok(Ok(listing)) => {
-                self.listing.send_if_modified(|current| {
+                let is_new = self.listing.send_if_modified(|current| {
                     let is_new = current.as_deref() != Some(&listing);
                     if is_new {
                         *current = Some(Arc::new(listing));
                     }
                     is_new
                 });
+                if is_new {
+                    self.inbox.note_change();
+                }
                 *self.listed_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
                 self.listed(None);
                 return true;

@@ -39,6 +39,8 @@ pub struct Request {
     pub asking: Arc<Asking>,
     /// What becomes of a task that the server makes of it.
     pub tasks: Tasks,
+    /// On whose behalf, for limits of each caller; nobody's if empty.
+    pub caller: Arc<str>,
     /// What an orchestrator behind us is told of the call's limits.
     pub limits: Limits,
 }

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use crate::downstream::listing::Listing;
 use crate::downstream::pool::Pool;
 use crate::gateway::agents::Places;
+use crate::gateway::answers::Answers;
 use crate::gateway::authoring::Authoring;
 use crate::gateway::capabilities::Records;
 use crate::gateway::refresh::Versions;
@@ -52,6 +53,8 @@ pub struct Gateway {
     pub(super) problems: Vec<String>,
     settled: OnceCell<()>,
     pub(super) records: Records,
+    /// Answers that serve several calls.
+    pub(super) answers: Answers,
     /// What goes on when its caller has left.
     pub(super) tasks: TaskTracker,
     /// The tasks that carry runs to their ends.
@@ -84,6 +87,7 @@ impl Gateway {
             problems,
             settled: OnceCell::new(),
             records: Records::default(),
+            answers: Answers::default(),
             tasks: TaskTracker::new(),
             endings: TaskTracker::new(),
             stop: CancellationToken::new(),

@@ -1,6 +1,7 @@
 //! The one door: every call, from a host, a workflow step or an operator, goes through [`door::Gateway`].
 
 pub mod agents;
+pub mod answers;
 pub mod authoring;
 pub mod awaited;
 pub mod builtin;
@@ -18,6 +19,7 @@ pub mod reply;
 pub mod rounds;
 pub mod route;
 pub mod runs;
+mod sharing;
 pub mod status;
 pub mod subscriptions;
 pub mod tasks;

@@ -81,8 +81,21 @@ impl Gateway {
         }
     }
 
+    /// Calls a tool, unless an answer is there already.
+    async fn call_entry(self: &Arc<Self>, entry: &Arc<Entry>, call: Call) -> Result<Reply, Fault> {
+        let endpoint = self.pool.get(&entry.server).ok_or_else(|| self.no_such_server(&entry.server))?;
+        if let Some(sharing) = self.sharing(endpoint, entry, &call) {
+            // The future is a large one, and few tools need it.
+            return Box::pin(self.call_shared(sharing, entry, call)).await;
+        }
+        let rule = endpoint.server.tools.get(&entry.id);
+        let is_write = !entry.effect.is_read() || rule.is_some_and(|rule| !rule.invalidates.is_empty());
+        let _writing = is_write.then(|| self.answers.writing(&endpoint.server, rule));
+        self.call_unshared(entry, call).await
+    }
+
     /// Calls a tool at its server, then at the server's fallbacks for as long as nothing can have happened twice.
-    async fn call_entry(&self, entry: &Arc<Entry>, call: Call) -> Result<Reply, Fault> {
+    pub(super) async fn call_unshared(&self, entry: &Arc<Entry>, call: Call) -> Result<Reply, Fault> {
         let name = |fault: Fault| Fault { target: Some(entry.id.clone()), ..fault };
         let endpoint = self.pool.get(&entry.server).ok_or_else(|| self.no_such_server(&entry.server))?;
         let mut fault = match self.call_guarded(endpoint, entry, &call).await {
@@ -290,6 +303,7 @@ fn tool_request(entry: &Entry, call: &Call) -> Request {
 
 /// The request with what else the caller's params held.
 fn with_extra(request: Request, call: &Call) -> Request {
+    let request = Request { caller: Arc::clone(&call.principal.name), ..request };
     call.extra.iter().fold(request, |request, (key, value)| request.with(key.clone(), value.clone()))
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::downstream::endpoint::Endpoint;
 use crate::downstream::state::Phase;
+use crate::gateway::answers::Use;
 use crate::gateway::door::Gateway;
 use crate::model::entry::Kind;
 use crate::policy::breaker::State as BreakerState;
@@ -41,6 +42,8 @@ pub struct ServerStatus {
     pub starts: u32,
     /// Requests made, failed, and in flight.
     pub requests: (u64, u64, u32),
+    /// How often kept answers have been of use.
+    pub cache: Use,
     /// The last error and when it is tried again, in seconds.
     pub error: Option<(String, Option<u64>)>,
     /// What to do about it.
@@ -59,7 +62,7 @@ impl Gateway {
                 .pool
                 .iter()
                 .filter(|endpoint| is_wanted(&endpoint.server.name))
-                .map(|endpoint| server_status(endpoint))
+                .map(|endpoint| server_status(endpoint, self.answers.book(&endpoint.server.name).used()))
                 .collect(),
             disabled: disabled.collect(),
             workflows: self.workflows().names().count(),
@@ -68,7 +71,7 @@ impl Gateway {
     }
 }
 
-fn server_status(endpoint: &Endpoint) -> ServerStatus {
+fn server_status(endpoint: &Endpoint, cache: Use) -> ServerStatus {
     let now = Instant::now();
     let state = endpoint.state();
     let (breaker, _) = endpoint.breaker();
@@ -91,15 +94,30 @@ fn server_status(endpoint: &Endpoint) -> ServerStatus {
         pid: state.pid,
         starts: state.starts,
         requests: (counters.requests, counters.failures, counters.in_flight),
+        cache,
         error: state.fault.as_ref().map(|fault| {
             let wait = state.phase.retry_in(now).map(|wait| wait.as_secs().max(1));
             (format!("[{}] {}", fault.code, fault.message), wait)
         }),
         hint: hint
             .or_else(|| (breaker == BreakerState::Open).then(|| "wait, or repair the server".to_owned()))
-            .or_else(odd),
+            .or_else(odd)
+            .or_else(|| never_shared(endpoint)),
         stderr: if is_well { Vec::new() } else { endpoint.stderr() },
     }
+}
+
+/// What is said of a tool whose answers could be kept if it were known that it only reads.
+fn never_shared(endpoint: &Endpoint) -> Option<String> {
+    let listing = endpoint.listing()?;
+    let tools = &endpoint.server.tools;
+    let wants = |tool: &str| tools.get(tool).is_some_and(|told| told.cache.is_some() || told.coalesce);
+    let mut all = listing.entries.iter().filter(|entry| entry.kind == Kind::Tool);
+    let tool = all.find(|entry| !entry.effect.is_read() && wants(&entry.id))?;
+    let (name, effect) = (&tool.id, tool.effect.as_str());
+    Some(format!(
+        "answers of `{name}` are not shared as it is `{effect}`; write `effect = \"read\"` if it changes nothing"
+    ))
 }
 
 impl Status {
@@ -154,6 +172,9 @@ impl ServerStatus {
         if self.breaker != "closed" {
             let _ = write!(line, "  breaker {}", self.breaker);
         }
+        if let Some(percent) = self.cache.hit_percent() {
+            let _ = write!(line, "  cache {percent} %");
+        }
         if let Some((error, wait)) = &self.error {
             let _ = write!(line, "\n    {error}");
             if let Some(wait) = wait {
@@ -186,6 +207,7 @@ impl ServerStatus {
         put("pid", json!(self.pid));
         put("starts", json!(self.starts));
         put("requests", json!({ "made": made, "failed": failed, "in_flight": in_flight }));
+        put("cache", json!(self.cache.hit_percent().map(|percent| self.cache.to_json(percent))));
         put("last_error", json!(self.error.as_ref().map(|(error, _)| error)));
         put("retry_in_s", json!(self.error.as_ref().and_then(|(_, wait)| *wait)));
         put("what_to_do", json!(self.hint));

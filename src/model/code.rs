@@ -176,6 +176,8 @@ codes! {
     SERVER_STARTING = "MO5112";
     /// The authorization at a server did not come about.
     AUTH_FAILED = "MO5113";
+    /// There is no turn in time under the `rate_limit`, or the server has asked to be left alone.
+    RATE_LIMIT = "MO5114";
     /// There is no tool of this name.
     NO_SUCH_TOOL = "MO5201";
     /// There is no prompt of this name.

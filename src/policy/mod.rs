@@ -5,6 +5,8 @@
 
 pub mod breaker;
 pub mod health;
+pub mod keeping;
 pub mod rank;
+pub mod rate;
 pub mod restart;
 pub mod retry;

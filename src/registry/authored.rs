@@ -11,6 +11,7 @@ use crate::model::problem::{Problem, Span};
 use crate::registry::dialect::Dialect;
 use crate::registry::launch;
 use crate::registry::naming::legal_name;
+use crate::registry::rate::rate_limit;
 use crate::registry::server::{Era, Launch, Probe, Server, Start};
 use crate::registry::settings::{Settings, boolean, whole, word};
 use crate::registry::tools;
@@ -76,6 +77,7 @@ fn server(
     let era = word(reader, &mut table, "era", &[("legacy", Era::Legacy), ("modern", Era::Modern)]);
     let version = table.take("version").and_then(|node| version(reader, node, &table.path("version")));
     let tools = tools::read::rules(reader, &mut table, dialect);
+    let rate_limit = rate_limit(reader, &mut table);
     let fallback = fallback(reader, &mut table);
     match dialect {
         Dialect::Own => table.finish(reader),
@@ -89,6 +91,7 @@ fn server(
         required,
         priority,
         concurrency,
+        rate_limit,
         connect_timeout,
         timeout,
         retry,

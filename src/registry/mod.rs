@@ -18,6 +18,7 @@ mod naming;
 pub mod oauth;
 pub mod patterns;
 pub mod profile;
+mod rate;
 pub mod schema;
 pub mod server;
 mod settings;

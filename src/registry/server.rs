@@ -9,6 +9,7 @@ use crate::model::durability::Durability;
 use crate::model::suggest::did_you_mean;
 use crate::policy::breaker;
 use crate::policy::health;
+use crate::policy::rate::Rate;
 use crate::policy::retry::Retry;
 use crate::registry::agent::Agents;
 use crate::registry::capability::Capabilities;
@@ -105,6 +106,8 @@ pub struct Server {
     pub priority: u32,
     /// Calls at once; more wait.
     pub concurrency: usize,
+    /// How often it may be called; calls beyond that wait for their turn.
+    pub rate_limit: Option<Rate>,
     /// From the start of the process, or of the connection, to the server's first answer.
     pub connect_timeout: Duration,
     /// How long a call may take.

@@ -1,11 +1,14 @@
 //! Which of a server's tools are offered, and what is said about them instead of what the server says.
 
 pub(super) mod read;
+mod sharing;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::effect::Effect;
+use crate::policy::keeping::Keeping;
+use crate::policy::rate::Rate;
 use crate::registry::patterns::Patterns;
 
 /// The rules for the tools of one server.
@@ -37,7 +40,7 @@ impl ToolRules {
 }
 
 /// What is said about a tool; what is `None` stays as the server says it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ToolOverride {
     /// The name that hosts see, before the server's name is put in front.
     pub rename: Option<String>,
@@ -49,6 +52,14 @@ pub struct ToolOverride {
     pub effect: Option<Effect>,
     /// How long a call may take.
     pub timeout: Option<Duration>,
+    /// How often it may be called.
+    pub rate_limit: Option<Rate>,
+    /// For how long its answers are kept.
+    pub cache: Option<Keeping>,
+    /// Whether equal calls of one caller that are made at once are one request.
+    pub coalesce: bool,
+    /// Which tools' kept answers a call of it makes worthless.
+    pub invalidates: Patterns,
 }
 
 #[cfg(test)]

@@ -15,7 +15,10 @@ command = "x"
 retry = {}
 breaker = {}
 health = {}
+rate_limit = { limit = "1/1s" }
 [servers.one.tools.some]
+rate_limit = { limit = "1/1s" }
+cache = { ttl = "1s" }
 [capabilities."a.b"]
 weights = {}
 members = [{ tool = "one.x" }]
@@ -59,7 +62,9 @@ fn definition(path: &str) -> Option<&'static str> {
         "servers.one.retry" | "models.m.retry" => "retry",
         "servers.one.breaker" => "breaker",
         "servers.one.health" => "health",
+        "servers.one.rate_limit" | "servers.one.tools.some.rate_limit" => "rate_limit",
         "servers.one.tools.some" => "tool",
+        "servers.one.tools.some.cache" => "cache",
         "capabilities.\"a.b\"" => "capability",
         "capabilities.\"a.b\".weights" => "weights",
         "capabilities.\"a.b\".fallback" => "fallback_value",

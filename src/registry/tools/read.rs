@@ -13,7 +13,9 @@ use crate::model::problem::{Problem, Span};
 use crate::registry::dialect::Dialect;
 use crate::registry::naming::legal_name;
 use crate::registry::patterns::{compiled, patterns};
-use crate::registry::settings::{duration, text, word};
+use crate::registry::rate::rate_limit;
+use crate::registry::settings::{boolean, duration, text, word};
+use crate::registry::tools::sharing::{cache, refuse_for_writes};
 use crate::registry::tools::{ToolOverride, ToolRules};
 
 /// The rules in `table`, the entry of one server.
@@ -60,13 +62,19 @@ fn told(reader: &mut Reader, node: &Node, what: &str) -> Option<(ToolOverride, O
     let mut table = reader.table(node, what)?;
     let rename_node = table.take("rename");
     let rename = rename_node.and_then(|node| rename(reader, node, &table.path("rename")));
+    let sharing = ["cache", "coalesce"].map(|key| (key, table.key_span(key)));
     let told = ToolOverride {
         rename,
         title: text(reader, &mut table, "title"),
         description: text(reader, &mut table, "description"),
         effect: word(reader, &mut table, "effect", &Effect::ALL.map(|effect| (effect.as_str(), effect))),
         timeout: duration(reader, &mut table, "timeout", Duration::from_millis(1)..=Duration::from_hours(24)),
+        rate_limit: rate_limit(reader, &mut table),
+        cache: cache(reader, &mut table),
+        coalesce: boolean(reader, &mut table, "coalesce").unwrap_or(false),
+        invalidates: patterns(reader, &mut table, "invalidates").unwrap_or_default(),
     };
+    refuse_for_writes(reader, told.effect, &sharing);
     table.finish(reader);
     Some((told, rename_node.map(|node| node.span.clone())))
 }
