@@ -26,6 +26,7 @@ pub fn schema() -> Value {
             "Values that workflows ask for.",
         ),
         ("profiles", map(&shared("profile")), "Named views of servers, tools and workflows."),
+        ("discovery", shared("discovery"), "Where more servers come from."),
         (
             "interceptors",
             json!({ "type": "array", "items": shared("interceptor") }),
@@ -67,6 +68,10 @@ pub fn schema() -> Value {
         "profile": profile(),
         "visible": visible(),
         "interceptor": interceptor(),
+        "discovery": table(vec![
+            ("include", texts(), "More files with servers, or globs of them, relative to this file; `server.json` among them."),
+            ("environment", boolean(), "Whether MCP_SERVER_NAME_URL and MCP_SERVER_NAME_COMMAND mean servers."),
+        ]),
     });
     whole
 }

@@ -13,6 +13,7 @@ use crate::policy::rate::Rate;
 use crate::policy::retry::Retry;
 use crate::registry::agent::Agents;
 use crate::registry::capability::Capabilities;
+use crate::registry::discovery::Discovery;
 use crate::registry::flag::Flags;
 use crate::registry::interceptor::Interceptor;
 use crate::registry::model::Models;
@@ -38,6 +39,8 @@ pub struct Registry {
     pub flags: Flags,
     /// The named views by name.
     pub profiles: BTreeMap<Arc<str>, Arc<Profile>>,
+    /// Where more servers come from.
+    pub discovery: Discovery,
     /// What happens to calls on their way, in order.
     pub interceptors: Vec<Arc<Interceptor>>,
 }

@@ -9,6 +9,7 @@ mod calls;
 mod capabilities;
 mod chains;
 mod cli;
+mod discovery;
 mod docs;
 mod durable;
 mod examples;

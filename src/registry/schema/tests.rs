@@ -40,6 +40,7 @@ url = "https://example.com/mcp"
 auth = { oauth = {} }
 [profiles.p]
 tools = {}
+[discovery]
 [[interceptors]]
 name = "i"
 deny = "no"
@@ -71,6 +72,7 @@ fn definition(path: &str) -> Option<&'static str> {
         "capabilities.\"a.b\".members" => "member",
         "profiles.p" => "profile",
         "profiles.p.tools" => "visible",
+        "discovery" => "discovery",
         "interceptors[0]" => "interceptor",
         _ => return None,
     })

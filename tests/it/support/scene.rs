@@ -60,9 +60,11 @@ impl Test {
         self.file(&format!("workflows/{name}.yaml"), &format!("{head}{text}"))
     }
 
-    /// Adds a file.
+    /// Adds a file, with the folders that it needs.
     pub(crate) fn file(self, name: &str, text: &str) -> Self {
-        fs::write(self.home.path().join(name), text).expect("a file of our own");
+        let path = self.home.path().join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder of our own");
+        fs::write(path, text).expect("a file of our own");
         self
     }
 
