@@ -23,11 +23,12 @@ use crate::model::fault::{Fault, Kind};
 use crate::model::freshness::Freshness;
 use crate::model::limits::Limits;
 use crate::policy::breaker::{Breaker, Outcome, Permit, State as BreakerState, outcome_of};
+use crate::policy::retry::budget::Budget;
 use crate::registry::server::Server;
 use crate::wire::mirror::MISMATCH;
 
 /// A lost server that is about to be tried again is waited for at most this long; beyond it, the caller is told.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A server's endpoint. Requests come in here; the supervisor keeps its session.
 pub struct Endpoint {
@@ -53,9 +54,12 @@ pub struct Endpoint {
     breaker: Mutex<Breaker>,
     bulkhead: Semaphore,
     pace: Pace,
+    /// Guards what is left for repetitions; held for the length of one method.
+    budget: Mutex<Budget>,
     in_flight: AtomicU32,
     requests: AtomicU64,
     failures: AtomicU64,
+    pub(super) repetitions: AtomicU64,
 }
 
 /// What a request may do and how long it may take.
@@ -76,6 +80,8 @@ pub struct Counters {
     pub requests: u64,
     /// Requests that failed.
     pub failures: u64,
+    /// Attempts beyond the first of each.
+    pub repetitions: u64,
     /// Requests being made.
     pub in_flight: u32,
 }
@@ -98,9 +104,11 @@ impl Endpoint {
             breaker: Mutex::new(Breaker::new(server.breaker)),
             bulkhead: Semaphore::new(server.concurrency),
             pace: Pace::new(&server),
+            budget: Mutex::default(),
             in_flight: AtomicU32::new(0),
             requests: AtomicU64::new(0),
             failures: AtomicU64::new(0),
+            repetitions: AtomicU64::new(0),
             server,
         }
     }
@@ -134,6 +142,7 @@ impl Endpoint {
         Counters {
             requests: self.requests.load(Ordering::Relaxed),
             failures: self.failures.load(Ordering::Relaxed),
+            repetitions: self.repetitions.load(Ordering::Relaxed),
             in_flight: self.in_flight.load(Ordering::Relaxed),
         }
     }
@@ -192,20 +201,10 @@ impl Endpoint {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         let counted = Counted(self);
-        let mut attempt = 1;
-        let result = loop {
-            let result = self.attempt(request, terms).await;
-            let Err(fault) = &result else { break result };
-            let left = terms.limits.left(Instant::now());
-            let wait = self.server.retry.decide(fault, terms.effect, attempt, left, fraction());
-            match wait.filter(|wait| self.is_worth(*wait, fault)) {
-                Some(wait) => {
-                    tracing::debug!(server = %self.server.name, attempt, %fault, "trying again");
-                    sleep(wait).await;
-                }
-                None => break result,
-            }
-            attempt += 1;
+        self.lock_budget().pay_in();
+        let result = match self.hedge(request, terms) {
+            Some(after) => Box::pin(self.hedged(request, terms, after)).await,
+            None => self.repeated(request, terms, &AtomicBool::new(false)).await,
         };
         drop(counted);
         if result.is_err() {
@@ -214,17 +213,8 @@ impl Endpoint {
         result.map_err(|fault| Fault { server: Some(self.server.name.to_string()), ..fault })
     }
 
-    /// Whether a caller is better served by waiting than by being told when to come again.
-    fn is_worth(&self, wait: Duration, fault: &Fault) -> bool {
-        if fault.code == code::RATE_LIMIT {
-            // Our own limit has weighed this already.
-            return false;
-        }
-        let is_near = fault.kind == Kind::RateLimited || fault.retry_after.is_none_or(|after| after <= PATIENCE);
-        is_near && wait <= self.server.retry.max_delay.max(PATIENCE)
-    }
-
-    async fn attempt(&self, request: &Request, terms: Terms) -> Result<Reply, Fault> {
+    /// Makes `request` once. `was_sent` becomes true when it has reached the server.
+    pub(super) async fn attempt(&self, request: &Request, terms: Terms, was_sent: &AtomicBool) -> Result<Reply, Fault> {
         if self.breaker().0 == BreakerState::Open {
             // Who is refused anyway must neither wait for a turn nor use one up.
             self.admit().map(drop)?;
@@ -236,7 +226,6 @@ impl Endpoint {
         }
         let is_impatient = limit < terms.timeout;
         let admitted = self.admit()?;
-        let was_sent = AtomicBool::new(false);
         let work = async {
             let _place = self.place().await?;
             let session = self.session().await?;
@@ -336,6 +325,10 @@ impl Endpoint {
             }
             .map_err(|_| down(Phase::Stopped, None, None))?;
         }
+    }
+
+    pub(super) fn lock_budget(&self) -> std::sync::MutexGuard<'_, Budget> {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn lock_breaker(&self) -> std::sync::MutexGuard<'_, Breaker> {

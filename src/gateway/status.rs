@@ -42,6 +42,8 @@ pub struct ServerStatus {
     pub starts: u32,
     /// Requests made, failed, and in flight.
     pub requests: (u64, u64, u32),
+    /// Attempts beyond the first of each request.
+    pub repetitions: u64,
     /// How often kept answers have been of use.
     pub cache: Use,
     /// The last error and when it is tried again, in seconds.
@@ -94,6 +96,7 @@ fn server_status(endpoint: &Endpoint, cache: Use) -> ServerStatus {
         pid: state.pid,
         starts: state.starts,
         requests: (counters.requests, counters.failures, counters.in_flight),
+        repetitions: counters.repetitions,
         cache,
         error: state.fault.as_ref().map(|fault| {
             let wait = state.phase.retry_in(now).map(|wait| wait.as_secs().max(1));
@@ -206,7 +209,10 @@ impl ServerStatus {
         put("breaker", json!(self.breaker));
         put("pid", json!(self.pid));
         put("starts", json!(self.starts));
-        put("requests", json!({ "made": made, "failed": failed, "in_flight": in_flight }));
+        put(
+            "requests",
+            json!({ "made": made, "failed": failed, "repeated": self.repetitions, "in_flight": in_flight }),
+        );
         put("cache", json!(self.cache.hit_percent().map(|percent| self.cache.to_json(percent))));
         put("last_error", json!(self.error.as_ref().map(|(error, _)| error)));
         put("retry_in_s", json!(self.error.as_ref().and_then(|(_, wait)| *wait)));

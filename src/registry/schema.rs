@@ -287,6 +287,7 @@ fn tool() -> Value {
             "For how long its answers are kept, if it only reads.",
         ),
         ("coalesce", boolean(), "Whether equal calls of one caller that are made at once are one request."),
+        ("hedge", duration(), "After how long a late answer is asked for a second time, if it only reads."),
         ("invalidates", texts(), "Tools of the server whose kept answers a call of it makes worthless."),
     ])
 }

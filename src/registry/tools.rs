@@ -33,6 +33,11 @@ impl ToolRules {
         self.overrides.get(tool)
     }
 
+    /// Whether any tool is asked a second time when it is late.
+    pub fn hedges(&self) -> bool {
+        self.overrides.values().any(|told| told.hedge.is_some())
+    }
+
     /// Every override with the server's own name of its tool.
     pub fn overrides(&self) -> impl Iterator<Item = (&str, &ToolOverride)> {
         self.overrides.iter().map(|(tool, told)| (tool.as_str(), told))
@@ -58,6 +63,8 @@ pub struct ToolOverride {
     pub cache: Option<Keeping>,
     /// Whether equal calls of one caller that are made at once are one request.
     pub coalesce: bool,
+    /// After how long a late answer is asked for a second time.
+    pub hedge: Option<Duration>,
     /// Which tools' kept answers a call of it makes worthless.
     pub invalidates: Patterns,
 }

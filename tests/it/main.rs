@@ -33,6 +33,7 @@ mod profiles;
 mod questions;
 mod real_servers;
 mod regressions;
+mod repeating;
 mod resilience;
 mod saving;
 mod sharing;

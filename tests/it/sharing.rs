@@ -1,4 +1,5 @@
 //! One answer for several calls: kept from earlier ones, or shared by those that are made at once.
+#![expect(clippy::needless_pass_by_value, reason = "values that are written out in place read better in a test")]
 
 use serde_json::{Value, json};
 

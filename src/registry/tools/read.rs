@@ -62,7 +62,7 @@ fn told(reader: &mut Reader, node: &Node, what: &str) -> Option<(ToolOverride, O
     let mut table = reader.table(node, what)?;
     let rename_node = table.take("rename");
     let rename = rename_node.and_then(|node| rename(reader, node, &table.path("rename")));
-    let sharing = ["cache", "coalesce"].map(|key| (key, table.key_span(key)));
+    let sharing = ["cache", "coalesce", "hedge"].map(|key| (key, table.key_span(key)));
     let told = ToolOverride {
         rename,
         title: text(reader, &mut table, "title"),
@@ -72,6 +72,7 @@ fn told(reader: &mut Reader, node: &Node, what: &str) -> Option<(ToolOverride, O
         rate_limit: rate_limit(reader, &mut table),
         cache: cache(reader, &mut table),
         coalesce: boolean(reader, &mut table, "coalesce").unwrap_or(false),
+        hedge: duration(reader, &mut table, "hedge", Duration::from_millis(1)..=Duration::from_hours(1)),
         invalidates: patterns(reader, &mut table, "invalidates").unwrap_or_default(),
     };
     refuse_for_writes(reader, told.effect, &sharing);

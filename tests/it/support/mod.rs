@@ -7,6 +7,7 @@ pub(crate) mod face;
 pub(crate) mod guarded;
 pub(crate) mod host;
 pub(crate) mod launch;
+pub(crate) mod ledger;
 pub(crate) mod processes;
 pub(crate) mod scene;
 pub(crate) mod sockets;
