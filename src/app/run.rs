@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::files::place;
 use crate::app::load::Loaded;
+use crate::downstream::memory::Memory;
 use crate::downstream::pool::Pool;
 use crate::gateway::authoring::Authoring;
 use crate::gateway::door::Gateway;
@@ -28,11 +29,16 @@ pub struct App {
 }
 
 impl App {
-    /// Starts the servers and opens the door. `program` is our own binary, which also plays the watchdog; hosts and operators
-    /// see through `profile`.
+    /// Starts the servers and opens the door, as [`App::start_with`] does, without a memory.
     pub fn start(loaded: Loaded, program: Option<PathBuf>, profile: Option<&str>) -> Self {
+        Self::start_with(loaded, program, profile, None)
+    }
+
+    /// Starts the servers and opens the door. What servers offer is recalled from `memory` and told to it. `program` is our own binary, which also plays the watchdog; hosts and operators
+    /// see through `profile`.
+    pub fn start_with(loaded: Loaded, program: Option<PathBuf>, profile: Option<&str>, memory: Option<Memory>) -> Self {
         let problems = loaded.problems.iter().map(ToString::to_string).collect();
-        let pool = Arc::new(Pool::start(&loaded.registry, program, loaded.lineage));
+        let pool = Arc::new(Pool::start(&loaded.registry, program, loaded.lineage, memory.map(Arc::new)));
         let gateway = Gateway::open(Arc::new(loaded.registry), Arc::new(loaded.workflows), pool, problems);
         Self { gateway, profile: profile.map(Arc::from), patterns: loaded.patterns }
     }

@@ -15,6 +15,7 @@ use crate::cli::{
 };
 use crate::demo;
 use crate::document::format::Format;
+use crate::downstream::memory::Memory;
 use crate::downstream::stdio::watchdog;
 
 /// Does what the command line says.
@@ -174,7 +175,10 @@ async fn with_servers(command: Command, loaded: Loaded, common: &Common, termina
     }
     let folder = new::folder(&loaded.patterns, &loaded.files);
     let data = data(common.data_dir.as_deref(), &loaded.files);
-    let app = App::start(loaded, std::env::current_exe().ok(), profile);
+    let age = loaded.registry.orchestrator.remember;
+    // Whoever asks how servers do wants to know how they do now; for hosts it is worth more to be answered at once.
+    let memory = data.as_ref().ok().map(|data| Memory::new(data.join("catalogue"), age, is_serving));
+    let app = App::start_with(loaded, std::env::current_exe().ok(), profile, memory);
     if matches!(command, Command::Serve(_) | Command::Run { dry_run: false, .. } | Command::Runs { .. }) {
         let stored = data.map_err(|why| why.to_string()).and_then(|data| app.store_runs(&data));
         if let (Err(why), Command::Runs { .. }) = (&stored, &command) {

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::sleep;
 
 use crate::downstream::listing::Listing;
+use crate::downstream::memory::{Memory, Recalled};
 use crate::downstream::notice::Inbox;
 use crate::downstream::pace::{self, Pace};
 use crate::downstream::request::Request;
@@ -50,6 +51,10 @@ pub struct Endpoint {
     pub(super) last_answer: Mutex<Option<Instant>>,
     /// When it was last listed; guarded for one assignment.
     pub(super) listed_at: Mutex<Option<Instant>>,
+    /// Where what it offers is kept from one start of the program to the next.
+    pub(super) memory: Option<Arc<Memory>>,
+    /// When what it is known to offer was heard, if that was before the program started.
+    pub(super) recalled: Option<Recalled>,
     /// Guards the breaker's counters; held for the length of one method.
     breaker: Mutex<Breaker>,
     bulkhead: Semaphore,
@@ -101,6 +106,8 @@ impl Endpoint {
             suspicion: Notify::new(),
             last_answer: Mutex::default(),
             listed_at: Mutex::default(),
+            memory: None,
+            recalled: None,
             breaker: Mutex::new(Breaker::new(server.breaker)),
             bulkhead: Semaphore::new(server.concurrency),
             pace: Pace::new(&server),
@@ -111,6 +118,23 @@ impl Endpoint {
             repetitions: AtomicU64::new(0),
             server,
         }
+    }
+
+    /// The endpoint with what `memory` has of its server, which is told to `memory` from now on.
+    #[must_use]
+    pub fn remembering(mut self, memory: &Arc<Memory>) -> Self {
+        if let Some((listing, recalled)) = memory.recall(&self.server) {
+            self.listing.send_replace(Some(Arc::new(listing)));
+            self.recalled = Some(recalled);
+        }
+        self.memory = Some(Arc::clone(memory));
+        self
+    }
+
+    /// Since when it has not been heard of, while what is known of it is from before the program started.
+    pub fn recalled(&self) -> Option<&Recalled> {
+        let is_listed = self.listed_at.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        self.recalled.as_ref().filter(|_| !is_listed && self.listing().is_some())
     }
 
     /// What is known of it now.

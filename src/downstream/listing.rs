@@ -176,7 +176,7 @@ fn read_page<'a>(page: &'a RawValue, key: &str) -> (Vec<&'a RawValue>, Option<St
 /// One definition, or why it is left out.
 fn read_entry(item: &RawValue, kind: Kind, server: &Server) -> Result<Entry, String> {
     let what = kind.list_method();
-    let mut definition: Map<String, Value> =
+    let definition: Map<String, Value> =
         serde_json::from_str(item.get()).map_err(|error| format!("an entry of {what}: {error}"))?;
     let id = definition.get(kind.id_key()).and_then(Value::as_str).unwrap_or_default().to_owned();
     let is_named = matches!(kind, Kind::Tool | Kind::Prompt);
@@ -186,6 +186,11 @@ fn read_entry(item: &RawValue, kind: Kind, server: &Server) -> Result<Entry, Str
     if kind == Kind::Tool && !definition.get("inputSchema").is_some_and(Value::is_object) {
         return Err(format!("tool `{id}`: its `inputSchema` is not an object"));
     }
+    Ok(judged(kind, id, definition, server))
+}
+
+/// A definition with what the registry and we make of it.
+pub(super) fn judged(kind: Kind, id: String, mut definition: Map<String, Value>, server: &Server) -> Entry {
     for key in ["title", "description"] {
         match definition.get_mut(key) {
             Some(Value::String(text)) => *text = tidy(text),
@@ -200,7 +205,7 @@ fn read_entry(item: &RawValue, kind: Kind, server: &Server) -> Result<Entry, Str
         _ => Effect::Read,
     };
     let path = take_path(&mut definition);
-    Ok(Entry { kind, server: Arc::clone(&server.name), id, definition, effect, path })
+    Entry { kind, server: Arc::clone(&server.name), id, definition, effect, path }
 }
 
 /// The orchestrators that a definition says it has come through; that is not for hosts.

@@ -12,6 +12,7 @@ mod hedge;
 pub mod hook;
 pub mod http;
 pub mod listing;
+pub mod memory;
 pub mod notice;
 pub mod oauth;
 mod pace;

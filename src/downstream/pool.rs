@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::downstream::endpoint::Endpoint;
 use crate::downstream::hook::Hooks;
+use crate::downstream::memory::Memory;
 use crate::downstream::notice::{Inbox, Notice};
 use crate::downstream::question::offered;
 use crate::downstream::stdio::watchdog::Watchdog;
@@ -44,7 +45,8 @@ pub struct Pool {
 impl Pool {
     /// Starts supervising every server of `registry`. `program` is our own binary, which also plays the watchdog.
     /// `lineage` is what orchestrators among the servers are told about who has started them.
-    pub fn start(registry: &Registry, program: Option<PathBuf>, lineage: String) -> Self {
+    /// What servers offer is recalled from `memory` and told to it.
+    pub fn start(registry: &Registry, program: Option<PathBuf>, lineage: String, memory: Option<Arc<Memory>>) -> Self {
         let capabilities = watch::channel(None).0;
         let level = watch::channel(None).0;
         let instance = uuid::Uuid::new_v4();
@@ -56,7 +58,11 @@ impl Pool {
         let mut endpoints = BTreeMap::new();
         for (name, server) in registry.servers.iter().filter(|(_, server)| !server.disabled) {
             let inbox = Inbox::new(Arc::clone(name), notices.clone());
-            let endpoint = Arc::new(Endpoint::new(Arc::clone(server), inbox, us));
+            let endpoint = Endpoint::new(Arc::clone(server), inbox, us);
+            let endpoint = Arc::new(match &memory {
+                Some(memory) => endpoint.remembering(memory),
+                None => endpoint,
+            });
             let surroundings = Surroundings {
                 watchdog: Arc::clone(&watchdog),
                 capabilities: capabilities.subscribe(),
@@ -118,13 +124,14 @@ impl Pool {
         self.iter().map(|endpoint| endpoint.listing.subscribe()).collect()
     }
 
-    /// Starts the servers that wait to be needed, and waits until each has been listed once or has failed to be, but no
-    /// longer than `limit`.
+    /// Starts the servers that wait to be needed and of which nothing is known, and waits until each of those has been listed
+    /// once or has failed to be, but no longer than `limit`.
     pub async fn settle(&self, limit: Duration) {
-        for endpoint in self.iter() {
+        let unknown: Vec<_> = self.iter().filter(|endpoint| endpoint.listing().is_none()).collect();
+        for endpoint in &unknown {
             endpoint.want();
         }
-        let all = futures::future::join_all(self.iter().map(|endpoint| endpoint.settled()));
+        let all = futures::future::join_all(unknown.iter().map(|endpoint| endpoint.settled()));
         if timeout(limit, all).await.is_err() {
             tracing::debug!("some servers are still starting");
         }

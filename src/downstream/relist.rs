@@ -23,6 +23,9 @@ impl Endpoint {
         let limit = self.server.connect_timeout;
         match timeout(limit, list(session, &self.server, self.us)).await {
             Ok(Ok(listing)) => {
+                if let Some(memory) = &self.memory {
+                    memory.keep(&self.server, session.about(), &listing).await;
+                }
                 let is_new = self.listing.send_if_modified(|current| {
                     let is_new = current.as_deref() != Some(&listing);
                     if is_new {
@@ -54,6 +57,14 @@ impl Endpoint {
             AGAIN
         };
         Some(Instant::now() + wait)
+    }
+
+    /// Takes back what it offers once it has not been seen for longer than that is remembered.
+    pub(super) fn forget(&self, unseen: Duration) {
+        let is_over = self.memory.as_ref().is_some_and(|memory| unseen > memory.age());
+        if is_over && self.listing.send_replace(None).is_some() {
+            tracing::warn!(server = %self.server.name, "has been gone for so long that nothing of it is listed any more");
+        }
     }
 
     fn listed(&self, fault: Option<Fault>) {

@@ -12,6 +12,7 @@ use tokio::time::{sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::downstream::endpoint::{Endpoint, fraction};
+use crate::downstream::memory::Recalled;
 use crate::downstream::oauth::watch::login;
 use crate::downstream::protocol::Era;
 use crate::downstream::request::Request;
@@ -60,6 +61,8 @@ impl Surroundings {
 pub async fn supervise(endpoint: Arc<Endpoint>, surroundings: Surroundings, stop: CancellationToken) {
     let mut restarts = Restarts::new(Settings::default());
     let mut era = None;
+    let mut seen = Instant::now();
+    let mut unseen_before = endpoint.recalled().map(Recalled::age).unwrap_or_default();
     if stop.run_until_cancelled(surroundings.introduced()).await.is_none() {
         return endpoint.enter(Phase::Stopped, None);
     }
@@ -70,6 +73,10 @@ pub async fn supervise(endpoint: Arc<Endpoint>, surroundings: Surroundings, stop
         let cycle = run_once(&endpoint, &surroundings, &mut era, &stop);
         let Some((fault, up)) = cycle.await else { break };
         let now = Instant::now();
+        if up.is_some() {
+            (seen, unseen_before) = (now, Duration::ZERO);
+        }
+        endpoint.forget(now.saturating_duration_since(seen) + unseen_before);
         let phase = match restarts.ended(now, up, fraction()) {
             Next::Retry { after } => Phase::Waiting(now + after),
             Next::CrashLoop { after } => Phase::CrashLoop(now + after),

@@ -34,6 +34,8 @@ pub struct ServerStatus {
     pub era: Option<&'static str>,
     /// How many tools it offers.
     pub tools: usize,
+    /// When that was heard, if it was before the program started.
+    pub recalled: Option<String>,
     /// The state of its breaker.
     pub breaker: &'static str,
     /// Its process.
@@ -79,6 +81,7 @@ fn server_status(endpoint: &Endpoint, cache: Use) -> ServerStatus {
     let (breaker, _) = endpoint.breaker();
     let counters = endpoint.counters();
     let about = state.about.as_ref();
+    let recalled = endpoint.recalled();
     let is_well = state.phase == Phase::Ready && state.fault.is_none();
     let listing = endpoint.listing();
     let tools =
@@ -89,9 +92,11 @@ fn server_status(endpoint: &Endpoint, cache: Use) -> ServerStatus {
         name: endpoint.server.name.to_string(),
         state: state.phase.as_str(),
         identity: about
-            .and_then(|about| Some(format!("{} {}", about.name.as_ref()?, about.version.as_deref().unwrap_or("")))),
+            .and_then(|about| Some(format!("{} {}", about.name.as_ref()?, about.version.as_deref().unwrap_or(""))))
+            .or_else(|| recalled.and_then(|recalled| recalled.identity.clone())),
         era: about.map(|about| about.era.as_str()),
         tools,
+        recalled: recalled.map(|recalled| recalled.at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
         breaker: breaker.as_str(),
         pid: state.pid,
         starts: state.starts,
@@ -172,6 +177,9 @@ impl ServerStatus {
         if let Some(identity) = &self.identity {
             let _ = write!(line, "  {}", identity.trim_end());
         }
+        if let Some(heard) = &self.recalled {
+            let _ = write!(line, "  as of {heard}");
+        }
         if self.breaker != "closed" {
             let _ = write!(line, "  breaker {}", self.breaker);
         }
@@ -206,6 +214,7 @@ impl ServerStatus {
         put("identity", json!(self.identity));
         put("era", json!(self.era));
         put("tools", json!(self.tools));
+        put("as_of", json!(self.recalled));
         put("breaker", json!(self.breaker));
         put("pid", json!(self.pid));
         put("starts", json!(self.starts));

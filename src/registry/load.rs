@@ -201,6 +201,10 @@ fn orchestrate(reader: &mut Reader, mut table: Table<'_>, orchestrator: &mut Orc
         let settle = reader.duration(node, "orchestrator.settle");
         orchestrator.settle = settle.unwrap_or(orchestrator.settle);
     }
+    let ages = Duration::ZERO..=Duration::from_hours(24 * 3_650);
+    if let Some(age) = duration(reader, &mut table, "remember", ages) {
+        orchestrator.remember = age;
+    }
     let durabilities = Durability::ALL.map(|durability| (durability.as_str(), durability));
     if let Some(durability) = word(reader, &mut table, "durability", &durabilities) {
         orchestrator.durability = durability;

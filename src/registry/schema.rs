@@ -126,6 +126,7 @@ fn orchestrator() -> Value {
         ("max_concurrent_runs", count(1, 100_000), "Workflow runs at once; more are refused."),
         ("max_concurrent_steps", count(1, 100_000), "Tool calls of all runs at once; more wait."),
         ("settle", duration(), "How long the first list waits for servers that are still starting."),
+        ("remember", duration(), "How long what a server last offered is listed although it does not run."),
         ("prefix", boolean(), "Whether tools carry the name of their server."),
         ("durability", json!({ "enum": ["auto", "always", "none"] }), "How sure it is that runs survive the program."),
         ("keep_runs", duration(), "How long runs that have ended are kept."),

@@ -66,6 +66,8 @@ pub struct Orchestrator {
     pub max_concurrent_steps: usize,
     /// How long the first list waits for servers that are still starting. Later arrivals are announced as list changes.
     pub settle: Duration,
+    /// For how long what a server last offered is listed although the server does not run.
+    pub remember: Duration,
     /// How sure it is that a run survives the program, unless its workflow says.
     pub durability: Durability,
     /// For how long runs that have ended are kept.
@@ -85,6 +87,7 @@ impl Default for Orchestrator {
             max_concurrent_runs: 100,
             max_concurrent_steps: 50,
             settle: Duration::from_secs(5),
+            remember: Duration::from_hours(24 * 7),
             durability: Durability::Auto,
             keep_runs: Duration::from_hours(24 * 30),
             keep_runs_count: 10_000,

@@ -21,6 +21,7 @@ mod http_face;
 mod http_security;
 mod http_servers;
 mod interceptors;
+mod instant;
 mod keeping;
 mod lifecycle;
 mod limits;
