@@ -21,6 +21,7 @@ use crate::model::effect::Effect;
 use crate::model::fault::{Fault, Kind};
 use crate::model::freshness::Freshness;
 use crate::model::limits::Limits;
+use crate::policy::balance::Latency;
 use crate::policy::breaker::{Breaker, Outcome, Permit, State as BreakerState, outcome_of};
 use crate::registry::server::Server;
 use crate::wire::mirror::MISMATCH;
@@ -32,6 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub struct Endpoint {
     /// Its registry entry.
     pub server: Arc<Server>,
+    /// Which of the server's instances it is, from 0.
+    pub place: usize,
     /// The orchestrator that it belongs to.
     pub(super) us: Hop,
     pub(super) inbox: Arc<Inbox>,
@@ -46,11 +49,17 @@ pub struct Endpoint {
     /// A request ran into its time limit: ask at once whether the server still lives.
     pub(super) suspicion: Notify,
     pub(super) last_answer: Mutex<Option<Instant>>,
-    /// When it was last listed; guarded for one assignment.
+    /// How long its calls take; guarded for one look or note.
+    latency: Mutex<Latency>,
+    /// When it was listed last; guarded for one assignment.
     pub(super) listed_at: Mutex<Option<Instant>>,
     /// Guards the breaker's counters; held for the length of one method.
     breaker: Mutex<Breaker>,
     bulkhead: Semaphore,
+    /// Nobody needs the server any more: stop it.
+    pub(super) rest: Notify,
+    /// When any instance of the server was last used; guarded for one look or note.
+    pub(super) used: Arc<Mutex<Instant>>,
     in_flight: AtomicU32,
     requests: AtomicU64,
     failures: AtomicU64,
@@ -65,6 +74,8 @@ pub struct Terms {
     pub timeout: Duration,
     /// The caller's own bounds.
     pub limits: Limits,
+    /// Whether it is made again, and a lost server waited for. Not if somebody else can be asked at once.
+    pub may_wait: bool,
 }
 
 /// An endpoint's counters.
@@ -80,9 +91,15 @@ pub struct Counters {
 
 impl Endpoint {
     /// An endpoint that is not connected yet.
-    pub fn new(server: Arc<Server>, inbox: Inbox, us: Hop) -> Self {
+    ///
+    /// It is the instance at `place` of all that share `used`.
+    pub fn new(server: Arc<Server>, inbox: Inbox, us: Hop, place: usize, used: Arc<Mutex<Instant>>) -> Self {
         Self {
+            place,
             us,
+            latency: Mutex::default(),
+            rest: Notify::new(),
+            used,
             inbox: Arc::new(inbox),
             state: watch::channel(State::new(Instant::now())).0,
             session: watch::channel(None).0,
@@ -107,6 +124,21 @@ impl Endpoint {
         self.state.borrow().clone()
     }
 
+    /// Where it is in its life.
+    pub fn phase(&self) -> Phase {
+        self.state.borrow().phase
+    }
+
+    /// Whether it has failed since it was last connected.
+    pub(super) fn was_lost(&self) -> bool {
+        self.state.borrow().fault.is_some()
+    }
+
+    /// How long its calls take, in seconds, as far as it is remembered.
+    pub fn latency(&self, now: Instant) -> Option<f64> {
+        self.latency.lock().unwrap_or_else(PoisonError::into_inner).seconds(now)
+    }
+
     /// What it offers, as last heard; `None` until it has been listed once.
     pub fn listing(&self) -> Option<Arc<Listing>> {
         self.listing.borrow().clone()
@@ -126,12 +158,17 @@ impl Endpoint {
         (breaker.state(now), breaker.retry_after(now))
     }
 
+    /// Its requests in flight.
+    pub(super) fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::SeqCst)
+    }
+
     /// Its counters.
     pub fn counters(&self) -> Counters {
         Counters {
             requests: self.requests.load(Ordering::Relaxed),
             failures: self.failures.load(Ordering::Relaxed),
-            in_flight: self.in_flight.load(Ordering::Relaxed),
+            in_flight: self.in_flight(),
         }
     }
 
@@ -159,7 +196,7 @@ impl Endpoint {
 
     /// Starts the server if it waits to be needed.
     pub fn want(&self) {
-        if !self.is_wanted.swap(true, Ordering::AcqRel) {
+        if !self.is_wanted.load(Ordering::SeqCst) && !self.is_wanted.swap(true, Ordering::SeqCst) {
             self.demand.notify_one();
         }
     }
@@ -182,13 +219,17 @@ impl Endpoint {
     /// of the attempt; then the retry policy, which repeats only what is safe to repeat.
     pub async fn request(&self, request: &Request, terms: Terms) -> Result<Reply, Fault> {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        // Before the session is looked for: whoever stops an idle server takes the session away first and counts then.
+        self.in_flight.fetch_add(1, Ordering::SeqCst);
         let counted = Counted(self);
         let mut attempt = 1;
         let result = loop {
             let result = self.attempt(request, terms).await;
             let Err(fault) = &result else { break result };
             let left = terms.limits.left(Instant::now());
+            if !terms.may_wait {
+                break result;
+            }
             let wait = self.server.retry.decide(fault, terms.effect, attempt, left, fraction());
             match wait.filter(|wait| self.is_worth(*wait, fault)) {
                 Some(wait) => {
@@ -220,9 +261,10 @@ impl Endpoint {
         let is_impatient = limit < terms.timeout;
         let admitted = self.admit()?;
         let was_sent = AtomicBool::new(false);
+        let began = Instant::now();
         let work = async {
             let _place = self.place().await?;
-            let session = self.session().await?;
+            let session = self.session(terms.may_wait).await?;
             was_sent.store(true, Ordering::Relaxed);
             self.send(&session, request).await.map(Reply::new)
         };
@@ -235,6 +277,7 @@ impl Endpoint {
             // The caller's own deadline stands still for nobody.
             () = sleep(limit), if is_impatient => Err(self.timed_out(limit, was_sent.load(Ordering::Relaxed), true)),
         };
+        self.note_latency(began, request, &result);
         if result.is_ok() {
             *self.last_answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         }
@@ -293,8 +336,9 @@ impl Endpoint {
             .map_err(|_| Fault::new(Kind::Unavailable, code::SHUTTING_DOWN, "is being stopped"))
     }
 
-    /// The session, once there is one. A dead server is reported at once unless it is about to be tried again.
-    async fn session(&self) -> Result<Arc<Session>, Fault> {
+    /// The session, once there is one. A dead server is reported at once unless it is about to be tried again and the
+    /// caller `may_wait`.
+    async fn session(&self, may_wait: bool) -> Result<Arc<Session>, Fault> {
         self.want();
         let mut session = self.session.subscribe();
         let mut state = self.state.subscribe();
@@ -307,7 +351,8 @@ impl Endpoint {
                 (state.phase, state.fault.clone())
             };
             let retry_in = phase.retry_in(Instant::now());
-            if phase == Phase::Stopped || retry_in.is_some_and(|wait| wait > PATIENCE) {
+            let is_lost = !may_wait && fault.is_some() && phase != Phase::Ready;
+            if phase == Phase::Stopped || is_lost || retry_in.is_some_and(|wait| wait > PATIENCE) {
                 return Err(down(phase, fault, retry_in));
             }
             tokio::select! {
@@ -315,6 +360,16 @@ impl Endpoint {
                 changed = state.changed() => changed,
             }
             .map_err(|_| down(Phase::Stopped, None, None))?;
+        }
+    }
+
+    /// A quick refusal says nothing about how long the work takes, nor does a call in which somebody was asked.
+    fn note_latency(&self, began: Instant, request: &Request, result: &Result<Reply, Fault>) {
+        let is_telling = result.as_ref().map_or_else(|fault| fault.kind == Kind::Timeout, |_| true);
+        if is_telling && !request.asking.has_asked() && !request.method.starts_with("tasks/") {
+            let now = Instant::now();
+            let took = now.saturating_duration_since(began);
+            self.latency.lock().unwrap_or_else(PoisonError::into_inner).note(took, now);
         }
     }
 
@@ -352,7 +407,8 @@ struct Counted<'a>(&'a Endpoint);
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        *self.0.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

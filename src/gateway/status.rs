@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
-use crate::downstream::endpoint::Endpoint;
+use crate::downstream::fleet::Fleet;
 use crate::downstream::state::Phase;
 use crate::gateway::door::Gateway;
+use crate::gateway::instances::{InstanceStatus, instances};
 use crate::model::entry::Kind;
 use crate::policy::breaker::State as BreakerState;
 
@@ -45,6 +46,8 @@ pub struct ServerStatus {
     pub error: Option<(String, Option<u64>)>,
     /// What to do about it.
     pub hint: Option<String>,
+    /// Its instances, if it has several.
+    pub instances: Vec<InstanceStatus>,
     /// The last lines of its standard error, if it is not well.
     pub stderr: Vec<String>,
 }
@@ -58,8 +61,8 @@ impl Gateway {
             servers: self
                 .pool
                 .iter()
-                .filter(|endpoint| is_wanted(&endpoint.server.name))
-                .map(|endpoint| server_status(endpoint))
+                .filter(|fleet| is_wanted(&fleet.server.name))
+                .map(|fleet| server_status(fleet))
                 .collect(),
             disabled: disabled.collect(),
             workflows: self.workflows().names().count(),
@@ -68,14 +71,15 @@ impl Gateway {
     }
 }
 
-fn server_status(endpoint: &Endpoint) -> ServerStatus {
+fn server_status(fleet: &Fleet) -> ServerStatus {
     let now = Instant::now();
+    let endpoint = fleet.best();
     let state = endpoint.state();
     let (breaker, _) = endpoint.breaker();
-    let counters = endpoint.counters();
+    let counters = fleet.counters();
     let about = state.about.as_ref();
     let is_well = state.phase == Phase::Ready && state.fault.is_none();
-    let listing = endpoint.listing();
+    let listing = fleet.listing();
     let tools =
         listing.as_ref().map_or(0, |listing| listing.entries.iter().filter(|entry| entry.kind == Kind::Tool).count());
     let hint = state.fault.as_ref().and_then(|fault| fault.hint.clone());
@@ -98,6 +102,7 @@ fn server_status(endpoint: &Endpoint) -> ServerStatus {
         hint: hint
             .or_else(|| (breaker == BreakerState::Open).then(|| "wait, or repair the server".to_owned()))
             .or_else(odd),
+        instances: instances(fleet),
         stderr: if is_well { Vec::new() } else { endpoint.stderr() },
     }
 }
@@ -154,6 +159,10 @@ impl ServerStatus {
         if self.breaker != "closed" {
             let _ = write!(line, "  breaker {}", self.breaker);
         }
+        if !self.instances.is_empty() {
+            let well = self.instances.iter().filter(|one| one.state == "ready").count();
+            let _ = write!(line, "  {well} of {} instances ready", self.instances.len());
+        }
         if let Some((error, wait)) = &self.error {
             let _ = write!(line, "\n    {error}");
             if let Some(wait) = wait {
@@ -162,6 +171,9 @@ impl ServerStatus {
         }
         if let Some(hint) = &self.hint {
             let _ = write!(line, "\n    {hint}");
+        }
+        for one in self.instances.iter().filter(|one| !one.is_well()) {
+            let _ = write!(line, "\n    {}", one.line());
         }
         for said in self.stderr.iter().rev().take(3).rev() {
             let _ = write!(line, "\n    stderr │ {said}");
@@ -183,6 +195,8 @@ impl ServerStatus {
         put("era", json!(self.era));
         put("tools", json!(self.tools));
         put("breaker", json!(self.breaker));
+        let instances: Vec<_> = self.instances.iter().map(InstanceStatus::to_json).collect();
+        put("instances", json!(Some(instances).filter(|all| !all.is_empty())));
         put("pid", json!(self.pid));
         put("starts", json!(self.starts));
         put("requests", json!({ "made": made, "failed": failed, "in_flight": in_flight }));

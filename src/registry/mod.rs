@@ -17,6 +17,7 @@ mod naming;
 pub mod oauth;
 pub mod patterns;
 pub mod profile;
+pub mod replicas;
 pub mod schema;
 pub mod server;
 mod settings;

@@ -30,6 +30,7 @@ mod profiles;
 mod questions;
 mod real_servers;
 mod regressions;
+mod replicas;
 mod resilience;
 mod saving;
 mod support;
