@@ -12,6 +12,7 @@ mod cli;
 mod docs;
 mod durable;
 mod examples;
+mod failover;
 mod faults;
 mod faults_hosts;
 mod faults_http;
