@@ -34,11 +34,12 @@ impl App {
         Self::start_with(loaded, program, profile, None)
     }
 
-    /// Starts the servers and opens the door. What servers offer is recalled from `memory` and told to it. `program` is our own binary, which also plays the watchdog; hosts and operators
-    /// see through `profile`.
+    /// Starts the servers and opens the door. What servers offer is recalled from `memory` and told to it. `program` is our own
+    /// binary, which also plays the watchdog; hosts and operators see through `profile`.
     pub fn start_with(loaded: Loaded, program: Option<PathBuf>, profile: Option<&str>, memory: Option<Memory>) -> Self {
         let problems = loaded.problems.iter().map(ToString::to_string).collect();
-        let pool = Arc::new(Pool::start(&loaded.registry, program, loaded.lineage, memory.map(Arc::new)));
+        let memory = memory.map(Arc::new);
+        let pool = Arc::new(Pool::start(&loaded.registry, program, loaded.lineage, memory.as_ref()));
         let gateway = Gateway::open(Arc::new(loaded.registry), Arc::new(loaded.workflows), pool, problems);
         Self { gateway, profile: profile.map(Arc::from), patterns: loaded.patterns }
     }

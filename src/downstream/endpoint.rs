@@ -23,6 +23,7 @@ use crate::model::effect::Effect;
 use crate::model::fault::{Fault, Kind};
 use crate::model::freshness::Freshness;
 use crate::model::limits::Limits;
+use crate::policy::balance::Latency;
 use crate::policy::breaker::{Breaker, Outcome, Permit, State as BreakerState, outcome_of};
 use crate::policy::retry::budget::Budget;
 use crate::registry::server::Server;
@@ -35,6 +36,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 pub struct Endpoint {
     /// Its registry entry.
     pub server: Arc<Server>,
+    /// Which of the server's instances it is, from 0.
+    pub place: usize,
     /// The orchestrator that it belongs to.
     pub(super) us: Hop,
     pub(super) inbox: Arc<Inbox>,
@@ -49,7 +52,9 @@ pub struct Endpoint {
     /// A request ran into its time limit: ask at once whether the server still lives.
     pub(super) suspicion: Notify,
     pub(super) last_answer: Mutex<Option<Instant>>,
-    /// When it was last listed; guarded for one assignment.
+    /// How long its calls take; guarded for one look or note.
+    latency: Mutex<Latency>,
+    /// When it was listed last; guarded for one assignment.
     pub(super) listed_at: Mutex<Option<Instant>>,
     /// Where what it offers is kept from one start of the program to the next.
     pub(super) memory: Option<Arc<Memory>>,
@@ -58,9 +63,14 @@ pub struct Endpoint {
     /// Guards the breaker's counters; held for the length of one method.
     breaker: Mutex<Breaker>,
     bulkhead: Semaphore,
-    pace: Pace,
+    /// That of all instances of the server.
+    pace: Arc<Pace>,
     /// Guards what is left for repetitions; held for the length of one method.
     budget: Mutex<Budget>,
+    /// Nobody needs the server any more: stop it.
+    pub(super) rest: Notify,
+    /// When any instance of the server was last used; guarded for one look or note.
+    pub(super) used: Arc<Mutex<Instant>>,
     in_flight: AtomicU32,
     requests: AtomicU64,
     failures: AtomicU64,
@@ -76,6 +86,8 @@ pub struct Terms {
     pub timeout: Duration,
     /// The caller's own bounds.
     pub limits: Limits,
+    /// Whether it is made again, and a lost server waited for. Not if somebody else can be asked at once.
+    pub may_wait: bool,
 }
 
 /// An endpoint's counters.
@@ -93,9 +105,21 @@ pub struct Counters {
 
 impl Endpoint {
     /// An endpoint that is not connected yet.
-    pub fn new(server: Arc<Server>, inbox: Inbox, us: Hop) -> Self {
+    ///
+    /// It is the instance at `place` of all that share `turns` and `used`.
+    pub(super) fn new(
+        server: Arc<Server>,
+        inbox: Inbox,
+        us: Hop,
+        place: usize,
+        (turns, used): (Arc<Pace>, Arc<Mutex<Instant>>),
+    ) -> Self {
         Self {
+            place,
             us,
+            latency: Mutex::default(),
+            rest: Notify::new(),
+            used,
             inbox: Arc::new(inbox),
             state: watch::channel(State::new(Instant::now())).0,
             session: watch::channel(None).0,
@@ -110,7 +134,7 @@ impl Endpoint {
             recalled: None,
             breaker: Mutex::new(Breaker::new(server.breaker)),
             bulkhead: Semaphore::new(server.concurrency),
-            pace: Pace::new(&server),
+            pace: turns,
             budget: Mutex::default(),
             in_flight: AtomicU32::new(0),
             requests: AtomicU64::new(0),
@@ -142,6 +166,21 @@ impl Endpoint {
         self.state.borrow().clone()
     }
 
+    /// Where it is in its life.
+    pub fn phase(&self) -> Phase {
+        self.state.borrow().phase
+    }
+
+    /// Whether it has failed since it was last connected.
+    pub(super) fn was_lost(&self) -> bool {
+        self.state.borrow().fault.is_some()
+    }
+
+    /// How long its calls take, in seconds, as far as it is remembered.
+    pub fn latency(&self, now: Instant) -> Option<f64> {
+        self.latency.lock().unwrap_or_else(PoisonError::into_inner).seconds(now)
+    }
+
     /// What it offers, as last heard; `None` until it has been listed once.
     pub fn listing(&self) -> Option<Arc<Listing>> {
         self.listing.borrow().clone()
@@ -161,13 +200,18 @@ impl Endpoint {
         (breaker.state(now), breaker.retry_after(now))
     }
 
+    /// Its requests in flight.
+    pub(super) fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::SeqCst)
+    }
+
     /// Its counters.
     pub fn counters(&self) -> Counters {
         Counters {
             requests: self.requests.load(Ordering::Relaxed),
             failures: self.failures.load(Ordering::Relaxed),
             repetitions: self.repetitions.load(Ordering::Relaxed),
-            in_flight: self.in_flight.load(Ordering::Relaxed),
+            in_flight: self.in_flight(),
         }
     }
 
@@ -200,7 +244,7 @@ impl Endpoint {
 
     /// Starts the server if it waits to be needed.
     pub fn want(&self) {
-        if !self.is_wanted.swap(true, Ordering::AcqRel) {
+        if !self.is_wanted.load(Ordering::SeqCst) && !self.is_wanted.swap(true, Ordering::SeqCst) {
             self.demand.notify_one();
         }
     }
@@ -223,7 +267,8 @@ impl Endpoint {
     /// in flight, session, time limit of the attempt; then the retry policy, which repeats only what is safe to repeat.
     pub async fn request(&self, request: &Request, terms: Terms) -> Result<Reply, Fault> {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        // Before the session is looked for: whoever stops an idle server takes the session away first and counts then.
+        self.in_flight.fetch_add(1, Ordering::SeqCst);
         let counted = Counted(self);
         self.lock_budget().pay_in();
         let result = match self.hedge(request, terms) {
@@ -250,9 +295,10 @@ impl Endpoint {
         }
         let is_impatient = limit < terms.timeout;
         let admitted = self.admit()?;
+        let began = Instant::now();
         let work = async {
             let _place = self.place().await?;
-            let session = self.session().await?;
+            let session = self.session(terms.may_wait).await?;
             was_sent.store(true, Ordering::Relaxed);
             self.send(&session, request).await.map(Reply::new)
         };
@@ -265,6 +311,7 @@ impl Endpoint {
             // The caller's own deadline stands still for nobody.
             () = sleep(limit), if is_impatient => Err(self.timed_out(limit, was_sent.load(Ordering::Relaxed), true)),
         };
+        self.note_latency(began, request, &result);
         if result.is_ok() {
             *self.last_answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         }
@@ -326,8 +373,9 @@ impl Endpoint {
             .map_err(|_| Fault::new(Kind::Unavailable, code::SHUTTING_DOWN, "is being stopped"))
     }
 
-    /// The session, once there is one. A dead server is reported at once unless it is about to be tried again.
-    async fn session(&self) -> Result<Arc<Session>, Fault> {
+    /// The session, once there is one. A dead server is reported at once unless it is about to be tried again and the
+    /// caller `may_wait`.
+    async fn session(&self, may_wait: bool) -> Result<Arc<Session>, Fault> {
         self.want();
         let mut session = self.session.subscribe();
         let mut state = self.state.subscribe();
@@ -340,7 +388,8 @@ impl Endpoint {
                 (state.phase, state.fault.clone())
             };
             let retry_in = phase.retry_in(Instant::now());
-            if phase == Phase::Stopped || retry_in.is_some_and(|wait| wait > PATIENCE) {
+            let is_lost = !may_wait && fault.is_some() && phase != Phase::Ready;
+            if phase == Phase::Stopped || is_lost || retry_in.is_some_and(|wait| wait > PATIENCE) {
                 return Err(down(phase, fault, retry_in));
             }
             tokio::select! {
@@ -353,6 +402,16 @@ impl Endpoint {
 
     pub(super) fn lock_budget(&self) -> std::sync::MutexGuard<'_, Budget> {
         self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A quick refusal says nothing about how long the work takes, nor does a call in which somebody was asked.
+    fn note_latency(&self, began: Instant, request: &Request, result: &Result<Reply, Fault>) {
+        let is_telling = result.as_ref().map_or_else(|fault| fault.kind == Kind::Timeout, |_| true);
+        if is_telling && !request.asking.has_asked() && !request.method.starts_with("tasks/") {
+            let now = Instant::now();
+            let took = now.saturating_duration_since(began);
+            self.latency.lock().unwrap_or_else(PoisonError::into_inner).note(took, now);
+        }
     }
 
     pub(super) fn lock_breaker(&self) -> std::sync::MutexGuard<'_, Breaker> {
@@ -389,7 +448,8 @@ struct Counted<'a>(&'a Endpoint);
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        *self.0.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

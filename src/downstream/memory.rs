@@ -18,6 +18,7 @@ use crate::downstream::listing::{Listing, judged};
 use crate::downstream::protocol::About;
 use crate::model::entry::Kind;
 use crate::registry::server::{Launch, Server};
+use crate::registry::text::Text;
 
 /// Changes when files of before could be misread.
 const FORMAT: u32 = 1;
@@ -184,7 +185,7 @@ fn identity_of(server: &Server) -> String {
     match &server.launch {
         Launch::Command(command) => {
             parts.extend(["command", command.command.as_written()]);
-            parts.extend(command.args.iter().map(|arg| arg.as_written()));
+            parts.extend(command.args.iter().map(Text::as_written));
             parts.extend(["cwd", command.cwd.as_ref().map_or("", |cwd| cwd.as_written()), "env"]);
             parts.extend(command.env.keys().map(String::as_str));
         }
@@ -202,7 +203,7 @@ fn identity_of(server: &Server) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// Makes a folder of its owner only.

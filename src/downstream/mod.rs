@@ -1,11 +1,12 @@
 //! The servers behind us: starting them, talking to them, keeping them alive.
 //!
-//! `pool` holds one `endpoint` for each server; an endpoint's `supervisor` keeps a `session` connected,
+//! `pool` holds one `fleet` for each server, and that one `endpoint` for each instance; an endpoint's `supervisor` keeps a `session` connected,
 //! over `stdio`, a `socket` or `http`.
 
 pub mod candidates;
 pub mod ending;
 pub mod endpoint;
+pub mod fleet;
 pub mod folder;
 pub mod greet;
 mod hedge;
@@ -23,6 +24,8 @@ pub mod question;
 pub mod relist;
 mod repeat;
 pub mod request;
+pub mod rest;
+pub mod scaling;
 pub mod session;
 pub mod socket;
 pub mod state;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::sync::{broadcast, watch};
@@ -12,14 +12,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::downstream::endpoint::Endpoint;
+use crate::downstream::fleet::Fleet;
 use crate::downstream::hook::Hooks;
 use crate::downstream::memory::Memory;
 use crate::downstream::notice::{Inbox, Notice};
+use crate::downstream::pace::Pace;
 use crate::downstream::question::offered;
+use crate::downstream::scaling::scale;
 use crate::downstream::stdio::watchdog::Watchdog;
 use crate::downstream::supervisor::{Surroundings, supervise};
 use crate::model::chain::Hop;
-use crate::registry::server::Registry;
+use crate::registry::server::{Registry, Server, Start};
 
 /// The argument that selects the watchdog's hidden mode of the binary.
 pub const WATCHDOG_MODE: &str = "__watchdog";
@@ -30,10 +33,10 @@ const NOTICES: usize = 256;
 /// How long stopping all servers may take.
 const STOP: Duration = Duration::from_millis(4500);
 
-/// The endpoints of every server of a registry.
+/// Every server of a registry.
 pub struct Pool {
     us: Hop,
-    endpoints: BTreeMap<Arc<str>, Arc<Endpoint>>,
+    fleets: BTreeMap<Arc<str>, Arc<Fleet>>,
     notices: broadcast::Sender<Notice>,
     capabilities: watch::Sender<Option<Value>>,
     level: watch::Sender<Option<String>>,
@@ -46,7 +49,7 @@ impl Pool {
     /// Starts supervising every server of `registry`. `program` is our own binary, which also plays the watchdog.
     /// `lineage` is what orchestrators among the servers are told about who has started them.
     /// What servers offer is recalled from `memory` and told to it.
-    pub fn start(registry: &Registry, program: Option<PathBuf>, lineage: String, memory: Option<Arc<Memory>>) -> Self {
+    pub fn start(registry: &Registry, program: Option<PathBuf>, lineage: String, memory: Option<&Arc<Memory>>) -> Self {
         let capabilities = watch::channel(None).0;
         let level = watch::channel(None).0;
         let instance = uuid::Uuid::new_v4();
@@ -55,24 +58,33 @@ impl Pool {
         let watchdog = Arc::new(watchdog);
         let (notices, _) = broadcast::channel(NOTICES);
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let mut endpoints = BTreeMap::new();
+        let mut fleets = BTreeMap::new();
         for (name, server) in registry.servers.iter().filter(|(_, server)| !server.disabled) {
-            let inbox = Inbox::new(Arc::clone(name), notices.clone());
-            let endpoint = Endpoint::new(Arc::clone(server), inbox, us);
-            let endpoint = Arc::new(match &memory {
-                Some(memory) => endpoint.remembering(memory),
-                None => endpoint,
-            });
-            let surroundings = Surroundings {
-                watchdog: Arc::clone(&watchdog),
-                capabilities: capabilities.subscribe(),
-                level: level.subscribe(),
-            };
-            tasks.spawn(supervise(Arc::clone(&endpoint), surroundings, stop.clone()));
-            endpoints.insert(Arc::clone(name), endpoint);
+            let (pace, used) = (Arc::new(Pace::new(server)), Arc::new(Mutex::new(Instant::now())));
+            let mut endpoints = Vec::new();
+            for (place, (one, tier)) in instances(server).into_iter().enumerate() {
+                let inbox = Inbox::new(Arc::clone(name), notices.clone());
+                let endpoint = Endpoint::new(one, inbox, us, place, (Arc::clone(&pace), Arc::clone(&used)));
+                let endpoint = Arc::new(match memory {
+                    Some(memory) => endpoint.remembering(memory),
+                    None => endpoint,
+                });
+                let surroundings = Surroundings {
+                    watchdog: Arc::clone(&watchdog),
+                    capabilities: capabilities.subscribe(),
+                    level: level.subscribe(),
+                };
+                tasks.spawn(supervise(Arc::clone(&endpoint), surroundings, stop.clone()));
+                endpoints.push((endpoint, tier));
+            }
+            let fleet = Arc::new(Fleet::new(Arc::clone(server), endpoints));
+            if server.replicas.is_elastic() {
+                tasks.spawn(scale(Arc::clone(&fleet), stop.clone()));
+            }
+            fleets.insert(Arc::clone(name), fleet);
         }
         let hooks = Hooks::new(watchdog, tasks.clone());
-        Self { us, endpoints, notices, capabilities, level, hooks, tasks, stop }
+        Self { us, fleets, notices, capabilities, level, hooks, tasks, stop }
     }
 
     /// Lets the servers start, which are told that a host with these `capabilities` is behind us. The first host counts.
@@ -99,9 +111,9 @@ impl Pool {
         self.level.borrow().clone()
     }
 
-    /// The endpoint of `server`.
-    pub fn get(&self, server: &str) -> Option<&Arc<Endpoint>> {
-        self.endpoints.get(server)
+    /// The server `name`.
+    pub fn get(&self, name: &str) -> Option<&Arc<Fleet>> {
+        self.fleets.get(name)
     }
 
     /// Those who are asked for decisions.
@@ -109,9 +121,9 @@ impl Pool {
         &self.hooks
     }
 
-    /// Every endpoint, by name.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
-        self.endpoints.values()
+    /// Every server, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Fleet>> {
+        self.fleets.values()
     }
 
     /// Every server's log messages and resource updates, from now on.
@@ -121,17 +133,17 @@ impl Pool {
 
     /// One receiver for each endpoint, which changes when what the server offers has changed.
     pub fn listings(&self) -> Vec<watch::Receiver<Option<Arc<crate::downstream::listing::Listing>>>> {
-        self.iter().map(|endpoint| endpoint.listing.subscribe()).collect()
+        self.iter().flat_map(|fleet| fleet.endpoints()).map(|endpoint| endpoint.listing.subscribe()).collect()
     }
 
     /// Starts the servers that wait to be needed and of which nothing is known, and waits until each of those has been listed
     /// once or has failed to be, but no longer than `limit`.
     pub async fn settle(&self, limit: Duration) {
-        let unknown: Vec<_> = self.iter().filter(|endpoint| endpoint.listing().is_none()).collect();
-        for endpoint in &unknown {
-            endpoint.want();
+        let unknown: Vec<_> = self.iter().filter(|fleet| fleet.listing().is_none()).collect();
+        for fleet in &unknown {
+            fleet.want();
         }
-        let all = futures::future::join_all(unknown.iter().map(|endpoint| endpoint.settled()));
+        let all = futures::future::join_all(unknown.iter().map(|fleet| fleet.settled()));
         if timeout(limit, all).await.is_err() {
             tracing::debug!("some servers are still starting");
         }
@@ -145,4 +157,20 @@ impl Pool {
             tracing::warn!("some servers did not end in time; the watchdog ends them");
         }
     }
+}
+
+/// The entries of all instances of `server`, each with its tier. Those beyond its minimum are started when they are needed.
+fn instances(server: &Arc<Server>) -> Vec<(Arc<Server>, u32)> {
+    let replicas = &server.replicas;
+    let alike = (0..replicas.max - replicas.others.len()).map(|place| {
+        if place < replicas.min {
+            return (Arc::clone(server), 0);
+        }
+        (Arc::new(Server { start: Start::Lazy, ..Server::clone(server) }), 0)
+    });
+    let others = replicas
+        .others
+        .iter()
+        .map(|other| (Arc::new(Server { launch: other.launch.clone(), ..Server::clone(server) }), other.tier));
+    alike.chain(others).collect()
 }

@@ -27,6 +27,9 @@ impl Endpoint {
                 Ok(reply) => return Ok(reply),
                 Err(fault) => fault,
             };
+            if !terms.may_wait {
+                return Err(fault);
+            }
             let left = terms.limits.left(Instant::now());
             let wait = self.server.retry.decide(&fault, terms.effect, attempt, left, fraction());
             let Some(wait) = wait.filter(|wait| self.is_worth(*wait, &fault)) else { return Err(fault) };

@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde_json::value::to_raw_value;
 use serde_json::{Map, Value, json};
 
-use crate::downstream::endpoint::Endpoint;
+use crate::downstream::hook::Hooks;
 use crate::engine::call::output_of;
 use crate::gateway::door::Gateway;
 use crate::gateway::reply;
@@ -19,45 +19,62 @@ use crate::registry::interceptor::{Action, At, Hook, Interceptor};
 use crate::wire::envelope::bounded;
 use crate::wire::object::Object;
 
+/// The way of one call past the interceptors that it concerns.
+pub(super) struct Passage {
+    before: Vec<Arc<Interceptor>>,
+    after: Vec<Arc<Interceptor>>,
+    /// What expressions and hooks are told of the call.
+    facts: Value,
+    deadline: Option<Instant>,
+}
+
 impl Gateway {
-    /// Sends a call of `entry` to its server, with what is to happen before and after that.
-    pub(super) async fn call_guarded(
-        &self,
-        endpoint: &Arc<Endpoint>,
-        entry: &Entry,
-        call: &Call,
-    ) -> Result<Reply, Fault> {
+    /// The way of a call of `entry`; `None` if no interceptor is concerned. Those of `seen_as` have seen it already.
+    pub(super) fn passage(&self, entry: &Entry, seen_as: Option<&Entry>) -> Option<Passage> {
         if self.registry.interceptors.is_empty() {
-            return self.send(endpoint, entry, call).await;
+            return None;
         }
-        let name = format!("{}.{}", entry.server, entry.id);
-        let of = |at| self.registry.interceptors.iter().filter(|rule| rule.concerns(&name, at)).collect::<Vec<_>>();
-        let (before, after) = (of(At::Before), of(At::After));
-        if before.is_empty() && after.is_empty() {
-            return self.send(endpoint, entry, call).await;
-        }
-        let mut facts = facts(&name, entry, call)?;
-        let mut call = call.clone();
-        for rule in before {
-            if self.act_before(rule, &mut facts, &call).await? {
-                call.arguments = to_raw_value(&facts["arguments"]).ok();
+        let (name, seen_as) = (name(entry), seen_as.map(name));
+        let concerned = self
+            .registry
+            .interceptors
+            .iter()
+            .filter(|rule| rule.concerns(&name) && !seen_as.as_ref().is_some_and(|seen_as| rule.concerns(seen_as)));
+        let (before, after): (Vec<_>, Vec<_>) = concerned.cloned().partition(|rule| rule.at == At::Before);
+        let is_any = !(before.is_empty() && after.is_empty());
+        is_any.then_some(Passage { before, after, facts: Value::Null, deadline: None })
+    }
+}
+
+impl Passage {
+    /// The call as it is to be made.
+    pub(super) async fn before(&mut self, hooks: &Hooks, entry: &Entry, mut call: Call) -> Result<Call, Fault> {
+        self.facts = facts(entry, &call)?;
+        self.deadline = call.limits.deadline;
+        for rule in std::mem::take(&mut self.before) {
+            if self.act_before(hooks, &rule).await? {
+                call.arguments = to_raw_value(&self.facts["arguments"]).ok();
             }
         }
-        if after.is_empty() {
-            return self.send(endpoint, entry, &call).await;
+        if !self.after.is_empty() {
+            // A task's result would come by another way, past those who are to see it.
+            call.awaits_tasks = true;
+            call.extra.retain(|(key, _)| key != "task");
         }
-        // A task's result would come by another way, past those who are to see it.
-        call.awaits_tasks = true;
-        call.extra.retain(|(key, _)| key != "task");
-        let mut reply = self.send(endpoint, entry, &call).await?;
-        for rule in after {
-            reply = self.act_after(rule, &mut facts, reply, &call).await.map_err(Fault::sent)?;
+        Ok(call)
+    }
+
+    /// The reply as it is to be given.
+    pub(super) async fn after(&mut self, hooks: &Hooks, mut reply: Reply) -> Result<Reply, Fault> {
+        for rule in std::mem::take(&mut self.after) {
+            reply = self.act_after(hooks, &rule, reply).await.map_err(Fault::sent)?;
         }
         Ok(reply)
     }
 
     /// Whether the arguments have changed.
-    async fn act_before(&self, rule: &Interceptor, facts: &mut Value, call: &Call) -> Result<bool, Fault> {
+    async fn act_before(&mut self, hooks: &Hooks, rule: &Interceptor) -> Result<bool, Fault> {
+        let facts = &mut self.facts;
         if !applies(rule, facts)? {
             return Ok(false);
         }
@@ -66,7 +83,7 @@ impl Gateway {
             Action::Set(set) => compute(rule, set.apply(facts))?,
             Action::Output(_) => return Ok(false),
             Action::Ask(hook) => {
-                let answer = self.ask_hook(rule, hook, facts, call, "arguments").await?;
+                let answer = ask_hook(hooks, rule, hook, facts, self.deadline, "arguments").await?;
                 if let Some(arguments) = answer {
                     facts["arguments"] = arguments;
                     return Ok(true);
@@ -84,13 +101,8 @@ impl Gateway {
         Ok(true)
     }
 
-    async fn act_after(
-        &self,
-        rule: &Interceptor,
-        facts: &mut Value,
-        reply: Reply,
-        call: &Call,
-    ) -> Result<Reply, Fault> {
+    async fn act_after(&mut self, hooks: &Hooks, rule: &Interceptor, reply: Reply) -> Result<Reply, Fault> {
+        let facts = &mut self.facts;
         let result: Value = serde_json::from_str(reply.body.get()).map_err(|why| failed(rule, &why.to_string()))?;
         // What asks for something first is no result yet.
         if result.get("resultType").is_some_and(|kind| kind != "complete") {
@@ -105,35 +117,35 @@ impl Gateway {
             Action::Deny(why) => return Err(denied(rule, facts, &text(&compute(rule, why.apply(facts))?))),
             Action::Output(output) if !reply.is_tool_error() => Some(compute(rule, output.apply(facts))?),
             Action::Output(_) | Action::Set(_) => None,
-            Action::Ask(hook) => self.ask_hook(rule, hook, facts, call, "output").await?,
+            Action::Ask(hook) => ask_hook(hooks, rule, hook, facts, self.deadline, "output").await?,
         };
         Ok(output.map_or_else(|| reply.clone(), |output| with_output(&reply, &output)))
     }
+}
 
-    /// What a hook makes of `what` it may change, if it does.
-    async fn ask_hook(
-        &self,
-        rule: &Interceptor,
-        hook: &Hook,
-        facts: &Value,
-        call: &Call,
-        what: &str,
-    ) -> Result<Option<Value>, Fault> {
-        let at = if rule.at == At::Before { "before" } else { "after" };
-        let question = json!({ "interceptor": rule.name, "at": at, "call": facts });
-        let left = call.limits.left(Instant::now());
-        let decided = self.pool.hooks().ask(&rule.name, hook, &question, left).await;
-        let decided = decided.and_then(|answer| decision(answer, what));
-        match decided {
-            Ok(Decision::Deny(why)) => Err(denied(rule, facts, &why)),
-            Ok(Decision::Replace(value)) => Ok(Some(value)),
-            Ok(Decision::GoOn) => Ok(None),
-            Err(why) if hook.fails_open => {
-                tracing::warn!(interceptor = rule.name, tool = %facts["name"], why, "goes on without a decision");
-                Ok(None)
-            }
-            Err(why) => Err(failed(rule, &why)),
+/// What a hook makes of `what` it may change, if it does.
+async fn ask_hook(
+    hooks: &Hooks,
+    rule: &Interceptor,
+    hook: &Hook,
+    facts: &Value,
+    deadline: Option<Instant>,
+    what: &str,
+) -> Result<Option<Value>, Fault> {
+    let at = if rule.at == At::Before { "before" } else { "after" };
+    let question = json!({ "interceptor": rule.name, "at": at, "call": facts });
+    let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    let decided = hooks.ask(&rule.name, hook, &question, left).await;
+    let decided = decided.and_then(|answer| decision(answer, what));
+    match decided {
+        Ok(Decision::Deny(why)) => Err(denied(rule, facts, &why)),
+        Ok(Decision::Replace(value)) => Ok(Some(value)),
+        Ok(Decision::GoOn) => Ok(None),
+        Err(why) if hook.fails_open => {
+            tracing::warn!(interceptor = rule.name, tool = %facts["name"], why, "goes on without a decision");
+            Ok(None)
         }
+        Err(why) => Err(failed(rule, &why)),
     }
 }
 
@@ -171,8 +183,14 @@ fn reply_start(value: &Value) -> String {
     bounded(&value.to_string(), 80)
 }
 
+/// What a tool is called in the registry.
+fn name(entry: &Entry) -> String {
+    format!("{}.{}", entry.server, entry.id)
+}
+
 /// What is known of a call before it is made.
-fn facts(name: &str, entry: &Entry, call: &Call) -> Result<Value, Fault> {
+fn facts(entry: &Entry, call: &Call) -> Result<Value, Fault> {
+    let name = name(entry);
     let arguments = match parse_input(call.arguments.as_deref())? {
         Value::Object(arguments) => arguments,
         Value::Null => Map::new(),

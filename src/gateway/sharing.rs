@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::timeout_at;
 
-use crate::downstream::endpoint::Endpoint;
+use crate::downstream::fleet::Fleet;
 use crate::gateway::answers::{Book, How, Stamp, Waiting};
 use crate::gateway::door::Gateway;
 use crate::gateway::reply::{SERVED_BY_KEY, kept};
@@ -32,8 +32,8 @@ pub(super) struct Sharing {
 
 impl Gateway {
     /// How the answer of a call may be shared; `None` if it must not be.
-    pub(super) fn sharing(&self, endpoint: &Endpoint, entry: &Entry, call: &Call) -> Option<Sharing> {
-        let rule = endpoint.server.tools.get(&entry.id)?;
+    pub(super) fn sharing(&self, fleet: &Fleet, entry: &Entry, call: &Call) -> Option<Sharing> {
+        let rule = fleet.server.tools.get(&entry.id)?;
         let is_wanted = rule.cache.is_some() || rule.coalesce;
         // Answers to questions, and tasks, are between one caller and the server.
         if !is_wanted || !entry.effect.is_read() || !call.extra.is_empty() {
@@ -44,7 +44,7 @@ impl Gateway {
             None => "{}".to_owned(),
         };
         let book = self.answers.book(&entry.server);
-        let stamp = Stamp { changes: endpoint.changes(), writes: book.epoch(&entry.id) };
+        let stamp = Stamp { changes: fleet.changes(), writes: book.epoch(&entry.id) };
         let whose = (!rule.cache.is_some_and(|keeping| keeping.is_shared)).then_some(&*call.principal.name);
         let key = json!([&*entry.server, entry.id, whose, arguments]).to_string();
         let flight_key = format!("{} {} {} {key}", stamp.changes, stamp.writes, book.writes());

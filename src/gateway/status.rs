@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
-use crate::downstream::endpoint::Endpoint;
+use crate::downstream::fleet::Fleet;
 use crate::downstream::state::Phase;
 use crate::gateway::answers::Use;
 use crate::gateway::door::Gateway;
+use crate::gateway::instances::{InstanceStatus, instances};
 use crate::model::entry::Kind;
 use crate::policy::breaker::State as BreakerState;
 
@@ -52,6 +53,8 @@ pub struct ServerStatus {
     pub error: Option<(String, Option<u64>)>,
     /// What to do about it.
     pub hint: Option<String>,
+    /// Its instances, if it has several.
+    pub instances: Vec<InstanceStatus>,
     /// The last lines of its standard error, if it is not well.
     pub stderr: Vec<String>,
 }
@@ -65,8 +68,8 @@ impl Gateway {
             servers: self
                 .pool
                 .iter()
-                .filter(|endpoint| is_wanted(&endpoint.server.name))
-                .map(|endpoint| server_status(endpoint, self.answers.book(&endpoint.server.name).used()))
+                .filter(|fleet| is_wanted(&fleet.server.name))
+                .map(|fleet| server_status(fleet, self.answers.book(&fleet.server.name).used()))
                 .collect(),
             disabled: disabled.collect(),
             workflows: self.workflows().names().count(),
@@ -75,15 +78,16 @@ impl Gateway {
     }
 }
 
-fn server_status(endpoint: &Endpoint, cache: Use) -> ServerStatus {
+fn server_status(fleet: &Fleet, cache: Use) -> ServerStatus {
     let now = Instant::now();
+    let endpoint = fleet.best();
     let state = endpoint.state();
     let (breaker, _) = endpoint.breaker();
-    let counters = endpoint.counters();
+    let counters = fleet.counters();
     let about = state.about.as_ref();
     let recalled = endpoint.recalled();
     let is_well = state.phase == Phase::Ready && state.fault.is_none();
-    let listing = endpoint.listing();
+    let listing = fleet.listing();
     let tools =
         listing.as_ref().map_or(0, |listing| listing.entries.iter().filter(|entry| entry.kind == Kind::Tool).count());
     let hint = state.fault.as_ref().and_then(|fault| fault.hint.clone());
@@ -110,15 +114,16 @@ fn server_status(endpoint: &Endpoint, cache: Use) -> ServerStatus {
         hint: hint
             .or_else(|| (breaker == BreakerState::Open).then(|| "wait, or repair the server".to_owned()))
             .or_else(odd)
-            .or_else(|| never_shared(endpoint)),
+            .or_else(|| never_shared(fleet)),
+        instances: instances(fleet),
         stderr: if is_well { Vec::new() } else { endpoint.stderr() },
     }
 }
 
 /// What is said of a tool whose answers could be kept if it were known that it only reads.
-fn never_shared(endpoint: &Endpoint) -> Option<String> {
-    let listing = endpoint.listing()?;
-    let tools = &endpoint.server.tools;
+fn never_shared(fleet: &Fleet) -> Option<String> {
+    let listing = fleet.listing()?;
+    let tools = &fleet.server.tools;
     let wants = |tool: &str| tools.get(tool).is_some_and(|told| told.cache.is_some() || told.coalesce);
     let mut all = listing.entries.iter().filter(|entry| entry.kind == Kind::Tool);
     let tool = all.find(|entry| !entry.effect.is_read() && wants(&entry.id))?;
@@ -186,6 +191,10 @@ impl ServerStatus {
         if let Some(percent) = self.cache.hit_percent() {
             let _ = write!(line, "  cache {percent} %");
         }
+        if !self.instances.is_empty() {
+            let well = self.instances.iter().filter(|one| one.state == "ready").count();
+            let _ = write!(line, "  {well} of {} instances ready", self.instances.len());
+        }
         if let Some((error, wait)) = &self.error {
             let _ = write!(line, "\n    {error}");
             if let Some(wait) = wait {
@@ -194,6 +203,9 @@ impl ServerStatus {
         }
         if let Some(hint) = &self.hint {
             let _ = write!(line, "\n    {hint}");
+        }
+        for one in self.instances.iter().filter(|one| !one.is_well()) {
+            let _ = write!(line, "\n    {}", one.line());
         }
         for said in self.stderr.iter().rev().take(3).rev() {
             let _ = write!(line, "\n    stderr │ {said}");
@@ -216,6 +228,8 @@ impl ServerStatus {
         put("tools", json!(self.tools));
         put("as_of", json!(self.recalled));
         put("breaker", json!(self.breaker));
+        let instances: Vec<_> = self.instances.iter().map(InstanceStatus::to_json).collect();
+        put("instances", json!(Some(instances).filter(|all| !all.is_empty())));
         put("pid", json!(self.pid));
         put("starts", json!(self.starts));
         put(

@@ -3,10 +3,14 @@
 //! Pure. Each file is a small state machine or rule: it is told the time and a random number, and answers what to do.
 //! Whoever acts on the answer owns the timers, the probes and the processes.
 
+pub mod balance;
 pub mod breaker;
 pub mod health;
 pub mod keeping;
+pub mod outlier;
 pub mod rank;
 pub mod rate;
 pub mod restart;
 pub mod retry;
+pub mod scale;
+pub mod sticky;

@@ -52,8 +52,8 @@ pub struct Interceptor {
 
 impl Interceptor {
     /// Whether calls of `tool`, as `server.tool`, are its business.
-    pub fn concerns(&self, tool: &str, at: At) -> bool {
-        self.at == at && self.tools.as_ref().is_none_or(|tools| tools.matches(tool))
+    pub fn concerns(&self, tool: &str) -> bool {
+        self.tools.as_ref().is_none_or(|tools| tools.matches(tool))
     }
 }
 

@@ -21,6 +21,7 @@ pub mod oauth;
 pub mod patterns;
 pub mod profile;
 mod rate;
+pub mod replicas;
 pub mod schema;
 pub mod server;
 mod settings;

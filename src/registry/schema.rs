@@ -49,6 +49,8 @@ pub fn schema() -> Value {
         "server": server(),
         "rate_limit": rate_limit(),
         "cache": cache(),
+        "replicas": replicas(),
+        "replica": replica(),
         "retry": retry(),
         "breaker": breaker(),
         "health": health(),
@@ -173,7 +175,13 @@ fn settings() -> Vec<Key> {
 }
 
 fn server() -> Value {
-    let mut keys = vec![
+    let mut keys = server_keys();
+    keys.extend(settings());
+    table(keys)
+}
+
+fn server_keys() -> Vec<Key> {
+    vec![
         ("command", text(), "A program to start; no shell."),
         ("args", texts(), "Its arguments."),
         ("env", named_texts(), "Its environment; `${VAR}` is expanded when it is started."),
@@ -195,9 +203,31 @@ fn server() -> Value {
         ("disabled", boolean(), "Leaves it out."),
         ("rate_limit", limited(), "How often it may be called; more wait for their turn."),
         ("tools", shared("tools"), "Rules for its tools."),
+        (
+            "replicas",
+            json!({ "anyOf": [count(1, 64), shared("replicas"), { "type": "array", "items": shared("replica") }] }),
+            "How many instances of it there are; or further ones, and where.",
+        ),
+        ("sticky", boolean(), "Whether a host keeps the instance that it has called first."),
+        ("idle_ttl", duration(), "It is stopped when nobody has used it for so long."),
         ("fallback", texts(), "Servers with the same tools, tried when this one cannot answer."),
-    ];
-    keys.extend(settings());
+    ]
+}
+
+fn replicas() -> Value {
+    table(vec![
+        ("min", count(1, 64), "So many are always there."),
+        ("max", count(1, 64), "There are never more."),
+        ("warm", count(0, 64), "So many more than are needed are kept ready."),
+        ("down_after", duration(), "One that has not been needed for so long is stopped."),
+    ])
+}
+
+/// An instance of its own, reached as a server is.
+fn replica() -> Value {
+    let how = ["command", "args", "env", "cwd", "url", "type", "headers", "auth"];
+    let mut keys: Vec<Key> = server_keys().into_iter().filter(|(key, ..)| how.contains(key)).collect();
+    keys.push(("priority", count(0, 1_000), "Lower ones are used first; that of the first instance is 0."));
     table(keys)
 }
 

@@ -19,6 +19,7 @@ use crate::registry::interceptor::Interceptor;
 use crate::registry::model::Models;
 use crate::registry::oauth::Oauth;
 use crate::registry::profile::Profile;
+use crate::registry::replicas::Replicas;
 use crate::registry::text::Text;
 use crate::registry::tools::ToolRules;
 
@@ -128,6 +129,10 @@ pub struct Server {
     pub version: Option<semver::VersionReq>,
     /// Which of its tools are offered, and how they are described.
     pub tools: ToolRules,
+    /// How many instances of it there are, and where.
+    pub replicas: Replicas,
+    /// It is stopped when nobody has used it for so long, and started again when somebody does.
+    pub idle_ttl: Option<Duration>,
     /// The servers that are asked when this one cannot answer, in order. Each is in the registry, and none leads back.
     pub fallback: Vec<Arc<str>>,
     /// Whether its own word on what its tools may do is believed.

@@ -10,7 +10,7 @@ fn files_beside_the_registry_and_variables_are_servers_too() {
     let program = fixture_path();
     let theirs = json!({ "mcpServers": { "east": { "command": program, "args": ["healthy"] } } }).to_string();
     let ours =
-        format!("[servers.west]\ncommand = {:?}\nargs = [\"healthy\"]\ntools = {{ deny = [\"fail\"] }}\n", program);
+        format!("[servers.west]\ncommand = {program:?}\nargs = [\"healthy\"]\ntools = {{ deny = [\"fail\"] }}\n");
     let mut host = Test::new()
         .registry("[discovery]\ninclude = [\"registry.d/*\", \"registry.d/west.toml\"]\nenvironment = true\n")
         .server("north", fixture(["healthy"]))

@@ -94,8 +94,8 @@ fn a_server_that_is_gone_keeps_its_tools_and_a_call_says_why_it_fails() {
     host.leave();
     assert!(host.ended(DEADLINE).is_some());
     // The entry is the same one, but what it needs is not there any more.
-    let text = fs::read_to_string(&registry).expect("the registry");
-    fs::write(&registry, text.replace("FIXTURE_HOME = \"", "FIXTURE_HOME = \"${NOT_THERE}")).expect("the registry");
+    let written = fs::read_to_string(&registry).expect("the registry");
+    fs::write(&registry, written.replace("FIXTURE_HOME = \"", "FIXTURE_HOME = \"${NOT_THERE}")).expect("the registry");
     host.return_with(&[]);
     host.initialize();
     assert!(host.tools().contains(&"gears__echo".to_owned()), "{}", host.stderr());

@@ -23,7 +23,7 @@ fn read(manifest: &Value) -> (String, Vec<String>, Vec<String>) {
     }
 }
 
-fn packaged(package: Value) -> Value {
+fn packaged(package: &Value) -> Value {
     json!({ "name": "io.github.example/weather", "version": "1.0.2", "packages": [package] })
 }
 
@@ -37,7 +37,7 @@ fn packages_are_started_by_the_launcher_of_their_ecosystem() {
         ("nuget", "Weather", "dnx", &["--yes", "Weather@1.0.2"]),
     ] {
         let read = read(&packaged(
-            json!({ "registryType": kind, "identifier": identifier, "version": "1.0.2", "transport": { "type": "stdio" } }),
+            &json!({ "registryType": kind, "identifier": identifier, "version": "1.0.2", "transport": { "type": "stdio" } }),
         ));
         assert_eq!((read.0.as_str(), read.1), (command, args.iter().map(|&word| word.to_owned()).collect()));
     }
@@ -45,7 +45,7 @@ fn packages_are_started_by_the_launcher_of_their_ecosystem() {
 
 #[test]
 fn what_a_user_has_to_fill_in_comes_from_the_environment() {
-    let (_, args, env) = read(&packaged(json!({
+    let (_, args, env) = read(&packaged(&json!({
         "registryType": "npm", "identifier": "weather",
         "packageArguments": [
             { "type": "named", "name": "--units", "default": "metric" },
@@ -70,14 +70,14 @@ fn what_a_user_has_to_fill_in_comes_from_the_environment() {
 #[test]
 fn a_container_is_told_which_variables_it_sees() {
     let package = json!({ "registryType": "oci", "identifier": "x/weather:1", "environmentVariables": [{ "name": "KEY", "isSecret": true }] });
-    assert_eq!(read(&packaged(package)).1, ["run", "-i", "--rm", "-e", "KEY", "x/weather:1"]);
+    assert_eq!(read(&packaged(&package)).1, ["run", "-i", "--rm", "-e", "KEY", "x/weather:1"]);
 }
 
 #[test]
 fn without_a_package_that_is_known_the_endpoint_is_used() {
     let remote = json!({ "type": "streamable-http", "url": "https://{tenant}.example.com/mcp",
         "headers": [{ "name": "Authorization", "value": "Bearer {token}", "isSecret": true }] });
-    let mut manifest = packaged(json!({ "registryType": "mcpb", "identifier": "x" }));
+    let mut manifest = packaged(&json!({ "registryType": "mcpb", "identifier": "x" }));
     manifest["remotes"] = json!([remote]);
     let (url, _, headers) = read(&manifest);
     assert_eq!(
@@ -88,7 +88,7 @@ fn without_a_package_that_is_known_the_endpoint_is_used() {
 
 #[test]
 fn a_description_of_nothing_that_is_known_is_a_problem_of_the_file() {
-    let manifest = packaged(json!({ "registryType": "mcpb", "identifier": "x" }));
+    let manifest = packaged(&json!({ "registryType": "mcpb", "identifier": "x" }));
     let (_, problems) = load(&[Source::new("server.json", manifest.to_string())]);
     assert!(problems.len() == 1 && problems[0].message.contains("no server of a kind that is known"), "{problems:?}");
 }

@@ -12,6 +12,7 @@ const EVERY_KIND: &str = r#"
 [defaults]
 [servers.one]
 command = "x"
+replicas = {}
 retry = {}
 breaker = {}
 health = {}
@@ -38,6 +39,7 @@ F = { rollout = 1 }
 [servers.two]
 url = "https://example.com/mcp"
 auth = { oauth = {} }
+replicas = [{ url = "https://b.example.com/mcp" }]
 [profiles.p]
 tools = {}
 [discovery]
@@ -60,6 +62,8 @@ fn definition(path: &str) -> Option<&'static str> {
         "servers.two.auth" => "auth",
         "servers.two.auth.oauth" => "oauth",
         "servers.one" | "servers.two" => "server",
+        "servers.one.replicas" => "replicas",
+        "servers.two.replicas" => "replica",
         "servers.one.retry" | "models.m.retry" => "retry",
         "servers.one.breaker" => "breaker",
         "servers.one.health" => "health",

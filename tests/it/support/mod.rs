@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use example::Example;
 pub(crate) use host::Host;
-pub(crate) use launch::{command, fixture};
+pub(crate) use launch::{command, fixture, fixture_path};
 pub(crate) use scene::{Done, Test};
 
 /// The longest that anything is waited for.
