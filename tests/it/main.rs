@@ -34,6 +34,7 @@ mod resilience;
 mod saving;
 mod support;
 mod tasks;
+mod torture;
 mod workflow_files;
 mod workflows_e2e;
 mod workflows_undo;
