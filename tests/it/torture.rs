@@ -26,13 +26,9 @@ fn wanted<T: std::str::FromStr>(name: &str) -> Option<T> {
 fn runs_outlive_a_program_that_is_killed_again_and_again() {
     let kills = wanted("TORTURE_KILLS").map_or(KILLS, |kills: usize| kills / 6 + 1);
     let runs = RUNS.max(kills / 3);
-    let seeds: Vec<u64> = match wanted("TORTURE_SEED") {
-        Some(seed) => vec![seed],
-        None => {
-            let first = u64::from(std::process::id()) * 10;
-            (first..first + WORLDS).collect()
-        }
-    };
+    let first = u64::from(std::process::id()) * 10;
+    let only: Option<u64> = wanted("TORTURE_SEED");
+    let seeds: Vec<u64> = only.map_or_else(|| (first..first + WORLDS).collect(), |seed| vec![seed]);
     let worlds: Vec<_> =
         seeds.into_iter().map(|seed| (seed, thread::spawn(move || World::new(seed).play(runs, kills)))).collect();
     let mut total = Tally::default();
@@ -42,7 +38,7 @@ fn runs_outlive_a_program_that_is_killed_again_and_again() {
         total.kills += tally.kills;
         total.doubts += tally.doubts;
     }
-    assert!(total.doubts > 0 || wanted::<u64>("TORTURE_SEED").is_some(), "nothing was in doubt: {total:?}");
-    assert!(total.kills > 150 || wanted::<u64>("TORTURE_SEED").is_some(), "too little has happened: {total:?}");
-    assert!(total.runs >= 60 || wanted::<u64>("TORTURE_SEED").is_some(), "too little has happened: {total:?}");
+    assert!(total.doubts > 0 || only.is_some(), "nothing was in doubt: {total:?}");
+    assert!(total.kills > 150 || only.is_some(), "too little has happened: {total:?}");
+    assert!(total.runs >= 60 || only.is_some(), "too little has happened: {total:?}");
 }
