@@ -42,6 +42,7 @@ mod saving;
 mod sharing;
 mod support;
 mod tasks;
+mod torture;
 mod workflow_files;
 mod workflows_e2e;
 mod workflows_undo;
