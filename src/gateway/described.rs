@@ -35,7 +35,16 @@ pub(super) fn describe(builtin: Builtin) -> Value {
                     "idempotency_key": {
                         "type": "string",
                         "description": "The same key is the same run: one that goes on is joined, one that has completed \
-                            answers at once.",
+                            answers at once. It stands for one workflow and one input.",
+                    },
+                    "deadline": {
+                        "type": "string",
+                        "description": "When the run is of no use any more: `90s` from now, or `2027-01-31T08:00:00Z`.",
+                    },
+                    "priority": {
+                        "type": "string",
+                        "enum": ["low", "normal", "high", "critical"],
+                        "description": "How urgent it is when runs or their calls have to wait for each other.",
                     },
                 },
                 "additionalProperties": false,

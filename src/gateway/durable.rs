@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use crate::document::format::Format;
 use crate::engine::event::{Event, What};
-use crate::engine::run::key as own_key;
+use crate::gateway::admission::priority;
 use crate::gateway::door::Gateway;
+use crate::gateway::keys::input_of;
 use crate::gateway::runs::Waiter;
 use crate::journal::entry::{Entry, Opening, Standing, Stored};
 use crate::journal::reader::Reader;
@@ -18,12 +19,13 @@ use crate::model::durability::Durability;
 use crate::model::fault::{Fault, Kind};
 use crate::model::limits::Limits;
 use crate::model::principal::Principal;
+use crate::model::priority::Priority;
 use crate::model::problem::{Problem, Source};
 use crate::runner::drive::Begin;
 use crate::runner::effects::{Through, now};
 use crate::runner::record::Record;
+use crate::runner::waiting::QUEUED;
 use crate::workflow::authored::drafts;
-use crate::workflow::definition::Workflow;
 use crate::workflow::pin::Pin;
 use crate::workflow::plan::Plan;
 
@@ -39,23 +41,6 @@ pub(super) struct TakenUp {
     pub(super) plan: Plan,
     pub(super) run: String,
     pub(super) history: Vec<Event>,
-}
-
-/// What makes the run that `call` wants the same as another, if it was wanted before: given by the caller, or made by the
-/// workflow. It is the caller's own, and the workflow's.
-pub(super) fn key_of(workflow: &Workflow, input: &Value, call: &Call) -> Result<Option<String>, Fault> {
-    // The work of a step is found by its step.
-    if call.parent.is_some() {
-        return Ok(None);
-    }
-    // A call in the middle of a run has the key of its step, which may make more than one.
-    let given = match call.idempotency_key.as_ref().filter(|_| call.root.is_none()) {
-        Some(key) => Some(key.to_string()),
-        None => own_key(workflow, input).map_err(|failure| {
-            Fault::new(Kind::Invalid, code::EXPRESSION_FAILED, failure.message).target(workflow.name.as_ref())
-        })?,
-    };
-    Ok(given.map(|key| format!("{}\n{}\n{key}", call.principal.name.replace('\n', " "), workflow.name)))
 }
 
 impl Store {
@@ -127,10 +112,10 @@ impl Gateway {
         let Some(store) = self.store() else { return Ok(None) };
         let found = match (&call.parent, key) {
             (Some(parent), _) => store.read(|reader| reader.child(parent))?,
-            (None, Some(key)) => store.read(|reader| reader.of_key(key))?.filter(|found| {
-                // What has failed may be tried again.
-                found.standing.status == "completed"
-            }),
+            // What has failed may be tried again; what has not ended goes on.
+            (None, Some(key)) => store
+                .read(|reader| reader.of_key(key))?
+                .filter(|found| !found.is_over() || found.standing.status == "completed"),
             (None, None) => None,
         };
         found.map(|found| store.taken_up(&found)).transpose()
@@ -166,7 +151,7 @@ impl Gateway {
                 caller: call.principal.name.to_string(),
                 parent: call.parent.as_deref().map(ToOwned::to_owned),
                 key: key.map(ToOwned::to_owned),
-                terms: json!({ "profile": call.profile.as_deref() }),
+                terms: json!({ "profile": call.profile.as_deref(), "priority": priority(workflow, call).as_str() }),
                 began: now(),
             })
         });
@@ -214,6 +199,9 @@ impl Gateway {
         let mut call = Call::new(Target::Workflow(opening.workflow.clone()), None, principal);
         call.profile = opening.terms["profile"].as_str().map(Arc::from);
         let record = self.record(&plan, &call, (&run, opening.key.as_deref()), history.len())?;
+        let priority = opening.terms["priority"].as_str().and_then(Priority::parse);
+        let priority = priority.unwrap_or(plan.workflow.conduct.priority);
+        let ticket = self.admit_again(&call.principal.name, priority, stored.standing.status == QUEUED);
         let through = Through {
             via: Arc::clone(self) as Arc<dyn crate::model::port::Invoke>,
             principal: call.principal,
@@ -225,10 +213,11 @@ impl Gateway {
             run,
             agents: Vec::new(),
             places: Arc::clone(&self.steps),
+            priority,
         };
         let begin = Begin {
             plan,
-            input: Value::Null,
+            input: input_of(&history).cloned().unwrap_or_default(),
             flags: Value::Null,
             progress: None,
             through,
@@ -239,10 +228,9 @@ impl Gateway {
             record,
             key: opening.key.clone(),
             history,
+            ticket,
         };
-        // There may be more of them than may begin now; they have been let in before.
-        let place = Arc::clone(&self.runs).try_acquire_owned().ok();
-        Ok(self.launch(begin, place))
+        Ok(self.launch(begin))
     }
 
     /// A run of `caller` as it is stored.

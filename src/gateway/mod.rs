@@ -1,6 +1,7 @@
 //! The one door: every call, from a host, a workflow step or an operator, goes through [`door::Gateway`].
 
-pub mod agents;
+pub mod admission;
+mod agents;
 pub mod authoring;
 pub mod awaited;
 pub mod builtin;
@@ -10,7 +11,8 @@ mod definitions;
 mod described;
 pub mod door;
 mod durable;
-pub mod known;
+pub mod keys;
+mod known;
 pub mod models;
 pub mod refresh;
 pub mod reply;

@@ -200,7 +200,7 @@ impl Drop for Waiter {
 
 impl Gateway {
     /// Begins a run, which from then on goes on by itself.
-    pub(super) fn launch(self: &Arc<Self>, what: Begin, place: impl Send + 'static) -> Waiter {
+    pub(super) fn launch(self: &Arc<Self>, what: Begin) -> Waiter {
         let (going, handle) = begin(what);
         let handle = Arc::new(handle);
         let (run_id, stop) = (handle.run_id.clone(), handle.stop.clone());
@@ -208,7 +208,6 @@ impl Gateway {
         let gateway = Arc::clone(self);
         self.endings.spawn(async move {
             let report = going.await;
-            drop(place);
             let Some(report) = report else {
                 gateway.live.known().live.remove(&run_id);
                 return;

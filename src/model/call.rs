@@ -11,6 +11,7 @@ use crate::model::ask::Ask;
 use crate::model::limits::Limits;
 use crate::model::name::ToolRef;
 use crate::model::principal::Principal;
+use crate::model::priority::Priority;
 use crate::model::task::{TaskRef, TaskVerb};
 
 /// What is asked of whom.
@@ -88,6 +89,8 @@ pub struct Call {
     pub parent: Option<Arc<str>>,
     /// The agents that the call is made within, outermost first.
     pub agents: Vec<Arc<str>>,
+    /// How urgent it is; as what is called says if not given.
+    pub priority: Option<Priority>,
 }
 
 impl Call {
@@ -109,6 +112,7 @@ impl Call {
             idempotency_key: None,
             parent: None,
             agents: Vec::new(),
+            priority: None,
         }
     }
 }

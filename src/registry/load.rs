@@ -162,6 +162,9 @@ fn orchestrate(reader: &mut Reader, mut table: Table<'_>, orchestrator: &mut Orc
     if let Some(runs) = whole(reader, &mut table, "max_concurrent_runs", 1..=100_000) {
         orchestrator.max_concurrent_runs = runs;
     }
+    if let Some(waiting) = whole(reader, &mut table, "max_waiting_runs", 0..=100_000) {
+        orchestrator.max_waiting_runs = waiting;
+    }
     if let Some(steps) = whole(reader, &mut table, "max_concurrent_steps", 1..=100_000) {
         orchestrator.max_concurrent_steps = steps;
     }

@@ -110,7 +110,8 @@ fn table(keys: Vec<Key>) -> Value {
 fn orchestrator() -> Value {
     table(vec![
         ("workflows", texts(), "Files, folders or globs of workflows, relative to this file."),
-        ("max_concurrent_runs", count(1, 100_000), "Workflow runs at once; more are refused."),
+        ("max_concurrent_runs", count(1, 100_000), "Workflow runs at once; more wait."),
+        ("max_waiting_runs", count(0, 100_000), "Runs that wait for their turn; more are refused."),
         ("max_concurrent_steps", count(1, 100_000), "Tool calls of all runs at once; more wait."),
         ("settle", duration(), "How long the first list waits for servers that are still starting."),
         ("prefix", boolean(), "Whether tools carry the name of their server."),

@@ -53,8 +53,10 @@ impl Registry {
 pub struct Orchestrator {
     /// Files and globs of workflows, as written: relative to the file that names them.
     pub workflows: Vec<String>,
-    /// Workflow runs at once; more are refused.
+    /// Workflow runs at once; more wait.
     pub max_concurrent_runs: usize,
+    /// How many runs wait for their turn; more are refused.
+    pub max_waiting_runs: usize,
     /// Steps at once, over all runs; more wait.
     pub max_concurrent_steps: usize,
     /// How long the first list waits for servers that are still starting. Later arrivals are announced as list changes.
@@ -76,6 +78,7 @@ impl Default for Orchestrator {
         Self {
             workflows: Vec::new(),
             max_concurrent_runs: 100,
+            max_waiting_runs: 1_000,
             max_concurrent_steps: 50,
             settle: Duration::from_secs(5),
             durability: Durability::Auto,

@@ -17,10 +17,12 @@ use crate::model::call::Progress;
 use crate::model::principal::Principal;
 use crate::runner::bus::Bus;
 use crate::runner::effects::{Effects, Through, now};
+use crate::runner::gate::Ticket;
 use crate::runner::live::{Board, Handle, INBOX, Listener, Message, OpenQuestion, View};
 use crate::runner::record::{Record, Recorder, is_once_only};
 use crate::runner::report::Report;
 use crate::runner::shelf::Shelf;
+use crate::runner::waiting::{Waited, for_turn};
 use crate::workflow::plan::Plan;
 
 /// Everything that a run begins with.
@@ -49,6 +51,8 @@ pub struct Begin {
     pub key: Option<String>,
     /// What has happened to it already, if another process has begun it.
     pub history: Vec<Event>,
+    /// Its place among the runs, or its turn to have one.
+    pub ticket: Option<Ticket>,
 }
 
 /// How long calls in flight may still take when the program ends and the run is left to the next.
@@ -75,6 +79,7 @@ pub fn begin(begin: Begin) -> (impl Future<Output = Option<Arc<Report>>> + Send 
     let handle = Handle {
         run_id: begin.through.run.clone(),
         key: begin.key.clone(),
+        input: begin.key.as_ref().map(|_| begin.input.clone()),
         workflow: Arc::clone(&begin.plan.workflow.name),
         caller: Arc::clone(&begin.through.principal.name),
         board: Arc::clone(&begin.board),
@@ -100,16 +105,23 @@ pub fn begin(begin: Begin) -> (impl Future<Output = Option<Arc<Report>>> + Send 
 }
 
 /// What others want of a run beside messages.
-struct Signs {
-    stop: CancellationToken,
-    rest: CancellationToken,
-    left: CancellationToken,
+pub(super) struct Signs {
+    pub(super) stop: CancellationToken,
+    pub(super) rest: CancellationToken,
+    pub(super) left: CancellationToken,
+}
+
+/// The first event of a run.
+pub(super) fn started(begin: &Begin) -> What {
+    let (run, caller) = (&begin.through.run, &begin.through.principal.name);
+    let identity = Identity { id: run.clone(), caller: caller.to_string() };
+    What::Started { seed: seed(run), run: identity, input: begin.input.clone(), flags: begin.flags.clone() }
 }
 
 /// Runs to the end. When it is stopped the run is cancelled, and what it has done is undone first. When it is to rest, and is
 /// stored, what is in flight has a moment to come back, and the rest is left to the next process: then there is no report.
 async fn drive(
-    begin: Begin,
+    mut begin: Begin,
     listener: Arc<Listener>,
     mut messages: mpsc::Receiver<Message>,
     signs: Signs,
@@ -119,7 +131,12 @@ async fn drive(
     let mut reporter = Reporter { listener, done: None };
     let (mut is_stopped, mut is_left) = (false, false);
     let mut rest_until = None;
+    let Waited::GoesOn(heard) = for_turn(&mut begin, &mut messages, &signs).await else { return None };
+    let _place = begin.ticket.take();
     let mut driven = Driven::start(begin).await;
+    for what in heard {
+        driven.apply(Event { now: now(), what }).await;
+    }
     loop {
         if let Some(watcher) = &watcher {
             watcher.changed(&driven.run);
@@ -193,9 +210,9 @@ struct Driven {
 impl Driven {
     /// A run that begins, or goes on from where it is stored.
     async fn start(begin: Begin) -> Self {
-        let Begin { plan, input, flags, through, bus, shelf, record, history, .. } = begin;
+        let what = started(&begin);
+        let Begin { plan, through, bus, shelf, record, history, .. } = begin;
         let run_id = through.run.clone();
-        let identity = Identity { id: run_id.clone(), caller: through.principal.name.to_string() };
         let caller = through.principal.clone();
         let mut driven = Self {
             workflow: Arc::clone(&plan.workflow.name),
@@ -211,8 +228,7 @@ impl Driven {
             ended: None,
         };
         if history.is_empty() {
-            let started = What::Started { seed: seed(&driven.run_id), run: identity, input, flags };
-            driven.apply(Event { now: driven.began, what: started }).await;
+            driven.apply(Event { now: driven.began, what }).await;
         } else {
             driven.resume(history).await;
         }
@@ -222,9 +238,9 @@ impl Driven {
     /// Goes on after these events.
     async fn resume(&mut self, history: Vec<Event>) {
         let mut last = Vec::new();
-        for event in history {
+        for (place, event) in (0..).zip(history) {
             self.ended = Some(event.now);
-            self.recorder.recall(&event);
+            self.recorder.recall(place, &event);
             last = self.run.apply(event);
         }
         // One that has ended has that stored once more: it may have been the last thing that was not.
@@ -232,6 +248,9 @@ impl Driven {
             self.ended = None;
             // What the last event was to tell may not have been told; whoever has heard it does not hear it twice.
             last.retain(|command| matches!(command, Command::Emit { .. }));
+            if self.recorder.must_store(&self.run, &last) {
+                self.store(None).await;
+            }
             self.carry_out_all(last);
             self.apply(Event { now: now(), what: What::Resumed }).await;
         }
@@ -331,7 +350,8 @@ impl Driven {
     }
 
     fn view(&self) -> View {
-        View { steps: self.run.steps(), is_undoing: self.run.is_undoing(), doubts: self.run.doubts() }
+        let (steps, doubts) = (self.run.steps(), self.run.doubts());
+        View { steps, is_undoing: self.run.is_undoing(), doubts, is_queued: false }
     }
 
     /// What is to be told of the run, once it is over.

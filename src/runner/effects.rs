@@ -8,7 +8,6 @@ use futures::FutureExt as _;
 use serde::Deserialize as _;
 use serde_json::Value;
 use serde_json::value::to_raw_value;
-use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 
@@ -21,8 +20,11 @@ use crate::model::fault::{Fault, Kind};
 use crate::model::limits::Limits;
 use crate::model::port::Invoke;
 use crate::model::principal::Principal;
+use crate::model::priority::Priority;
 use crate::model::usage::{USAGE_KEY, Usage};
+use crate::policy::turns::{Manner, Refusal};
 use crate::runner::asking;
+use crate::runner::gate::{Gate, Ticket};
 use crate::workflow::definition::Audience;
 
 /// What every call of a run has in common.
@@ -44,7 +46,9 @@ pub struct Through {
     /// The agents that the run is within.
     pub agents: Vec<Arc<str>>,
     /// How many tool calls may be made at once, by all runs together.
-    pub places: Arc<Semaphore>,
+    pub places: Arc<Gate>,
+    /// How urgent they are.
+    pub priority: Priority,
 }
 
 /// A run's calls and timers in flight. Dropping it cancels them all.
@@ -72,12 +76,18 @@ impl Effects {
     pub fn call(&mut self, step: StepCall) {
         let key = (step.at.clone(), step.attempt);
         let call = self.prepare(&step);
-        let (via, places) = (Arc::clone(&self.through.via), Arc::clone(&self.through.places));
+        let via = Arc::clone(&self.through.via);
         // A sub-workflow takes no place: it would wait for places that its own steps need.
-        let needs_place = matches!(step.callee, Callee::Tool(_));
+        let place = matches!(step.callee, Callee::Tool(_)).then(|| self.place(&call)).transpose();
         self.start(key, async move {
-            let _place = if needs_place { places.acquire_owned().await.ok() } else { None };
-            let (outcome, usage) = match via.invoke(call).await {
+            let invoked = async {
+                let mut place = place.map_err(|refusal| too_many(&refusal))?;
+                if let Some(place) = &mut place {
+                    place.called().await;
+                }
+                via.invoke(call).await
+            };
+            let (outcome, usage) = match invoked.await {
                 Ok(reply) => {
                     let outcome = read_result(reply.body.get());
                     let usage = used(&outcome, &step.callee);
@@ -87,6 +97,12 @@ impl Effects {
             };
             (now(), Some(What::Called { at: step.at, attempt: step.attempt, outcome, usage }))
         });
+    }
+
+    /// A place among the calls of all runs, now or later.
+    fn place(&self, call: &Call) -> Result<Ticket, Refusal> {
+        let Through { places, principal, priority, .. } = &self.through;
+        places.ask(&principal.name, *priority, call.limits.deadline, Manner::Patient)
     }
 
     fn prepare(&self, step: &StepCall) -> Call {
@@ -107,6 +123,7 @@ impl Effects {
         };
         call.limits = step.timeout.map_or(limits, |timeout| limits.within(Instant::now(), timeout));
         call.is_detached = step.is_detached;
+        call.priority = Some(self.through.priority);
         call.providers.clone_from(&step.providers);
         call.root = Some(self.through.root.as_ref().map_or_else(|| self.through.run.as_str().into(), Arc::clone));
         call.limits.allowance = step.allowance;
@@ -197,6 +214,14 @@ impl Effects {
             }
         }
     }
+}
+
+/// More calls wait for a place than may.
+fn too_many(refusal: &Refusal) -> Fault {
+    let (Refusal::Full { waiting, retry_after: after } | Refusal::TooLate { waiting, expected: after }) = refusal;
+    Fault::new(Kind::RateLimited, code::TOO_MANY_CALLS, format!("{waiting} calls of runs wait for their turn already"))
+        .retry_after(*after)
+        .hint("raise `max_concurrent_steps` in the registry, or let loops run fewer items at once by `concurrency`")
 }
 
 fn read_result(body: &str) -> Called {

@@ -1,5 +1,6 @@
 //! The integration tests: one binary, one module for each behaviour.
 
+mod admission;
 mod agents;
 mod architecture;
 mod asking;
