@@ -150,19 +150,24 @@ fn describe_control(builtin: Builtin) -> Value {
         _ => json!({
             "name": builtin.name(),
             "title": "Control a run",
-            "description": "Cancels a run (what it has done is undone where the workflow says how), or signals an event to a \
-                step that awaits it. Of a run whose status is `paused` nobody knows whether a call was carried out before the \
+            "description": "Cancels a run (what it has done is undone where the workflow says how); retries one that has \
+                failed, as a new run that takes over what was done; resumes one that an earlier process has left; approves or \
+                rejects what it asks (ask your user first); signals an event to a step that awaits it. Of a run whose status is `paused` nobody knows whether a call was carried out before the \
                 program ended: look with the server's own tools, then `decide`.",
             "inputSchema": {
                 "type": "object",
                 "properties": {
                     "run_id": { "type": "string", "description": "The run." },
-                    "action": { "type": "string", "enum": ["cancel", "signal", "decide"] },
+                    "action": {
+                        "type": "string",
+                        "enum": ["cancel", "resume", "retry", "approve", "reject", "signal", "decide"],
+                    },
                     "event": { "type": "string", "description": "The event's name, for `signal`." },
                     "data": { "description": "What is known about the event, for `signal`." },
-                    "step": { "type": "string", "description": "The step whose call is in doubt, for `decide`." },
+                    "step": { "type": "string", "description": "The step that asks or is in doubt, if several are." },
                     "payload": {
-                        "description": "For `decide`: {\"it_happened\": RESULT}, \"retry\" or \"fail\".",
+                        "description": "For `decide`: {\"it_happened\": RESULT}, \"retry\" or \"fail\". For `approve`: the \
+                            answer. For `reject`: why. For `retry`: \"retry\" to do again what is in doubt.",
                     },
                 },
                 "required": ["run_id", "action"],

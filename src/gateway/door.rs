@@ -141,7 +141,8 @@ impl Gateway {
         self.stop_runs(&self.stop);
         self.tasks.close();
         self.endings.close();
-        if timeout(GRACE, self.endings.wait()).await.is_err() {
+        let grace = self.registry.orchestrator.shutdown_grace + GRACE;
+        if timeout(grace, self.endings.wait()).await.is_err() {
             tracing::error!("the program ends before every failed run was undone; see what the servers have done");
         }
         self.pool.stop().await;

@@ -13,16 +13,16 @@ use crate::gateway::runs::Waiter;
 use crate::journal::entry::{Entry, Opening, Standing, Stored};
 use crate::journal::reader::Reader;
 use crate::journal::writer::Journal;
-use crate::model::call::{Call, Target};
+use crate::model::call::Call;
 use crate::model::code;
 use crate::model::durability::Durability;
 use crate::model::fault::{Fault, Kind};
 use crate::model::limits::Limits;
 use crate::model::principal::Principal;
-use crate::model::priority::Priority;
 use crate::model::problem::{Problem, Source};
 use crate::runner::drive::Begin;
 use crate::runner::effects::{Through, now};
+use crate::runner::live::Handle;
 use crate::runner::record::Record;
 use crate::runner::waiting::QUEUED;
 use crate::workflow::authored::drafts;
@@ -51,7 +51,7 @@ impl Store {
     }
 
     /// A stored run, ready to go on.
-    fn taken_up(&self, stored: &Stored) -> Result<TakenUp, Fault> {
+    pub(super) fn taken_up(&self, stored: &Stored) -> Result<TakenUp, Fault> {
         let Opening { run, workflow: name, definition, format, plan, .. } = &stored.opening;
         let unfit = |why: &str| {
             let message = format!("run `{run}` of `{name}` cannot be taken up again: {why}");
@@ -151,7 +151,11 @@ impl Gateway {
                 caller: call.principal.name.to_string(),
                 parent: call.parent.as_deref().map(ToOwned::to_owned),
                 key: key.map(ToOwned::to_owned),
-                terms: json!({ "profile": call.profile.as_deref(), "priority": priority(workflow, call).as_str() }),
+                terms: json!({
+                    "profile": call.profile.as_deref(),
+                    "priority": priority(workflow, call).as_str(),
+                    "retry_of": call.retry_of.as_deref(),
+                }),
                 began: now(),
             })
         });
@@ -192,15 +196,13 @@ impl Gateway {
         waiters
     }
 
-    fn resume(self: &Arc<Self>, store: &Store, stored: &Stored) -> Result<Waiter, Fault> {
+    pub(super) fn resume(self: &Arc<Self>, store: &Store, stored: &Stored) -> Result<Waiter, Fault> {
         let TakenUp { plan, run, history } = store.taken_up(stored)?;
         let opening = &stored.opening;
-        let principal = Principal::new(opening.caller.clone());
-        let mut call = Call::new(Target::Workflow(opening.workflow.clone()), None, principal);
-        call.profile = opening.terms["profile"].as_str().map(Arc::from);
+        let call = self.call_of(stored);
         let record = self.record(&plan, &call, (&run, opening.key.as_deref()), history.len())?;
-        let priority = opening.terms["priority"].as_str().and_then(Priority::parse);
-        let priority = priority.unwrap_or(plan.workflow.conduct.priority);
+        let priority = priority(&plan.workflow, &call);
+        let (retry_of, done) = self.taken_over(&call, &history);
         let ticket = self.admit_again(&call.principal.name, priority, stored.standing.status == QUEUED);
         let through = Through {
             via: Arc::clone(self) as Arc<dyn crate::model::port::Invoke>,
@@ -214,6 +216,7 @@ impl Gateway {
             agents: Vec::new(),
             places: Arc::clone(&self.steps),
             priority,
+            retry_of,
         };
         let begin = Begin {
             plan,
@@ -229,13 +232,42 @@ impl Gateway {
             key: opening.key.clone(),
             history,
             ticket,
+            done,
+            grace: self.registry.orchestrator.shutdown_grace,
         };
         Ok(self.launch(begin))
     }
 
+    /// Goes on with a stored run that does not go on here.
+    pub(super) fn take_up(self: &Arc<Self>, stored: &Stored) -> Result<Arc<Handle>, Fault> {
+        let run = &stored.opening.run;
+        if stored.is_over() || stored.opening.parent.is_some() {
+            let message = format!("run `{run}` cannot be taken up: it is {}", stored.standing.status);
+            return Err(Fault::new(Kind::Invalid, code::NOT_RESUMABLE, message)
+                .hint("one that has failed is tried again by `retry`; one that is part of another goes on with it"));
+        }
+        let store = self.store().ok_or_else(|| no_such_run(run))?;
+        Ok(self.resume(store, stored)?.leave())
+    }
+
     /// A run of `caller` as it is stored.
     pub(super) fn stored_run(&self, run_id: &str, caller: &Principal) -> Option<Stored> {
-        let found = self.store()?.read(|reader| reader.run(run_id)).ok()??;
-        (*found.opening.caller == *caller.name).then_some(found)
+        self.stored_any(run_id).ok().filter(|found| *found.opening.caller == *caller.name)
     }
+
+    /// The run as it is stored that `call` speaks of.
+    pub(super) fn stored_of(&self, run_id: &str, call: &Call) -> Result<Stored, Fault> {
+        self.stored_run(run_id, &call.principal).ok_or_else(|| no_such_run(run_id))
+    }
+
+    /// A run as it is stored, whoever wants to know.
+    pub(super) fn stored_any(&self, run_id: &str) -> Result<Stored, Fault> {
+        let store = self.store().ok_or_else(|| no_such_run(run_id))?;
+        store.read(|reader| reader.run(run_id))?.ok_or_else(|| no_such_run(run_id))
+    }
+}
+
+fn no_such_run(run: &str) -> Fault {
+    Fault::new(Kind::NotFound, code::NO_SUCH_RUN, format!("no run `{run}` of yours is stored here"))
+        .hint("`get_run` without a `run_id` lists those that go on")
 }

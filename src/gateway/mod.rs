@@ -1,6 +1,7 @@
 //! The one door: every call, from a host, a workflow step or an operator, goes through [`door::Gateway`].
 
 pub mod admission;
+mod again;
 mod agents;
 pub mod authoring;
 pub mod awaited;
@@ -14,7 +15,8 @@ mod durable;
 pub mod keys;
 mod known;
 pub mod models;
-pub mod refresh;
+pub mod operators;
+mod refresh;
 pub mod reply;
 pub mod rounds;
 pub mod route;

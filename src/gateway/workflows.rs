@@ -86,7 +86,7 @@ impl Gateway {
         self: Arc<Self>,
         workflow: &Workflow,
         input: Value,
-        call: Call,
+        mut call: Call,
         watcher: Option<Arc<dyn Watch>>,
     ) -> Result<Waiter, Fault> {
         let limits = deeper(workflow, call.limits)?;
@@ -114,6 +114,8 @@ impl Gateway {
             }
         };
         let key = key.map(|key| key.text);
+        let (retry_of, done) = self.taken_over(&call, &history);
+        call.retry_of.clone_from(&retry_of);
         let record = self.record(&plan, &call, (&run, key.as_deref()), history.len())?;
         let priority = priority(workflow, &call);
         let board = call.root.as_deref().and_then(|root| self.live.board(root)).unwrap_or_default();
@@ -129,6 +131,7 @@ impl Gateway {
             agents: call.agents,
             places: Arc::clone(&self.steps),
             priority,
+            retry_of,
         };
         let flags = decide(&self.registry.flags, &caller);
         let begin = Begin {
@@ -145,6 +148,8 @@ impl Gateway {
             key,
             history,
             ticket,
+            done,
+            grace: self.registry.orchestrator.shutdown_grace,
         };
         Ok(self.launch(begin))
     }

@@ -89,6 +89,8 @@ pub struct Call {
     pub parent: Option<Arc<str>>,
     /// The agents that the call is made within, outermost first.
     pub agents: Vec<Arc<str>>,
+    /// What it tries again: a run, or a step of one.
+    pub retry_of: Option<Arc<str>>,
     /// How urgent it is; as what is called says if not given.
     pub priority: Option<Priority>,
 }
@@ -112,6 +114,7 @@ impl Call {
             idempotency_key: None,
             parent: None,
             agents: Vec::new(),
+            retry_of: None,
             priority: None,
         }
     }

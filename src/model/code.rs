@@ -155,6 +155,8 @@ codes! {
     TOO_MANY_CALLS = "MO4052";
     /// An idempotency key stands for another run.
     KEY_TAKEN = "MO4053";
+    /// A run cannot be tried again.
+    NOT_RETRYABLE = "MO4054";
 
     /// The server cannot be reached or has died.
     SERVER_DOWN = "MO5101";

@@ -113,6 +113,7 @@ fn orchestrator() -> Value {
         ("max_concurrent_runs", count(1, 100_000), "Workflow runs at once; more wait."),
         ("max_waiting_runs", count(0, 100_000), "Runs that wait for their turn; more are refused."),
         ("max_concurrent_steps", count(1, 100_000), "Tool calls of all runs at once; more wait."),
+        ("shutdown_grace", duration(), "How long what goes on may still take when the program is told to end."),
         ("settle", duration(), "How long the first list waits for servers that are still starting."),
         ("prefix", boolean(), "Whether tools carry the name of their server."),
         ("durability", json!({ "enum": ["auto", "always", "none"] }), "How sure it is that runs survive the program."),

@@ -59,6 +59,8 @@ pub struct Orchestrator {
     pub max_waiting_runs: usize,
     /// Steps at once, over all runs; more wait.
     pub max_concurrent_steps: usize,
+    /// How long what goes on may still take when the program is told to end.
+    pub shutdown_grace: Duration,
     /// How long the first list waits for servers that are still starting. Later arrivals are announced as list changes.
     pub settle: Duration,
     /// How sure it is that a run survives the program, unless its workflow says.
@@ -79,6 +81,7 @@ impl Default for Orchestrator {
             workflows: Vec::new(),
             max_concurrent_runs: 100,
             max_waiting_runs: 1_000,
+            shutdown_grace: Duration::from_secs(2),
             max_concurrent_steps: 50,
             settle: Duration::from_secs(5),
             durability: Durability::Auto,

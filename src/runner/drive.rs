@@ -10,11 +10,13 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::engine::command::Command;
+use crate::engine::command::{Command, StepCall};
 use crate::engine::event::{Called, Event, Identity, Timestamp, What};
+use crate::engine::retrace::Retrace;
 use crate::engine::run::Run;
 use crate::model::call::Progress;
 use crate::model::principal::Principal;
+use crate::model::usage::Usage;
 use crate::runner::bus::Bus;
 use crate::runner::effects::{Effects, Through, now};
 use crate::runner::gate::Ticket;
@@ -53,10 +55,11 @@ pub struct Begin {
     pub history: Vec<Event>,
     /// Its place among the runs, or its turn to have one.
     pub ticket: Option<Ticket>,
+    /// What it takes over from the run that it tries again.
+    pub done: Retrace,
+    /// How long it may still take when the program ends.
+    pub grace: Duration,
 }
-
-/// How long calls in flight may still take when the program ends and the run is left to the next.
-const GRACE: Duration = Duration::from_secs(2);
 
 /// Watches a run as it goes on.
 pub trait Watch: Send + Sync {
@@ -127,7 +130,7 @@ async fn drive(
     signs: Signs,
 ) -> Option<Report> {
     let mut ear = begin.bus.listen(begin.plan.workflow.awaited());
-    let (board, watcher) = (Arc::clone(&begin.board), begin.watcher.clone());
+    let (board, watcher, grace) = (Arc::clone(&begin.board), begin.watcher.clone(), begin.grace);
     let mut reporter = Reporter { listener, done: None };
     let (mut is_stopped, mut is_left) = (false, false);
     let mut rest_until = None;
@@ -146,7 +149,12 @@ async fn drive(
             return Some(report);
         }
         if rest_until.is_some() && !driven.effects.is_calling() {
-            return None;
+            if driven.is_resting {
+                return None;
+            }
+            if driven.run.waits_for_others() {
+                signs.stop.cancel();
+            }
         }
         reporter.report(&driven.run);
         board.set(&driven.run_id, driven.open_questions());
@@ -157,15 +165,18 @@ async fn drive(
                 Event { now: now(), what: What::CancelRequested { why: "its caller has left".to_owned() } }
             }
             () = signs.rest.cancelled(), if rest_until.is_none() && !is_stopped => {
-                if driven.recorder.is_safe() {
-                    driven.is_resting = true;
-                    rest_until = Some(Instant::now() + GRACE);
-                } else {
-                    signs.stop.cancel();
-                }
+                // One that is not stored has this time to come to its end.
+                driven.is_resting = driven.recorder.is_safe();
+                rest_until = Some(Instant::now() + grace);
                 continue;
             }
-            () = sleep_until(rest_until.unwrap_or_else(Instant::now)), if rest_until.is_some() => return None,
+            () = sleep_until(rest_until.unwrap_or_else(Instant::now)), if rest_until.is_some() && !is_stopped => {
+                if driven.recorder.is_safe() {
+                    return None;
+                }
+                signs.stop.cancel();
+                continue;
+            }
             () = signs.left.cancelled(), if !is_left => {
                 is_left = true;
                 driven.recorder.is_left();
@@ -204,6 +215,8 @@ struct Driven {
     began: Timestamp,
     recorder: Recorder,
     is_resting: bool,
+    /// What need not be done again.
+    done: Retrace,
     ended: Option<Timestamp>,
 }
 
@@ -211,7 +224,7 @@ impl Driven {
     /// A run that begins, or goes on from where it is stored.
     async fn start(begin: Begin) -> Self {
         let what = started(&begin);
-        let Begin { plan, through, bus, shelf, record, history, .. } = begin;
+        let Begin { plan, through, bus, shelf, record, history, done, .. } = begin;
         let run_id = through.run.clone();
         let caller = through.principal.clone();
         let mut driven = Self {
@@ -225,6 +238,7 @@ impl Driven {
             run_id,
             began: history.first().map_or_else(now, |first| first.now),
             is_resting: false,
+            done,
             ended: None,
         };
         if history.is_empty() {
@@ -303,7 +317,9 @@ impl Driven {
             // What is not begun now is begun by the next process.
             commands.retain(|command| !matches!(command, Command::Call(_) | Command::Ask(_) | Command::Timer { .. }));
         }
-        for (place, attempt) in commands.iter().filter_map(is_once_only) {
+        let is_new = |command: &&Command| !matches!(command, Command::Call(call) if self.done.knows(call));
+        let once_only: Vec<_> = commands.iter().filter(is_new).filter_map(is_once_only).collect();
+        for (place, attempt) in once_only {
             let intended = Event { now: at, what: What::Intended { at: place.to_owned(), attempt } };
             self.recorder.note(&intended);
             self.run.apply(intended);
@@ -330,7 +346,14 @@ impl Driven {
                 return Some(What::Recalled { at, kept });
             }
             Command::Keep { kept_as, value } => self.shelf.keep(&kept_as, &self.caller, &value, now()),
-            Command::Call(call) => self.effects.call(call),
+            Command::Call(call) => {
+                if let Some(result) = self.done.take(&call) {
+                    let StepCall { at, attempt, .. } = call;
+                    let (outcome, usage) = (Called::Result(result), Usage::default());
+                    return Some(What::Called { at, attempt, outcome, usage });
+                }
+                self.effects.call(call);
+            }
             Command::Ask(question) => self.effects.ask(&self.workflow, &question),
             Command::Emit { at, event, data } => self.bus.emit(format!("{}/{at}", self.run_id), event, data),
             Command::Timer { at, due } => self.effects.timer(at, due),

@@ -49,6 +49,8 @@ pub struct Through {
     pub places: Arc<Gate>,
     /// How urgent they are.
     pub priority: Priority,
+    /// The run that this one tries again.
+    pub retry_of: Option<Arc<str>>,
 }
 
 /// A run's calls and timers in flight. Dropping it cancels them all.
@@ -134,6 +136,7 @@ impl Effects {
         call.idempotency_key = Some(step.key.clone().unwrap_or_else(key).into());
         if matches!(step.callee, Callee::Workflow(_)) {
             call.parent = Some(format!("{}/{}#{}", self.through.run, step.at, step.attempt).into());
+            call.retry_of = self.through.retry_of.as_ref().map(|old| format!("{old}/{}", step.at).into());
         }
         call
     }

@@ -158,3 +158,25 @@ fn a_key_stands_for_one_workflow_and_one_input() {
     assert!(host.failure("run_workflow", refused).contains("MO4053"));
     assert_eq!(host.record("north", "calls"), ["write"]);
 }
+
+#[test]
+fn a_program_that_is_told_to_end_lets_runs_come_to_their_ends_and_begins_no_others() {
+    let test = Test::new().registry("[orchestrator]\nshutdown_grace = \"15s\"\n").server("north", fixture(["healthy"]));
+    let test = test.workflow(
+        "flow",
+        "steps:\n  - { id: a, tool: north.sleep, args: { ms: 1500 } }\n  - { id: b, tool: north.sleep, args: { ms: 10 } }\noutput: done\n",
+    );
+    let mut host = test.start();
+    host.ready(&["north"]);
+    let asked = host.send_call("flow", json!({}));
+    host.await_record("north", "calls", 1);
+    host.signal(Signal::TERM);
+    let refused = eventually(DEADLINE, || {
+        let other = host.call("run_workflow", json!({ "workflow": "flow", "wait": false }));
+        other["structuredContent"]["error"]["code"] == "MO5301"
+    });
+    assert!(refused, "{}", host.stderr());
+    let answer = host.answer(asked);
+    assert_eq!(answer["result"]["structuredContent"]["result"], "done", "{answer}");
+    assert!(host.ended(DEADLINE).is_some_and(|status| status.success()), "{}", host.stderr());
+}

@@ -17,6 +17,7 @@ mod faults;
 mod faults_hosts;
 mod faults_http;
 mod faults_in_calls;
+mod handling;
 mod http_face;
 mod http_security;
 mod http_servers;
