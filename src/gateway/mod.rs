@@ -16,6 +16,7 @@ pub mod keys;
 mod known;
 pub mod models;
 pub mod operators;
+mod outgoing;
 mod refresh;
 pub mod reply;
 pub mod rounds;

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde_json::value::RawValue;
-
 use crate::catalog::naming::SEPARATOR;
 use crate::catalog::snapshot::Catalog;
 use crate::downstream::endpoint::{Endpoint, Terms};
@@ -15,14 +13,12 @@ use crate::gateway::capabilities::shown_as;
 use crate::gateway::door::Gateway;
 use crate::gateway::reply;
 use crate::gateway::reply::SERVED_BY_KEY;
-use crate::gateway::tasks;
 use crate::model::call::{Call, Reply};
 use crate::model::code;
 use crate::model::entry::{Entry, Kind as EntryKind};
 use crate::model::fault::{Fault, Kind};
 use crate::model::name::ToolRef;
 use crate::model::suggest::did_you_mean;
-use crate::model::task::Tasks;
 use crate::wire::object::Object;
 
 impl Gateway {
@@ -85,7 +81,7 @@ impl Gateway {
     async fn call_entry(&self, entry: &Arc<Entry>, call: Call) -> Result<Reply, Fault> {
         let name = |fault: Fault| Fault { target: Some(entry.id.clone()), ..fault };
         let endpoint = self.pool.get(&entry.server).ok_or_else(|| self.no_such_server(&entry.server))?;
-        let request = tool_request(entry, &call);
+        let request = self.tool_request(entry, &call);
         let terms = terms(endpoint, entry, &call);
         let mut fault = match self.converse(endpoint, request, terms).await {
             Ok(reply) => return Ok(reply),
@@ -113,7 +109,7 @@ impl Gateway {
                 continue;
             };
             tracing::info!(to = %other, %fault, "falling back");
-            match self.converse(next, tool_request(&entry, call), terms(next, &entry, call)).await {
+            match self.converse(next, self.tool_request(&entry, call), terms(next, &entry, call)).await {
                 Ok(reply) => return Ok(served_by(reply, other)),
                 Err(next_fault) => {
                     let is_safe = next_fault.is_retryable() && (entry.effect.may_repeat() || !next_fault.was_sent);
@@ -262,31 +258,8 @@ fn hinted(fault: Fault, hint: Option<String>) -> Fault {
     }
 }
 
-fn tool_request(entry: &Entry, call: &Call) -> Request {
-    let arguments = call.arguments.clone();
-    let empty = || RawValue::from_string("{}".to_owned()).expect("a constant of valid JSON");
-    let request =
-        Request::new("tools/call").with_text("name", &entry.id).with("arguments", arguments.unwrap_or_else(empty));
-    let tasks = tasks::wanted(entry, call);
-    let request = match tasks {
-        // What any server of that era understands: a task with its own time to live.
-        Tasks::Awaited => {
-            request.with("task", RawValue::from_string("{}".to_owned()).expect("a constant of valid JSON"))
-        }
-        Tasks::None | Tasks::Relayed => request,
-    };
-    Request {
-        meta: call.meta.clone(),
-        idempotency_key: call.idempotency_key.clone(),
-        progress: call.progress.clone(),
-        ask: call.ask.clone(),
-        tasks,
-        ..with_extra(request, call)
-    }
-}
-
 /// The request with what else the caller's params held.
-fn with_extra(request: Request, call: &Call) -> Request {
+pub(super) fn with_extra(request: Request, call: &Call) -> Request {
     call.extra.iter().fold(request, |request, (key, value)| request.with(key.clone(), value.clone()))
 }
 

@@ -11,7 +11,7 @@ use crate::model::problem::{Problem, Span};
 use crate::registry::dialect::Dialect;
 use crate::registry::launch;
 use crate::registry::naming::legal_name;
-use crate::registry::server::{Era, Launch, Probe, Server, Start};
+use crate::registry::server::{Era, Launch, Probe, Server, Start, Transport};
 use crate::registry::settings::{Settings, boolean, whole, word};
 use crate::registry::tools;
 
@@ -75,7 +75,9 @@ fn server(
     let trusted = boolean(reader, &mut table, "trusted").unwrap_or(true);
     let era = word(reader, &mut table, "era", &[("legacy", Era::Legacy), ("modern", Era::Modern)]);
     let version = table.take("version").and_then(|node| version(reader, node, &table.path("version")));
-    let tools = tools::read::rules(reader, &mut table, dialect);
+    let takes_headers = matches!(&launch, Some(Launch::Url(address))
+        if !address.is_bare_socket() && address.transport != Some(Transport::Sse));
+    let tools = tools::read::rules(reader, &mut table, dialect, takes_headers);
     let fallback = fallback(reader, &mut table);
     match dialect {
         Dialect::Own => table.finish(reader),

@@ -46,6 +46,7 @@ pub fn schema() -> Value {
         "health": health(),
         "tools": tools(),
         "tool": tool(),
+        "key_place": key_place(),
         "capability": capability(),
         "weights": weights(),
         "fallback_value": fallback_value(),
@@ -209,6 +210,14 @@ fn tool() -> Value {
         ("description", text(), "What models read."),
         ("effect", json!({ "enum": effects }), "What it may do, where its annotations are wrong."),
         ("timeout", duration(), "One attempt of one call."),
+        ("idempotency", shared("key_place"), "Where the key goes that makes a repeated call the same call."),
+    ])
+}
+
+fn key_place() -> Value {
+    table(vec![
+        ("argument", text(), "The argument of the tool that takes it."),
+        ("header", text(), "The header of the HTTP request that takes it."),
     ])
 }
 

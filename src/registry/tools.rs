@@ -49,6 +49,17 @@ pub struct ToolOverride {
     pub effect: Option<Effect>,
     /// How long a call may take.
     pub timeout: Option<Duration>,
+    /// Where the tool wants the key that makes a repeated call the same call.
+    pub idempotency: Option<KeyPlace>,
+}
+
+/// Where a call's idempotency key is written, beside its `_meta`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyPlace {
+    /// In this argument.
+    Argument(String),
+    /// In this header of the HTTP request.
+    Header(String),
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::support::web::{Manner, Web};
 use crate::support::{DEADLINE, Host, Test, eventually, fixture};
 
 const ASKS: &str =
@@ -184,4 +185,34 @@ fn a_run_is_carried_elsewhere_and_nothing_is_overwritten() {
     host.ready(&["north"]);
     let refused = complaint(&mut import);
     assert!(refused.contains("belongs to process"), "{refused}");
+}
+
+#[test]
+fn the_key_of_a_call_goes_where_its_tool_wants_it() {
+    let web = Web::start(Manner::Streaming);
+    let entry = web.entry("web") + "tools = { echo = { idempotency = { header = \"Idempotency-Key\" } } }\n";
+    let north = fixture(["healthy"]).with("tools = { write = { idempotency = { argument = \"request_id\" } } }");
+    let test = Test::new().registry(&entry).server("north", north);
+    let flow = "steps:\n  - { id: a, tool: north.write, args: { n: 1 }, idempotency_key: \"order-${ 1 + 1 }\" }\n  \
+        - { id: b, tool: web.echo, args: { text: hello } }\n  - { id: m, tool: north.meta }\noutput: { a: $steps.a.output, m: $steps.m.output }\n";
+    let mut host = test.workflow("flow", flow).start();
+    host.ready(&["north", "web"]);
+    let report = host.value("run_workflow", json!({ "workflow": "flow" }));
+    let run = id(&report);
+    assert_eq!(report["output"]["a"], json!({ "n": 1, "request_id": "order-2" }), "{report}");
+    assert_eq!(report["output"]["m"]["io.mcp-orchestrator/idempotency-key"], format!("{run}/m"), "{report}");
+    let arrived = web.arrived();
+    let called = arrived.iter().find(|request| request.body["method"] == "tools/call").expect("a call");
+    assert!(called.headers.to_lowercase().contains(&format!("idempotency-key: {run}/b")), "{}", called.headers);
+    // A call of a host has one, too, unless it gives its own.
+    let own = host.value("north__write", json!({ "request_id": "mine" }));
+    assert_eq!(own, json!({ "request_id": "mine" }));
+    assert!(host.value("north__write", json!({}))["request_id"].is_string());
+}
+
+#[test]
+fn a_key_in_a_header_needs_http() {
+    let north = fixture(["healthy"]).with("tools = { write = { idempotency = { header = \"Idempotency-Key\" } } }");
+    let wrong = Test::new().server("north", north).run(&["check"]);
+    assert!(wrong.code == 2 && wrong.stderr.contains("Streamable HTTP"), "{}", wrong.stderr);
 }

@@ -16,6 +16,7 @@ retry = {}
 breaker = {}
 health = {}
 [servers.one.tools.some]
+idempotency = { argument = "key" }
 [capabilities."a.b"]
 weights = {}
 members = [{ tool = "one.x" }]
@@ -57,6 +58,7 @@ fn definition(path: &str) -> Option<&'static str> {
         "servers.one.breaker" => "breaker",
         "servers.one.health" => "health",
         "servers.one.tools.some" => "tool",
+        "servers.one.tools.some.idempotency" => "key_place",
         "capabilities.\"a.b\"" => "capability",
         "capabilities.\"a.b\".weights" => "weights",
         "capabilities.\"a.b\".fallback" => "fallback_value",
