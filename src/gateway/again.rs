@@ -93,6 +93,7 @@ impl Gateway {
             ticket,
             done,
             grace: self.registry.orchestrator.shutdown_grace,
+            held: None,
         };
         Ok(self.launch(begin))
     }

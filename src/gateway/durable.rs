@@ -234,6 +234,7 @@ impl Gateway {
             ticket,
             done,
             grace: self.registry.orchestrator.shutdown_grace,
+            held: None,
         };
         Ok(self.launch(begin))
     }

@@ -201,7 +201,8 @@ impl Drop for Waiter {
 
 impl Gateway {
     /// Begins a run, which from then on goes on by itself.
-    pub(super) fn launch(self: &Arc<Self>, what: Begin) -> Waiter {
+    pub(super) fn launch(self: &Arc<Self>, mut what: Begin) -> Waiter {
+        let held = what.held.take();
         let (going, handle) = begin(what);
         let handle = Arc::new(handle);
         let (run_id, stop) = (handle.run_id.clone(), handle.stop.clone());
@@ -209,6 +210,7 @@ impl Gateway {
         let gateway = Arc::clone(self);
         self.endings.spawn(async move {
             let report = going.await;
+            drop(held);
             let Some(report) = report else {
                 gateway.live.known().live.remove(&run_id);
                 return;

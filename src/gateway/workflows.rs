@@ -52,7 +52,7 @@ impl Gateway {
         if call.is_detached {
             // What bounds its caller does not bound it, and its questions are its own.
             let limits = Limits { deadline: None, ..call.limits };
-            let call = Call { limits, root: None, ask: None, progress: None, ..call };
+            let call = Call { limits, root: None, ask: None, progress: None, held: None, ..call };
             let handle = self.begin(&workflow, input, call, None)?.leave();
             return Ok(reply::begun(&handle, handle.look().await.as_ref()));
         }
@@ -150,6 +150,7 @@ impl Gateway {
             ticket,
             done,
             grace: self.registry.orchestrator.shutdown_grace,
+            held: call.held,
         };
         Ok(self.launch(begin))
     }

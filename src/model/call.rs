@@ -2,6 +2,7 @@
 //!
 //! Payloads stay raw JSON: only a workflow or a policy that reads one parses it.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -91,6 +92,8 @@ pub struct Call {
     pub agents: Vec<Arc<str>>,
     /// What it tries again: a run, or a step of one.
     pub retry_of: Option<Arc<str>>,
+    /// Held until what the call has set off is over, be it later than its answer.
+    pub held: Option<Arc<dyn Any + Send + Sync>>,
     /// How urgent it is; as what is called says if not given.
     pub priority: Option<Priority>,
 }
@@ -115,6 +118,7 @@ impl Call {
             parent: None,
             agents: Vec::new(),
             retry_of: None,
+            held: None,
             priority: None,
         }
     }

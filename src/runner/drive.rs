@@ -1,5 +1,6 @@
 //! The loop of one run: event, engine, commands, effects.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +60,8 @@ pub struct Begin {
     pub done: Retrace,
     /// How long it may still take when the program ends.
     pub grace: Duration,
+    /// Dropped when it is over.
+    pub held: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 /// Watches a run as it goes on.
@@ -385,6 +388,7 @@ impl Driven {
             outcome: self.run.outcome()?.clone(),
             steps: self.run.steps(),
             undone: self.run.undone().to_vec(),
+            lost: self.run.lost().to_vec(),
             usage: self.run.usage(),
             took: self.ended.unwrap_or_else(now).saturating_sub(self.began),
         })

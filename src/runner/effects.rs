@@ -8,8 +8,10 @@ use futures::FutureExt as _;
 use serde::Deserialize as _;
 use serde_json::Value;
 use serde_json::value::to_raw_value;
+use tokio::sync::OnceCell;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
+use tokio_util::task::TaskTracker;
 
 use crate::engine::command::{Callee, StepCall, StepQuestion};
 use crate::engine::event::{Called, Failure, Timestamp, What};
@@ -60,6 +62,11 @@ pub struct Effects {
     handles: HashMap<Key, AbortHandle>,
     /// The questions that the host is being asked.
     asking: HashSet<Key>,
+    /// The runs that were set off and are not over, the cancelled ones included.
+    within: TaskTracker,
+    /// Done once they are over: what comes after the run's end waits for that, so that what a run within has done is undone
+    /// before what was done before it.
+    settled: Arc<OnceCell<()>>,
 }
 
 /// An address and an attempt; 0 for a timer.
@@ -71,7 +78,14 @@ pub type Happened = (Timestamp, Option<What>);
 impl Effects {
     /// Nothing in flight yet.
     pub fn new(through: Through) -> Self {
-        Self { through, tasks: JoinSet::new(), handles: HashMap::new(), asking: HashSet::new() }
+        Self {
+            through,
+            tasks: JoinSet::new(),
+            handles: HashMap::new(),
+            asking: HashSet::new(),
+            within: TaskTracker::new(),
+            settled: Arc::default(),
+        }
     }
 
     /// Makes a call.
@@ -81,8 +95,15 @@ impl Effects {
         let via = Arc::clone(&self.through.via);
         // A sub-workflow takes no place: it would wait for places that its own steps need.
         let place = matches!(step.callee, Callee::Tool(_)).then(|| self.place(&call)).transpose();
+        let (within, settled) = (self.within.clone(), Arc::clone(&self.settled));
+        if step.is_afterwards {
+            within.close();
+        }
         self.start(key, async move {
             let invoked = async {
+                if step.is_afterwards {
+                    settled.get_or_init(|| within.wait()).await;
+                }
                 let mut place = place.map_err(|refusal| too_many(&refusal))?;
                 if let Some(place) = &mut place {
                     place.called().await;
@@ -136,6 +157,8 @@ impl Effects {
         call.idempotency_key = Some(step.key.clone().unwrap_or_else(key).into());
         if matches!(step.callee, Callee::Workflow(_)) {
             call.parent = Some(format!("{}/{}#{}", self.through.run, step.at, step.attempt).into());
+            // What comes after the end is undone by nobody, and waits for nothing of its own.
+            call.held = (!step.is_afterwards).then(|| Arc::new(self.within.token()) as _);
             call.retry_of = self.through.retry_of.as_ref().map(|old| format!("{old}/{}", step.at).into());
         }
         call

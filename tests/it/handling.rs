@@ -216,3 +216,36 @@ fn a_key_in_a_header_needs_http() {
     let wrong = Test::new().server("north", north).run(&["check"]);
     assert!(wrong.code == 2 && wrong.stderr.contains("Streamable HTTP"), "{}", wrong.stderr);
 }
+
+#[test]
+fn a_write_that_was_in_flight_when_the_run_ended_is_listed() {
+    let flow = "steps:\n  - { id: a, tool: south.write, undo: { tool: south.pid } }\n  - { id: pay, tool: north.hang, args: { amount: 7 } }\n";
+    let mut host = start(test(flow));
+    let run = begin(&mut host);
+    host.await_record("north", "calls", 1);
+    let ended = host.call("control_run", json!({ "run_id": run, "action": "cancel" }));
+    let report = &ended["structuredContent"];
+    assert_eq!((&report["status"], &report["undone"]), (&json!("undone"), &json!(["a"])), "{ended}");
+    let doubt = json!([{ "step": "pay", "tool": "north.hang", "arguments": { "amount": 7 } }]);
+    assert_eq!(report["in_doubt"], doubt, "{ended}");
+    let text = crate::support::host::text(&ended);
+    assert!(text.contains("nobody knows whether it happened: `pay`"), "{text}");
+    // A read that was in flight is nothing to worry about.
+    let mut host = start(test("timeout: 400ms\nsteps:\n  - { id: look, tool: north.sleep, args: { ms: 9000 } }\n"));
+    let report = host.failed("run_workflow", json!({ "workflow": "flow" }));
+    assert!(report.get("in_doubt").is_none(), "{report}");
+}
+
+#[test]
+fn what_a_workflow_within_has_done_is_undone_before_what_was_done_before_it() {
+    let inner = "steps:\n  - { id: w, tool: north.write, undo: [{ id: slow, tool: north.sleep, args: { ms: 800 } }, { id: end, tool: north.meta }] }\n  \
+        - { id: pay, tool: north.hang }\n";
+    let flow =
+        "steps:\n  - { id: a, tool: north.write, undo: { tool: north.pid } }\n  - { id: in, workflow: inside }\n";
+    let mut host = start(test(flow).workflow("inside", inner));
+    let run = begin(&mut host);
+    host.await_record("north", "calls", 3);
+    let ended = host.call("control_run", json!({ "run_id": run, "action": "cancel" }));
+    assert_eq!(ended["structuredContent"]["undone"], json!(["a"]), "{ended}");
+    assert_eq!(host.record("north", "calls"), ["write", "write", "hang", "sleep", "meta", "pid"]);
+}
