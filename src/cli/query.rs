@@ -24,14 +24,12 @@ pub(super) async fn query(folder: &Path, sql: &str, limit: usize, terminal: Term
     let interrupt = question.interrupt();
     let sql = sql.to_owned();
     let mut asked = spawn_blocking(move || question.ask(&sql, limit));
-    let answer = match timeout(PATIENCE, &mut asked).await {
-        Ok(answer) => answer,
-        Err(_) => {
-            interrupt.interrupt();
-            let _ = asked.await;
-            let why = format!("the question was not answered within {PATIENCE:?}");
-            return Err((format!("{why}\nhint: look at fewer runs, by `where` or `limit`"), Exit::Failed));
-        }
+    let Ok(answer) = timeout(PATIENCE, &mut asked).await else {
+        interrupt.interrupt();
+        // It ends at once, and what it has said so far is of no use.
+        let _ = asked.await;
+        let why = format!("the question was not answered within {PATIENCE:?}");
+        return Err((format!("{why}\nhint: look at fewer runs, by `where` or `limit`"), Exit::Failed));
     };
     let table = answer.map_err(|why| (why.to_string(), Exit::Unexpected))?.map_err(|why| (why, Exit::Usage))?;
     if terminal.is_json {
@@ -40,7 +38,9 @@ pub(super) async fn query(folder: &Path, sql: &str, limit: usize, terminal: Term
             Value::from(table.rows.iter().map(|row| object(&table.columns, row)).collect::<Vec<_>>())
         ));
     } else {
-        lines(&table).iter().for_each(|line| terminal.data(line));
+        for line in lines(&table) {
+            terminal.data(&line);
+        }
     }
     if table.is_cut {
         terminal.note(&format!("there are more than {limit} rows; --limit shows more"));

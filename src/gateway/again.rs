@@ -58,7 +58,7 @@ impl Gateway {
             return Err(Fault::new(Kind::InDoubt, code::IN_DOUBT, message)
                 .hint("look with the server's own tools; if it has not happened, retry with `payload: \"retry\"`"));
         }
-        let mut call = self.call_of(stored);
+        let mut call = call_of(stored);
         call.retry_of = Some(old.as_str().into());
         let priority = call.priority.unwrap_or(plan.workflow.conduct.priority);
         let limits = Limits { depth: 1, ..Limits::default() };
@@ -103,17 +103,6 @@ impl Gateway {
         self.retry(&self.stored_any(run)?, does_again)
     }
 
-    /// The call that a stored run was begun by, as far as it is stored.
-    pub(super) fn call_of(&self, stored: &Stored) -> Call {
-        let opening = &stored.opening;
-        let principal = Principal::new(opening.caller.clone());
-        let mut call = Call::new(Target::Workflow(opening.workflow.clone()), None, principal);
-        call.profile = opening.terms["profile"].as_str().map(Arc::from);
-        call.priority = opening.terms["priority"].as_str().and_then(Priority::parse);
-        call.retry_of = opening.terms["retry_of"].as_str().map(Arc::from);
-        call
-    }
-
     /// What the run that `call` begins may take over from the one that it tries again: of a step, the last run that was its
     /// work. Of a run that goes on already, `history` is what has happened to it.
     pub(super) fn taken_over(&self, call: &Call, history: &[Event]) -> (Option<Arc<str>>, Retrace) {
@@ -141,6 +130,17 @@ impl Gateway {
         let done = Retrace::of(Arc::clone(&plan.workflow), &history);
         Some((run.into(), plan.workflow, done))
     }
+}
+
+/// The call that a stored run was begun by, as far as it is stored.
+pub(super) fn call_of(stored: &Stored) -> Call {
+    let opening = &stored.opening;
+    let principal = Principal::new(opening.caller.clone());
+    let mut call = Call::new(Target::Workflow(opening.workflow.clone()), None, principal);
+    call.profile = opening.terms["profile"].as_str().map(Arc::from);
+    call.priority = opening.terms["priority"].as_str().and_then(Priority::parse);
+    call.retry_of = opening.terms["retry_of"].as_str().map(Arc::from);
+    call
 }
 
 fn flags_of(history: &[Event]) -> serde_json::Value {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::document::format::Format;
 use crate::engine::event::{Event, What};
 use crate::gateway::admission::priority;
+use crate::gateway::again::call_of;
 use crate::gateway::door::Gateway;
 use crate::gateway::keys::input_of;
 use crate::gateway::runs::Waiter;
@@ -199,7 +200,7 @@ impl Gateway {
     pub(super) fn resume(self: &Arc<Self>, store: &Store, stored: &Stored) -> Result<Waiter, Fault> {
         let TakenUp { plan, run, history } = store.taken_up(stored)?;
         let opening = &stored.opening;
-        let call = self.call_of(stored);
+        let call = call_of(stored);
         let record = self.record(&plan, &call, (&run, opening.key.as_deref()), history.len())?;
         let priority = priority(&plan.workflow, &call);
         let (retry_of, done) = self.taken_over(&call, &history);

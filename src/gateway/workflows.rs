@@ -100,18 +100,15 @@ impl Gateway {
             return Ok(joined);
         }
         let known = self.stored_for(&call, key.as_ref().map(|key| key.text.as_str()))?;
-        let (TakenUp { plan, run, history }, ticket) = match known {
-            Some(found) => {
-                if let Some(key) = &key {
-                    key.check(workflow, &input, &found.run, (&found.plan.workflow.name, input_of(&found.history)))?;
-                }
-                (found, None)
+        let (TakenUp { plan, run, history }, ticket) = if let Some(found) = known {
+            if let Some(key) = &key {
+                key.check(workflow, &input, &found.run, (&found.plan.workflow.name, input_of(&found.history)))?;
             }
-            None => {
-                let ticket = self.admit(workflow, &call, limits)?;
-                let plan = self.planned(workflow, limits);
-                (TakenUp { plan, run: new_id(), history: Vec::new() }, ticket)
-            }
+            (found, None)
+        } else {
+            let ticket = self.admit(workflow, &call, limits)?;
+            let plan = self.planned(workflow, limits);
+            (TakenUp { plan, run: new_id(), history: Vec::new() }, ticket)
         };
         let key = key.map(|key| key.text);
         let (retry_of, done) = self.taken_over(&call, &history);

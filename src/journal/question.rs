@@ -53,7 +53,7 @@ impl Question {
         if !statement.readonly() {
             return Err("a question changes nothing".to_owned());
         }
-        let columns: Vec<String> = statement.column_names().into_iter().map(ToOwned::to_owned).collect();
+        let columns: Vec<String> = statement.column_names().map(ToOwned::to_owned).collect();
         let mut table = Table { rows: Vec::new(), is_cut: false, columns };
         let mut rows = statement.query([]).map_err(told)?;
         while let Some(row) = rows.next().map_err(told)? {

@@ -40,12 +40,12 @@ pub(super) async fn for_turn(begin: &mut Begin, messages: &mut mpsc::Receiver<Me
     let last = loop {
         tokio::select! {
             biased;
-            () = signs.stop.cancelled() => break cancelled("its caller has left"),
+            () = signs.stop.cancelled() => break Some(cancelled("its caller has left")),
             () = signs.rest.cancelled() => {
                 if begin.record.opening.is_none() {
                     return Waited::Rests;
                 }
-                break cancelled("the program ends before its turn has come");
+                break Some(cancelled("the program ends before its turn has come"));
             }
             () = signs.left.cancelled(), if !is_left => {
                 is_left = true;
@@ -69,8 +69,8 @@ pub(super) async fn for_turn(begin: &mut Begin, messages: &mut mpsc::Receiver<Me
     Waited::GoesOn(heard)
 }
 
-fn cancelled(why: &str) -> Option<What> {
-    Some(What::CancelRequested { why: why.to_owned() })
+fn cancelled(why: &str) -> What {
+    What::CancelRequested { why: why.to_owned() }
 }
 
 fn due(since: Timestamp, limit: Duration) -> Timestamp {

@@ -97,7 +97,7 @@ fn who_would_come_too_late_is_told_at_once() {
     turns.insist(&"somebody".into());
     let soon = Wanted { deadline: Some(seconds(30)), ..wanted("a", Priority::Normal) };
     assert!(turns.ask(soon.clone(), seconds(0)).is_ok(), "nobody is before him, and the place may be free any time");
-    let refused = turns.ask(Wanted { who: "b".into(), ..soon.clone() }, seconds(0));
+    let refused = turns.ask(Wanted { who: "b".into(), ..soon }, seconds(0));
     assert_eq!(refused, Err(Refusal::TooLate { waiting: 1, expected: seconds(60) }));
     let patient = Wanted { manner: Manner::Patient, ..soon.clone() };
     assert!(turns.ask(patient, seconds(0)).is_ok(), "who did not ask for that is not refused for it");

@@ -75,7 +75,7 @@ fn told(reader: &mut Reader, node: &Node, what: &str, takes_headers: bool) -> Op
         title: text(reader, &mut table, "title"),
         description: text(reader, &mut table, "description"),
         // With a key the server knows a repeated call again.
-        effect: effect.or(idempotency.as_ref().map(|_| Effect::Idempotent)),
+        effect: effect.or_else(|| idempotency.as_ref().map(|_| Effect::Idempotent)),
         idempotency,
         timeout: duration(reader, &mut table, "timeout", Duration::from_millis(1)..=Duration::from_hours(24)),
     };
