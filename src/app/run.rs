@@ -119,9 +119,11 @@ impl App {
         std::future::pending().await
     }
 
-    /// Ends every server. Takes at most about five seconds, and three more if runs are being undone.
+    /// Ends every server. Takes at most about five seconds, three more if runs are being undone, and the registry's
+    /// `shutdown_grace` if calls of runs are in flight.
     pub async fn close(self) {
-        if timeout(Duration::from_secs(9), self.gateway.close()).await.is_err() {
+        let grace = self.gateway.registry().orchestrator.shutdown_grace;
+        if timeout(grace + Duration::from_secs(9), self.gateway.close()).await.is_err() {
             tracing::warn!("not everything ended in time");
         }
     }

@@ -34,9 +34,14 @@ pub async fn serve(app: &App, how: Serve, terminal: Terminal) -> Exit {
     let result = tokio::select! {
         result = &mut served => result,
         () = asked_to_stop() => {
-            app.gateway().drain();
-            stop.cancel();
-            served.await
+            // Hosts are served meanwhile: they hear how their runs end, and that no other begins.
+            tokio::select! {
+                result = &mut served => result,
+                () = app.gateway().drain() => {
+                    stop.cancel();
+                    served.await
+                }
+            }
         }
     };
     match result {

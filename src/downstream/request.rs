@@ -31,6 +31,8 @@ pub struct Request {
     pub meta: Option<Box<RawValue>>,
     /// The same key makes a repeated request the same request.
     pub idempotency_key: Option<Arc<str>>,
+    /// The header that is to carry it as well, over HTTP.
+    pub key_header: Option<String>,
     /// Where progress is reported.
     pub progress: Option<Arc<dyn Progress>>,
     /// Who answers questions of the server.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{OnceCell, Semaphore, watch};
+use tokio::sync::{OnceCell, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,10 +26,14 @@ use crate::model::fault::{Fault, Kind};
 use crate::model::limits::Limits;
 use crate::model::port::{BoxFuture, Invoke};
 use crate::registry::server::Registry;
+use crate::runner::gate::Gate;
 use crate::workflow::set::WorkflowSet;
 
 /// How long runs that are being undone may keep the program from ending.
 const GRACE: Duration = Duration::from_secs(3);
+
+/// How many calls of runs may wait for their turn.
+const MAX_WAITING_CALLS: usize = 10_000;
 
 /// What everything is called through.
 pub struct Gateway {
@@ -45,10 +49,12 @@ pub struct Gateway {
     pub(super) versions: watch::Sender<Versions>,
     /// What the catalog was built from; also keeps refreshes in order.
     pub(super) refreshing: Mutex<Option<Vec<Arc<Listing>>>>,
-    pub(super) runs: Arc<Semaphore>,
+    /// Who may begin a run.
+    pub(super) runs: Arc<Gate>,
     /// The runs themselves.
     pub(super) live: Runs,
-    pub(super) steps: Arc<Semaphore>,
+    /// Who may make a call for a run.
+    pub(super) steps: Arc<Gate>,
     /// What was wrong with the files, one line each.
     pub(super) problems: Vec<String>,
     settled: OnceCell<()>,
@@ -71,8 +77,8 @@ impl Gateway {
         problems: Vec<String>,
     ) -> Arc<Self> {
         let gateway = Arc::new(Self {
-            runs: Arc::new(Semaphore::new(registry.orchestrator.max_concurrent_runs)),
-            steps: Arc::new(Semaphore::new(registry.orchestrator.max_concurrent_steps)),
+            runs: Gate::new(registry.orchestrator.max_concurrent_runs, registry.orchestrator.max_waiting_runs),
+            steps: Gate::new(registry.orchestrator.max_concurrent_steps, MAX_WAITING_CALLS),
             live: Runs::default(),
             models: llm::pool::Pool::new(&registry.models),
             agents: Places::of(&registry.agents),
@@ -139,7 +145,8 @@ impl Gateway {
         self.stop_runs(&self.stop);
         self.tasks.close();
         self.endings.close();
-        if timeout(GRACE, self.endings.wait()).await.is_err() {
+        let grace = self.registry.orchestrator.shutdown_grace + GRACE;
+        if timeout(grace, self.endings.wait()).await.is_err() {
             tracing::error!("the program ends before every failed run was undone; see what the servers have done");
         }
         self.pool.stop().await;

@@ -1,5 +1,7 @@
 //! The one door: every call, from a host, a workflow step or an operator, goes through [`door::Gateway`].
 
+pub mod admission;
+mod again;
 pub mod agents;
 pub mod answers;
 pub mod authoring;
@@ -13,8 +15,11 @@ pub mod door;
 mod durable;
 pub mod instances;
 pub mod interceptors;
+pub mod keys;
 pub mod known;
 pub mod models;
+pub mod operators;
+mod outgoing;
 pub mod refresh;
 mod replicas;
 pub mod reply;

@@ -10,8 +10,9 @@ use crate::model::call::Reply;
 use crate::model::code;
 use crate::model::fault::Fault;
 use crate::model::usage::{USAGE_KEY, Usage};
-use crate::runner::live::{Handle, OpenQuestion};
+use crate::runner::live::{Handle, OpenQuestion, View};
 use crate::runner::report::{Report, error_json};
+use crate::runner::waiting::QUEUED;
 use crate::wire::object::Object;
 
 /// The `_meta` key under which a workflow's result names its run.
@@ -67,12 +68,11 @@ pub fn report(report: &Report) -> Reply {
 }
 
 /// A run that has begun and that nobody waits for.
-pub fn begun(handle: &Handle) -> Reply {
-    let structured = json!({ "run_id": handle.run_id, "workflow": &*handle.workflow, "status": "running" });
-    success(
-        &structured,
-        &format!("run {} of `{}` has begun; `get_run` shows how it does", handle.run_id, handle.workflow),
-    )
+pub fn begun(handle: &Handle, view: Option<&View>) -> Reply {
+    let is_queued = view.is_some_and(|view| view.is_queued);
+    let (status, told) = if is_queued { (QUEUED, "waits for its turn") } else { ("running", "has begun") };
+    let structured = json!({ "run_id": handle.run_id, "workflow": &*handle.workflow, "status": status });
+    success(&structured, &format!("run {} of `{}` {told}; `get_run` shows how it does", handle.run_id, handle.workflow))
 }
 
 /// A run that needs an answer before it can go on. As the result of a workflow's own tool, which promises the workflow's output,

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde_json::value::RawValue;
-
 use crate::catalog::naming::SEPARATOR;
 use crate::catalog::snapshot::Catalog;
 use crate::downstream::endpoint::Terms;
@@ -18,7 +16,6 @@ use crate::gateway::interceptors::Passage;
 use crate::gateway::replicas::{caller, is_safe};
 use crate::gateway::reply;
 use crate::gateway::reply::SERVED_BY_KEY;
-use crate::gateway::tasks;
 use crate::gateway::trail::Trail;
 use crate::model::call::{Call, Reply};
 use crate::model::code;
@@ -26,7 +23,6 @@ use crate::model::entry::{Entry, Kind as EntryKind};
 use crate::model::fault::{Fault, Kind};
 use crate::model::name::ToolRef;
 use crate::model::suggest::did_you_mean;
-use crate::model::task::Tasks;
 use crate::registry::server::Server;
 use crate::wire::object::Object;
 
@@ -128,14 +124,14 @@ impl Gateway {
         let mut trail = Trail::default();
         let is_alone = !fleet.server.fallback.iter().any(|other| self.offer_of(other, &entry.id).is_some());
         let terms = Terms { may_wait: is_alone, ..terms(&fleet.server, entry, &call) };
-        let asked = |trail| self.converse_any(fleet, tool_request(entry, &call), terms, caller(&call), trail);
-        let fault = match asked(&mut trail).await {
+        let request = self.tool_request(entry, &call);
+        // With the same idempotency key, if it is made again.
+        let again = (!is_alone).then(|| request.clone());
+        let fault = match self.converse_any(fleet, request, terms, caller(&call), &mut trail).await {
             Ok(reply) => return Ok(reply),
             Err(fault) => fault,
         };
-        if !is_safe(&fault, entry.effect) || is_alone {
-            return Err(name(fault));
-        }
+        let Some(again) = again.filter(|_| is_safe(&fault, entry.effect)) else { return Err(name(fault)) };
         let is_timeout = fault.kind == Kind::Timeout;
         let fault = Fault { server: Some(entry.server.to_string()), ..fault };
         let fault = match Box::pin(self.call_elsewhere(&entry.id, &call, fault, Some(entry), &mut trail)).await {
@@ -148,7 +144,7 @@ impl Gateway {
         }
         trail.failed(fault.server.clone().unwrap_or_default(), &fault);
         let terms = Terms { may_wait: true, ..terms };
-        let again = self.converse_any(fleet, tool_request(entry, &call), terms, caller(&call), &mut trail);
+        let again = self.converse_any(fleet, again, terms, caller(&call), &mut trail);
         Box::pin(again).await.map_err(name)
     }
 
@@ -198,7 +194,7 @@ impl Gateway {
         trail: &mut Trail,
     ) -> Result<Reply, Fault> {
         let terms = terms(&next.server, entry, call);
-        self.converse_any(next, tool_request(entry, call), terms, caller(call), trail).await
+        self.converse_any(next, self.tool_request(entry, call), terms, caller(call), trail).await
     }
 
     /// The tool `id` of `server`, if it has one.
@@ -344,31 +340,8 @@ fn hinted(fault: Fault, hint: Option<String>) -> Fault {
     }
 }
 
-fn tool_request(entry: &Entry, call: &Call) -> Request {
-    let arguments = call.arguments.clone();
-    let empty = || RawValue::from_string("{}".to_owned()).expect("a constant of valid JSON");
-    let request =
-        Request::new("tools/call").with_text("name", &entry.id).with("arguments", arguments.unwrap_or_else(empty));
-    let tasks = tasks::wanted(entry, call);
-    let request = match tasks {
-        // What any server of that era understands: a task with its own time to live.
-        Tasks::Awaited => {
-            request.with("task", RawValue::from_string("{}".to_owned()).expect("a constant of valid JSON"))
-        }
-        Tasks::None | Tasks::Relayed => request,
-    };
-    Request {
-        meta: call.meta.clone(),
-        idempotency_key: call.idempotency_key.clone(),
-        progress: call.progress.clone(),
-        ask: call.ask.clone(),
-        tasks,
-        ..with_extra(request, call)
-    }
-}
-
 /// The request with what else the caller's params held.
-fn with_extra(request: Request, call: &Call) -> Request {
+pub(super) fn with_extra(request: Request, call: &Call) -> Request {
     let request = Request { caller: Arc::clone(&call.principal.name), ..request };
     call.extra.iter().fold(request, |request, (key, value)| request.with(key.clone(), value.clone()))
 }

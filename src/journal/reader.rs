@@ -45,6 +45,11 @@ impl Reader {
         self.one("key = ?", key)
     }
 
+    /// The run that tries this one again.
+    pub fn retried(&self, id: &str) -> rusqlite::Result<Option<Stored>> {
+        self.one("json_extract(terms, '$.retry_of') = ?", id)
+    }
+
     fn one(&self, condition: &str, value: &str) -> rusqlite::Result<Option<Stored>> {
         let text = format!("{COLUMNS} where {condition} order by began desc, run.id desc limit 1");
         self.0.prepare_cached(&text)?.query_row([value], read).optional()

@@ -2,6 +2,7 @@
 //!
 //! Payloads stay raw JSON: only a workflow or a policy that reads one parses it.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use crate::model::ask::Ask;
 use crate::model::limits::Limits;
 use crate::model::name::ToolRef;
 use crate::model::principal::Principal;
+use crate::model::priority::Priority;
 use crate::model::task::{TaskRef, TaskVerb};
 
 /// What is asked of whom.
@@ -90,6 +92,12 @@ pub struct Call {
     pub parent: Option<Arc<str>>,
     /// The agents that the call is made within, outermost first.
     pub agents: Vec<Arc<str>>,
+    /// What it tries again: a run, or a step of one.
+    pub retry_of: Option<Arc<str>>,
+    /// Held until what the call has set off is over, be it later than its answer.
+    pub held: Option<Arc<dyn Any + Send + Sync>>,
+    /// How urgent it is; as what is called says if not given.
+    pub priority: Option<Priority>,
 }
 
 impl Call {
@@ -112,6 +120,9 @@ impl Call {
             idempotency_key: None,
             parent: None,
             agents: Vec::new(),
+            retry_of: None,
+            held: None,
+            priority: None,
         }
     }
 }

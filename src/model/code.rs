@@ -149,6 +149,14 @@ codes! {
     NOT_DURABLE = "MO4038";
     /// A stored run cannot be taken up again.
     NOT_RESUMABLE = "MO4039";
+    /// The turn of a run would come too late.
+    TOO_LATE = "MO4051";
+    /// More calls of runs wait for their turn than may.
+    TOO_MANY_CALLS = "MO4052";
+    /// An idempotency key stands for another run.
+    KEY_TAKEN = "MO4053";
+    /// A run cannot be tried again.
+    NOT_RETRYABLE = "MO4054";
 
     /// The server cannot be reached or has died.
     SERVER_DOWN = "MO5101";

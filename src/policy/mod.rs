@@ -1,4 +1,5 @@
-//! Decisions about servers that fail: when to call again, when to leave alone, when to look after, when to start anew.
+//! Decisions about servers that fail: when to call again, when to leave alone, when to look after, when to start anew;
+//! and about work that is too much at once: whose turn it is.
 //!
 //! Pure. Each file is a small state machine or rule: it is told the time and a random number, and answers what to do.
 //! Whoever acts on the answer owns the timers, the probes and the processes.
@@ -14,3 +15,4 @@ pub mod restart;
 pub mod retry;
 pub mod scale;
 pub mod sticky;
+pub mod turns;

@@ -14,7 +14,7 @@ use crate::registry::launch;
 use crate::registry::naming::legal_name;
 use crate::registry::rate::rate_limit;
 use crate::registry::replicas;
-use crate::registry::server::{Era, Launch, Probe, Server, Start};
+use crate::registry::server::{Era, Launch, Probe, Server, Start, Transport};
 use crate::registry::settings::{Settings, boolean, duration, whole, word};
 use crate::registry::tools;
 
@@ -84,7 +84,9 @@ fn server(
     replicas.sticky = boolean(reader, &mut table, "sticky").unwrap_or(false);
     let idle_ttl = duration(reader, &mut table, "idle_ttl", IDLE);
     let version = table.take("version").and_then(|node| version(reader, node, &table.path("version")));
-    let tools = tools::read::rules(reader, &mut table, dialect);
+    let takes_headers = matches!(&launch, Some(Launch::Url(address))
+         if !address.is_bare_socket() && address.transport != Some(Transport::Sse));
+    let tools = tools::read::rules(reader, &mut table, dialect, takes_headers);
     let rate_limit = rate_limit(reader, &mut table);
     let fallback = fallback(reader, &mut table);
     match dialect {

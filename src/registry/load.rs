@@ -194,6 +194,13 @@ fn orchestrate(reader: &mut Reader, mut table: Table<'_>, orchestrator: &mut Orc
     if let Some(runs) = whole(reader, &mut table, "max_concurrent_runs", 1..=100_000) {
         orchestrator.max_concurrent_runs = runs;
     }
+    if let Some(waiting) = whole(reader, &mut table, "max_waiting_runs", 0..=100_000) {
+        orchestrator.max_waiting_runs = waiting;
+    }
+    let graces = Duration::ZERO..=Duration::from_hours(1);
+    if let Some(grace) = duration(reader, &mut table, "shutdown_grace", graces) {
+        orchestrator.shutdown_grace = grace;
+    }
     if let Some(steps) = whole(reader, &mut table, "max_concurrent_steps", 1..=100_000) {
         orchestrator.max_concurrent_steps = steps;
     }

@@ -56,6 +56,7 @@ pub fn schema() -> Value {
         "health": health(),
         "tools": tools(),
         "tool": tool(),
+        "key_place": key_place(),
         "capability": capability(),
         "weights": weights(),
         "fallback_value": fallback_value(),
@@ -125,8 +126,10 @@ fn table(keys: Vec<Key>) -> Value {
 fn orchestrator() -> Value {
     table(vec![
         ("workflows", texts(), "Files, folders or globs of workflows, relative to this file."),
-        ("max_concurrent_runs", count(1, 100_000), "Workflow runs at once; more are refused."),
+        ("max_concurrent_runs", count(1, 100_000), "Workflow runs at once; more wait."),
+        ("max_waiting_runs", count(0, 100_000), "Runs that wait for their turn; more are refused."),
         ("max_concurrent_steps", count(1, 100_000), "Tool calls of all runs at once; more wait."),
+        ("shutdown_grace", duration(), "How long what goes on may still take when the program is told to end."),
         ("settle", duration(), "How long the first list waits for servers that are still starting."),
         ("remember", duration(), "How long what a server last offered is listed although it does not run."),
         ("prefix", boolean(), "Whether tools carry the name of their server."),
@@ -320,6 +323,14 @@ fn tool() -> Value {
         ("coalesce", boolean(), "Whether equal calls of one caller that are made at once are one request."),
         ("hedge", duration(), "After how long a late answer is asked for a second time, if it only reads."),
         ("invalidates", texts(), "Tools of the server whose kept answers a call of it makes worthless."),
+        ("idempotency", shared("key_place"), "Where the key goes that makes a repeated call the same call."),
+    ])
+}
+
+fn key_place() -> Value {
+    table(vec![
+        ("argument", text(), "The argument of the tool that takes it."),
+        ("header", text(), "The header of the HTTP request that takes it."),
     ])
 }
 

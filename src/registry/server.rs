@@ -61,10 +61,14 @@ impl Registry {
 pub struct Orchestrator {
     /// Files and globs of workflows, as written: relative to the file that names them.
     pub workflows: Vec<String>,
-    /// Workflow runs at once; more are refused.
+    /// Workflow runs at once; more wait.
     pub max_concurrent_runs: usize,
+    /// How many runs wait for their turn; more are refused.
+    pub max_waiting_runs: usize,
     /// Steps at once, over all runs; more wait.
     pub max_concurrent_steps: usize,
+    /// How long what goes on may still take when the program is told to end.
+    pub shutdown_grace: Duration,
     /// How long the first list waits for servers that are still starting. Later arrivals are announced as list changes.
     pub settle: Duration,
     /// For how long what a server last offered is listed although the server does not run.
@@ -86,6 +90,8 @@ impl Default for Orchestrator {
         Self {
             workflows: Vec::new(),
             max_concurrent_runs: 100,
+            max_waiting_runs: 1_000,
+            shutdown_grace: Duration::from_secs(2),
             max_concurrent_steps: 50,
             settle: Duration::from_secs(5),
             remember: Duration::from_hours(24 * 7),

@@ -67,6 +67,17 @@ pub struct ToolOverride {
     pub hedge: Option<Duration>,
     /// Which tools' kept answers a call of it makes worthless.
     pub invalidates: Patterns,
+    /// Where the tool wants the key that makes a repeated call the same call.
+    pub idempotency: Option<KeyPlace>,
+}
+
+/// Where a call's idempotency key is written, beside its `_meta`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyPlace {
+    /// In this argument.
+    Argument(String),
+    /// In this header of the HTTP request.
+    Header(String),
 }
 
 #[cfg(test)]

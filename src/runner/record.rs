@@ -45,9 +45,12 @@ impl Recorder {
         Self { run, record, pending: Vec::new(), latest: None, is_kept, is_failing: false }
     }
 
-    /// Something had happened before the run was taken up again.
-    pub(super) fn recall(&mut self, event: &Event) {
+    /// The event of this number had happened before the run was taken up; it may not have been stored.
+    pub(super) fn recall(&mut self, number: u64, event: &Event) {
         self.latest = Some(event.now);
+        if number >= self.record.stored {
+            self.note(event);
+        }
     }
 
     /// Something has happened.

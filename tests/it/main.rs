@@ -1,5 +1,6 @@
 //! The integration tests: one binary, one module for each behaviour.
 
+mod admission;
 mod agents;
 mod architecture;
 mod asking;
@@ -18,6 +19,7 @@ mod faults;
 mod faults_hosts;
 mod faults_http;
 mod faults_in_calls;
+mod handling;
 mod http_face;
 mod http_security;
 mod http_servers;
