@@ -4,6 +4,8 @@ pub mod agents;
 pub mod answers;
 pub mod authoring;
 pub mod awaited;
+mod batches;
+mod batching;
 pub mod builtin;
 pub mod capabilities;
 pub mod control;

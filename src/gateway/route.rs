@@ -91,7 +91,7 @@ impl Gateway {
         let rule = endpoint.server.tools.get(&entry.id);
         let is_write = !entry.effect.is_read() || rule.is_some_and(|rule| !rule.invalidates.is_empty());
         let _writing = is_write.then(|| self.answers.writing(&endpoint.server, rule));
-        self.call_unshared(entry, call).await
+        self.call_together(entry, call).await
     }
 
     /// Calls a tool at its server, then at the server's fallbacks for as long as nothing can have happened twice.

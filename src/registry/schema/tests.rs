@@ -19,6 +19,7 @@ rate_limit = { limit = "1/1s" }
 [servers.one.tools.some]
 rate_limit = { limit = "1/1s" }
 cache = { ttl = "1s" }
+batch = { tool = "more", argument = "a", into = "b" }
 [capabilities."a.b"]
 weights = {}
 members = [{ tool = "one.x" }]
@@ -62,6 +63,7 @@ fn definition(path: &str) -> Option<&'static str> {
         "servers.one.rate_limit" | "servers.one.tools.some.rate_limit" => "rate_limit",
         "servers.one.tools.some" => "tool",
         "servers.one.tools.some.cache" => "cache",
+        "servers.one.tools.some.batch" => "batch",
         "capabilities.\"a.b\"" => "capability",
         "capabilities.\"a.b\".weights" => "weights",
         "capabilities.\"a.b\".fallback" => "fallback_value",

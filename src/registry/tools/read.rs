@@ -15,6 +15,7 @@ use crate::registry::naming::legal_name;
 use crate::registry::patterns::{compiled, patterns};
 use crate::registry::rate::rate_limit;
 use crate::registry::settings::{boolean, duration, text, word};
+use crate::registry::tools::batch::batch;
 use crate::registry::tools::sharing::{cache, refuse_for_writes};
 use crate::registry::tools::{ToolOverride, ToolRules};
 
@@ -62,7 +63,7 @@ fn told(reader: &mut Reader, node: &Node, what: &str) -> Option<(ToolOverride, O
     let mut table = reader.table(node, what)?;
     let rename_node = table.take("rename");
     let rename = rename_node.and_then(|node| rename(reader, node, &table.path("rename")));
-    let sharing = ["cache", "coalesce", "hedge"].map(|key| (key, table.key_span(key)));
+    let sharing = ["cache", "coalesce", "hedge", "batch"].map(|key| (key, table.key_span(key)));
     let told = ToolOverride {
         rename,
         title: text(reader, &mut table, "title"),
@@ -72,6 +73,7 @@ fn told(reader: &mut Reader, node: &Node, what: &str) -> Option<(ToolOverride, O
         rate_limit: rate_limit(reader, &mut table),
         cache: cache(reader, &mut table),
         coalesce: boolean(reader, &mut table, "coalesce").unwrap_or(false),
+        batch: batch(reader, &mut table),
         hedge: duration(reader, &mut table, "hedge", Duration::from_millis(1)..=Duration::from_hours(1)),
         invalidates: patterns(reader, &mut table, "invalidates").unwrap_or_default(),
     };
