@@ -24,8 +24,8 @@ impl Endpoint {
         self.server.tools.get(&tool)?.hedge
     }
 
-    /// Makes `request`, and after that time once more, if that is not one too many. Whichever fails first leaves it to the
-    /// other; whichever is not needed any more is cancelled.
+    /// Makes `request`, and after that time once more, if that is not one too many. Whichever comes too
+    /// late is cancelled.
     pub(super) async fn hedged(&self, request: &Request, terms: Terms, after: Duration) -> Result<Reply, Fault> {
         let was_sent = AtomicBool::new(false);
         let mut first = std::pin::pin!(self.repeated(request, terms, &was_sent));
@@ -41,15 +41,11 @@ impl Endpoint {
         let again = Request { progress: None, ask: None, asking: Arc::new(Asking::default()), ..request.clone() };
         let was_sent = AtomicBool::new(false);
         let mut second = std::pin::pin!(self.repeated(&again, terms, &was_sent));
+        // A failure that may pass is left to the other; any other word of the server is an answer.
+        let is_late = |result: &Result<Reply, Fault>| result.as_ref().is_err_and(Fault::is_retryable);
         tokio::select! {
-            result = &mut first => match result {
-                Ok(reply) => Ok(reply),
-                Err(fault) => second.await.map_err(|_| fault),
-            },
-            result = &mut second => match result {
-                Ok(reply) => Ok(reply),
-                Err(_) => first.await,
-            },
+            result = &mut first => if is_late(&result) { second.await.or(result) } else { result },
+            result = &mut second => if is_late(&result) { first.await } else { result },
         }
     }
 }

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use crate::model::call::Reply;
-use crate::model::fault::Fault;
+use crate::model::code;
+use crate::model::fault::{Fault, Kind};
 use crate::model::port::BoxFuture;
 use crate::registry::server::Server;
 use crate::registry::tools::ToolOverride;
@@ -173,8 +174,11 @@ impl Waiting<'_> {
     }
 
     /// Waits for the answer.
-    pub(super) async fn answer(&self) -> Option<Result<Reply, Fault>> {
-        Some(self.flight()?.await)
+    pub(super) async fn answer(&self) -> Result<Reply, Fault> {
+        match self.flight() {
+            Some(flight) => flight.await,
+            None => Err(Fault::new(Kind::Internal, code::INTERNAL, "the answer of a shared request was lost")),
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::downstream::pool::Pool;
 use crate::gateway::agents::Places;
 use crate::gateway::answers::Answers;
 use crate::gateway::authoring::Authoring;
+use crate::gateway::batches::Batches;
 use crate::gateway::capabilities::Records;
 use crate::gateway::refresh::Versions;
 use crate::gateway::runs::Runs;
@@ -61,6 +62,8 @@ pub struct Gateway {
     pub(super) records: Records,
     /// Answers that serve several calls.
     pub(super) answers: Answers,
+    /// Small calls that are being gathered.
+    pub(super) batches: Batches,
     /// What goes on when its caller has left.
     pub(super) tasks: TaskTracker,
     /// The tasks that carry runs to their ends.
@@ -94,6 +97,7 @@ impl Gateway {
             settled: OnceCell::new(),
             records: Records::default(),
             answers: Answers::default(),
+            batches: Batches::default(),
             tasks: TaskTracker::new(),
             endings: TaskTracker::new(),
             stop: CancellationToken::new(),

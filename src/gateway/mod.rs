@@ -6,6 +6,8 @@ pub mod agents;
 pub mod answers;
 pub mod authoring;
 pub mod awaited;
+mod batches;
+mod batching;
 pub mod builtin;
 pub mod capabilities;
 pub mod control;

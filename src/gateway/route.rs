@@ -85,7 +85,7 @@ impl Gateway {
     /// Calls a tool, with what the registry's interceptors do before and after that.
     async fn call_entry(self: &Arc<Self>, entry: &Arc<Entry>, call: Call) -> Result<Reply, Fault> {
         match self.passage(entry, None) {
-            None => self.call_within(entry, call).await,
+            None => self.call_within(entry, &call).await,
             Some(passage) => Box::pin(self.call_through(passage, entry, call)).await,
         }
     }
@@ -97,44 +97,44 @@ impl Gateway {
         call: Call,
     ) -> Result<Reply, Fault> {
         let call = passage.before(self.pool.hooks(), entry, call).await?;
-        let reply = self.call_within(entry, call).await?;
+        let reply = self.call_within(entry, &call).await?;
         passage.after(self.pool.hooks(), reply).await
     }
 
     /// Calls a tool, unless an answer is there already.
-    async fn call_within(self: &Arc<Self>, entry: &Arc<Entry>, call: Call) -> Result<Reply, Fault> {
+    async fn call_within(self: &Arc<Self>, entry: &Arc<Entry>, call: &Call) -> Result<Reply, Fault> {
         let fleet = self.pool.get(&entry.server).ok_or_else(|| self.no_such_server(&entry.server))?;
-        if let Some(sharing) = self.sharing(fleet, entry, &call) {
+        if let Some(sharing) = self.sharing(fleet, entry, call) {
             // The future is a large one, and few tools need it.
-            return Box::pin(self.call_shared(sharing, entry, call)).await;
+            return Box::pin(self.call_shared(sharing, entry, call.clone())).await;
         }
         let rule = fleet.server.tools.get(&entry.id);
         let is_write = !entry.effect.is_read() || rule.is_some_and(|rule| !rule.invalidates.is_empty());
         let _writing = is_write.then(|| self.answers.writing(&fleet.server, rule));
-        self.call_unshared(entry, call).await
+        self.call_together(entry, call).await
     }
 
     /// Calls a tool at its server, then at the server's fallbacks for as long as nothing can have happened twice.
     ///
     /// While somebody else can be asked at once, nobody is waited for; if nobody else can do it, the server itself is asked
     /// again as patiently as the registry says.
-    pub(super) async fn call_unshared(&self, entry: &Arc<Entry>, call: Call) -> Result<Reply, Fault> {
+    pub(super) async fn call_unshared(&self, entry: &Arc<Entry>, call: &Call) -> Result<Reply, Fault> {
         let name = |fault: Fault| Fault { target: Some(entry.id.clone()), ..fault };
         let fleet = self.pool.get(&entry.server).ok_or_else(|| self.no_such_server(&entry.server))?;
         let mut trail = Trail::default();
         let is_alone = !fleet.server.fallback.iter().any(|other| self.offer_of(other, &entry.id).is_some());
-        let terms = Terms { may_wait: is_alone, ..terms(&fleet.server, entry, &call) };
-        let request = self.tool_request(entry, &call);
+        let terms = Terms { may_wait: is_alone, ..terms(&fleet.server, entry, call) };
+        let request = self.tool_request(entry, call);
         // With the same idempotency key, if it is made again.
         let again = (!is_alone).then(|| request.clone());
-        let fault = match self.converse_any(fleet, request, terms, caller(&call), &mut trail).await {
+        let fault = match self.converse_any(fleet, request, terms, caller(call), &mut trail).await {
             Ok(reply) => return Ok(reply),
             Err(fault) => fault,
         };
         let Some(again) = again.filter(|_| is_safe(&fault, entry.effect)) else { return Err(name(fault)) };
         let is_timeout = fault.kind == Kind::Timeout;
         let fault = Fault { server: Some(entry.server.to_string()), ..fault };
-        let fault = match Box::pin(self.call_elsewhere(&entry.id, &call, fault, Some(entry), &mut trail)).await {
+        let fault = match Box::pin(self.call_elsewhere(&entry.id, call, fault, Some(entry), &mut trail)).await {
             Ok(reply) => return Ok(reply),
             Err(fault) => fault,
         };
@@ -144,7 +144,7 @@ impl Gateway {
         }
         trail.failed(fault.server.clone().unwrap_or_default(), &fault);
         let terms = Terms { may_wait: true, ..terms };
-        let again = self.converse_any(fleet, again, terms, caller(&call), &mut trail);
+        let again = self.converse_any(fleet, again, terms, caller(call), &mut trail);
         Box::pin(again).await.map_err(name)
     }
 

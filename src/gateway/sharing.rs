@@ -76,7 +76,7 @@ impl Gateway {
         }
         let deadline = call.limits.deadline;
         let (waiting, how) = self.fly(&sharing, entry, &call);
-        let result = within(deadline, &waiting).await;
+        let result = within(deadline, waiting.answer()).await;
         match (result, found) {
             (Err(fault), Some((Use::IfError, reply, age))) if fault.is_retryable() => {
                 tracing::info!(server = %entry.server, tool = %entry.id, %fault, "a kept answer stands in");
@@ -99,7 +99,7 @@ impl Gateway {
             let (gateway, entry) = (Arc::clone(self), Arc::clone(entry));
             let keep_as = sharing.keeping.map(|_| (sharing.key.clone(), sharing.stamp));
             Box::pin(async move {
-                let result = gateway.call_unshared(&entry, call).await;
+                let result = gateway.call_together(&entry, &call).await;
                 if let (Ok(reply), Some((key, stamp))) = (&result, keep_as)
                     && is_worth_keeping(reply)
                 {
@@ -127,12 +127,14 @@ impl Gateway {
 }
 
 /// The answer, if it comes before the caller's own `deadline`.
-async fn within(deadline: Option<Instant>, waiting: &Waiting<'_>) -> Result<Reply, Fault> {
-    let lost = || Fault::new(Kind::Internal, code::INTERNAL, "the answer of a shared request was lost");
-    let Some(deadline) = deadline else { return waiting.answer().await.ok_or_else(lost)? };
+pub(super) async fn within<T>(
+    deadline: Option<Instant>,
+    answer: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
+    let Some(deadline) = deadline else { return answer.await };
     let late =
-        || Fault::new(Kind::Timeout, code::CALL_TIMEOUT, "did not answer before the caller's time was up").sent();
-    timeout_at(deadline.into(), waiting.answer()).await.map_err(|_| late())?.ok_or_else(lost)?
+        |_| Fault::new(Kind::Timeout, code::CALL_TIMEOUT, "did not answer before the caller's time was up").sent();
+    timeout_at(deadline.into(), answer).await.map_err(late)?
 }
 
 /// Whether later callers may be given `reply`: it is a result, and by the server itself.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::model::effect::Effect;
 
 mod delegation;
+mod tooling;
 
 /// A key, what may stand there, what it is for.
 type Key = (&'static str, Value, &'static str);
@@ -47,8 +48,9 @@ pub fn schema() -> Value {
         "orchestrator": orchestrator(),
         "defaults": table(settings()),
         "server": server(),
-        "rate_limit": rate_limit(),
-        "cache": cache(),
+        "rate_limit": tooling::rate_limit(),
+        "cache": tooling::cache(),
+        "batch": tooling::batch(),
         "replicas": replicas(),
         "replica": replica(),
         "retry": retry(),
@@ -204,7 +206,7 @@ fn server_keys() -> Vec<Key> {
         ("version", text(), "The versions of the server that are allowed, for example `>=1.2, <3`."),
         ("auth", json!({ "anyOf": [{ "enum": ["oauth"] }, shared("auth")] }), "How it is proved who calls."),
         ("disabled", boolean(), "Leaves it out."),
-        ("rate_limit", limited(), "How often it may be called; more wait for their turn."),
+        ("rate_limit", tooling::limited(), "How often it may be called; more wait for their turn."),
         ("tools", shared("tools"), "Rules for its tools."),
         (
             "replicas",
@@ -244,39 +246,6 @@ fn retry() -> Value {
     ])
 }
 
-fn rate() -> Value {
-    json!({ "type": "string", "pattern": "^ *[0-9]+ */ *[0-9].*$" })
-}
-
-fn limited() -> Value {
-    json!({ "anyOf": [rate(), shared("rate_limit")] })
-}
-
-fn rate_limit() -> Value {
-    let mut limit = table(vec![
-        ("limit", rate(), "Calls and time, for example `100/1m`."),
-        ("burst", count(0, 1_000_000), "How many calls more may come at once."),
-        ("per", json!({ "enum": ["server", "caller"] }), "Whether all callers share it, or each has so many."),
-    ]);
-    limit["required"] = json!(["limit"]);
-    limit
-}
-
-fn cache() -> Value {
-    let mut cache = table(vec![
-        ("ttl", duration(), "For how long an answer is as good as a new one."),
-        (
-            "scope",
-            json!({ "enum": ["caller", "shared"] }),
-            "Whether each caller has its own answers, or all share them.",
-        ),
-        ("stale_if_error", duration(), "For how long after that it is better than a failure."),
-        ("stale_while_revalidate", duration(), "For how long after that it is given while a new one is fetched."),
-    ]);
-    cache["required"] = json!(["ttl"]);
-    cache
-}
-
 fn breaker() -> Value {
     table(vec![
         ("failures", count(1, 10_000), "So many failures within the window open it."),
@@ -314,13 +283,14 @@ fn tool() -> Value {
         ("description", text(), "What models read."),
         ("effect", json!({ "enum": effects }), "What it may do, where its annotations are wrong."),
         ("timeout", duration(), "One attempt of one call."),
-        ("rate_limit", limited(), "How often it may be called; more wait for their turn."),
+        ("rate_limit", tooling::limited(), "How often it may be called; more wait for their turn."),
         (
             "cache",
             json!({ "anyOf": [duration(), shared("cache")] }),
             "For how long its answers are kept, if it only reads.",
         ),
         ("coalesce", boolean(), "Whether equal calls of one caller that are made at once are one request."),
+        ("batch", shared("batch"), "A tool that does many calls of it in one, if both only read."),
         ("hedge", duration(), "After how long a late answer is asked for a second time, if it only reads."),
         ("invalidates", texts(), "Tools of the server whose kept answers a call of it makes worthless."),
         ("idempotency", shared("key_place"), "Where the key goes that makes a repeated call the same call."),

@@ -1,5 +1,6 @@
 //! Which of a server's tools are offered, and what is said about them instead of what the server says.
 
+mod batch;
 pub(super) mod read;
 mod sharing;
 
@@ -10,6 +11,7 @@ use crate::model::effect::Effect;
 use crate::policy::keeping::Keeping;
 use crate::policy::rate::Rate;
 use crate::registry::patterns::Patterns;
+pub use crate::registry::tools::batch::Batch;
 
 /// The rules for the tools of one server.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -63,6 +65,8 @@ pub struct ToolOverride {
     pub cache: Option<Keeping>,
     /// Whether equal calls of one caller that are made at once are one request.
     pub coalesce: bool,
+    /// Which tool does many calls of it in one.
+    pub batch: Option<Batch>,
     /// After how long a late answer is asked for a second time.
     pub hedge: Option<Duration>,
     /// Which tools' kept answers a call of it makes worthless.

@@ -180,3 +180,54 @@ fn a_tool_that_may_write_is_never_kept() {
     let hint = &status["structuredContent"]["servers"][0]["what_to_do"];
     assert!(hint.as_str().is_some_and(|hint| hint.contains("answers of `file` are not shared")), "{hint}");
 }
+
+/// A shop that is asked for single items, and can be asked for many.
+fn shop(batch: &str, many: Value) -> Host {
+    let plays = json!({ "item": { "says": { "one": "$id" } }, "items": many });
+    let test = Test::new().file("plays.json", &plays.to_string());
+    let script = test.home().join("plays.json").to_string_lossy().into_owned();
+    let tools = format!(
+        "[servers.shop.tools]\nitems = {{ effect = \"read\" }}\nitem = {{ effect = \"read\", batch = {{ tool = \"items\", \
+         argument = \"id\", into = \"ids\", {batch} }} }}\n"
+    );
+    let mut host = test.server("shop", fixture(["script", "--script", &script]).with(&tools)).start();
+    host.ready(&["shop"]);
+    host
+}
+
+/// What is said to calls for these items that are made at once.
+fn items(host: &mut Host, ids: &[&str]) -> Vec<Value> {
+    let sent: Vec<_> = ids.iter().map(|id| host.send_call("shop__item", json!({ "id": id, "lang": "en" }))).collect();
+    sent.into_iter().map(|id| host.answer(id)["result"].clone()).collect()
+}
+
+#[test]
+fn small_calls_at_once_become_a_large_one_whose_results_are_told_apart() {
+    let many = json!({ "says": { "found": [{ "id": "b", "n": 2 }, { "id": "a", "n": 1 }] } });
+    let mut host = shop("results = \"found\", key = \"id\", window = \"1s\", max = 3", many);
+    let results = items(&mut host, &["a", "a", "b", "c"]);
+    let told: Vec<_> = results.iter().map(|result| &result["structuredContent"]).collect();
+    let (a, b) = (json!({ "id": "a", "n": 1 }), json!({ "id": "b", "n": 2 }));
+    assert_eq!(told, [&a, &a, &b, &json!({ "one": "c" })], "what the large one did not answer is asked for by itself");
+    assert_eq!(results[0]["_meta"]["io.mcp-orchestrator/batched"], json!({ "tool": "items", "calls": 3 }));
+    let heard = host.record("shop", "heard");
+    assert_eq!(heard.len(), 2, "{heard:?}");
+    assert_eq!(heard[0], r#"items {"lang":"en","ids":["a","b","c"]}"#);
+}
+
+#[test]
+fn results_in_order_need_no_key_and_a_call_alone_stays_small() {
+    let mut host = shop("window = \"200ms\"", json!({ "says": { "result": "$ids" } }));
+    let told: Vec<_> = items(&mut host, &["a", "b"]).iter().map(|result| result["structuredContent"].clone()).collect();
+    assert_eq!(told, [json!({ "result": "a" }), json!({ "result": "b" })]);
+    assert_eq!(items(&mut host, &["c"])[0]["structuredContent"], json!({ "one": "c" }));
+    assert_eq!(host.record("shop", "calls"), ["items", "item"]);
+}
+
+#[test]
+fn a_large_call_that_fails_is_made_one_by_one() {
+    let mut host = shop("window = \"200ms\"", json!({ "fails": "one of them is wrong" }));
+    let told: Vec<_> = items(&mut host, &["a", "b"]).iter().map(|result| result["structuredContent"].clone()).collect();
+    assert_eq!(told, [json!({ "one": "a" }), json!({ "one": "b" })]);
+    assert_eq!(host.record("shop", "calls").len(), 3);
+}

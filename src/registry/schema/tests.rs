@@ -21,6 +21,7 @@ rate_limit = { limit = "1/1s" }
 rate_limit = { limit = "1/1s" }
 cache = { ttl = "1s" }
 idempotency = { argument = "key" }
+batch = { tool = "more", argument = "a", into = "b" }
 [capabilities."a.b"]
 weights = {}
 members = [{ tool = "one.x" }]
@@ -72,6 +73,7 @@ fn definition(path: &str) -> Option<&'static str> {
         "servers.one.tools.some" => "tool",
         "servers.one.tools.some.cache" => "cache",
         "servers.one.tools.some.idempotency" => "key_place",
+        "servers.one.tools.some.batch" => "batch",
         "capabilities.\"a.b\"" => "capability",
         "capabilities.\"a.b\".weights" => "weights",
         "capabilities.\"a.b\".fallback" => "fallback_value",

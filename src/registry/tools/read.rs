@@ -15,6 +15,7 @@ use crate::registry::naming::legal_name;
 use crate::registry::patterns::{compiled, patterns};
 use crate::registry::rate::rate_limit;
 use crate::registry::settings::{boolean, duration, text, word};
+use crate::registry::tools::batch::batch;
 use crate::registry::tools::sharing::{cache, refuse_for_writes};
 use crate::registry::tools::{KeyPlace, ToolOverride, ToolRules};
 
@@ -69,7 +70,7 @@ fn told(reader: &mut Reader, node: &Node, what: &str, takes_headers: bool) -> Op
     let mut table = reader.table(node, what)?;
     let rename_node = table.take("rename");
     let rename = rename_node.and_then(|node| rename(reader, node, &table.path("rename")));
-    let sharing = ["cache", "coalesce", "hedge"].map(|key| (key, table.key_span(key)));
+    let sharing = ["cache", "coalesce", "hedge", "batch"].map(|key| (key, table.key_span(key)));
     let key_node = table.take("idempotency");
     let idempotency = key_node.and_then(|node| key_place(reader, node, &table.path("idempotency"), takes_headers));
     let effect = word(reader, &mut table, "effect", &Effect::ALL.map(|effect| (effect.as_str(), effect)));
@@ -84,6 +85,7 @@ fn told(reader: &mut Reader, node: &Node, what: &str, takes_headers: bool) -> Op
         rate_limit: rate_limit(reader, &mut table),
         cache: cache(reader, &mut table),
         coalesce: boolean(reader, &mut table, "coalesce").unwrap_or(false),
+        batch: batch(reader, &mut table),
         hedge: duration(reader, &mut table, "hedge", Duration::from_millis(1)..=Duration::from_hours(1)),
         invalidates: patterns(reader, &mut table, "invalidates").unwrap_or_default(),
     };
