@@ -155,7 +155,7 @@ async fn a_torn_end_of_the_log_is_dropped_and_the_rest_is_there() {
         .expect("stored");
     let longer = std::fs::read(home.path().join("journal.sqlite-wal")).expect("a log");
     assert!(longer.len() > whole.len());
-    for end in [whole.len(), whole.len() + 1, whole.len() + 24, (whole.len() + longer.len()) / 2, longer.len() - 1] {
+    for end in [whole.len(), whole.len() + 1, whole.len() + 24, whole.len().midpoint(longer.len()), longer.len() - 1] {
         let copy = copy(home.path());
         std::fs::write(copy.path().join("journal.sqlite-wal"), &longer[..end]).expect("a file");
         let left = open(copy.path());

@@ -73,7 +73,7 @@ fn a_torn_last_write_and_zeros_after_a_loss_of_power_lose_no_run() {
     assert!(damaged(|data| append(&data.join("journal.sqlite-wal"), &[0x37; 2_000])));
     assert!(damaged(|data| append(&data.join("journal.sqlite-wal"), &vec![0; 1 << 20])));
     assert!(damaged(|data| append(&data.join("journal.sqlite"), &vec![0; 1 << 20])));
-    assert!(damaged(|data| fs::write(data.join("journal.sqlite-shm"), [0x55; 32_768]).expect("a file")));
+    assert!(damaged(|data| fs::write(data.join("journal.sqlite-shm"), vec![0x55; 32_768]).expect("a file")));
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn a_file_that_is_no_longer_a_journal_is_put_aside() {
         let _ = fs::remove_file(data.join("journal.sqlite-wal"));
         fs::write(data.join("journal.sqlite"), bytes).expect("a file");
     };
-    assert!(!damaged(|data| all(data, &[0x11; 70_000])));
+    assert!(!damaged(|data| all(data, &vec![0x11; 70_000])));
 }
 
 #[test]
