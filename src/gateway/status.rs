@@ -20,6 +20,16 @@ pub struct Status {
     disabled: Vec<String>,
     workflows: usize,
     problems: Vec<String>,
+    journal: Option<JournalStatus>,
+}
+
+/// A snapshot of where runs are stored.
+#[derive(Debug)]
+struct JournalStatus {
+    folder: String,
+    is_failing: bool,
+    /// Where a broken file was put.
+    aside: Option<String>,
 }
 
 /// A snapshot of one server.
@@ -74,6 +84,11 @@ impl Gateway {
             disabled: disabled.collect(),
             workflows: self.workflows().names().count(),
             problems: self.problems.clone(),
+            journal: self.store().map(|store| JournalStatus {
+                folder: store.journal.path().display().to_string(),
+                is_failing: store.journal.is_failing(),
+                aside: store.journal.aside.as_ref().map(|aside| aside.display().to_string()),
+            }),
         }
     }
 }
@@ -146,6 +161,7 @@ impl Status {
             "disabled": self.disabled,
             "workflows": self.workflows,
             "problems": self.problems,
+            "journal": self.journal.as_ref().map(JournalStatus::to_json),
         })
     }
 
@@ -162,6 +178,27 @@ impl Status {
         }
         for problem in &self.problems {
             let _ = write!(text, "\n! {problem}");
+        }
+        if let Some(journal) = &self.journal {
+            text += &journal.trouble();
+        }
+        text
+    }
+}
+
+impl JournalStatus {
+    fn to_json(&self) -> Value {
+        json!({ "folder": self.folder, "is_failing": self.is_failing, "put_aside": self.aside })
+    }
+
+    /// What is wrong with it, in lines of their own.
+    fn trouble(&self) -> String {
+        let mut text = String::new();
+        if self.is_failing {
+            let _ = write!(text, "\n! runs cannot be stored in {}: look at the disk, and at the log", self.folder);
+        }
+        if let Some(aside) = &self.aside {
+            let _ = write!(text, "\n! the stored runs were damaged, and put aside as {aside}");
         }
         text
     }

@@ -11,6 +11,7 @@ mod capabilities;
 mod chains;
 mod cli;
 mod discovery;
+mod disk;
 mod docs;
 mod durable;
 mod examples;
