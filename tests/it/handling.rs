@@ -31,8 +31,9 @@ fn id(shown: &Value) -> String {
 }
 
 fn control(host: &mut Host, run: &str, action: &str, payload: Value) -> Value {
-    host.call("control_run", json!({ "run_id": run, "action": action, "payload": payload }))["structuredContent"]
-        .clone()
+    let mut arguments = json!({ "run_id": run, "action": action });
+    arguments["payload"] = payload;
+    host.call("control_run", arguments)["structuredContent"].clone()
 }
 
 fn until(host: &mut Host, run: &str, status: &str) {
