@@ -14,6 +14,7 @@ use crate::downstream::pool::Pool;
 use crate::gateway::agents::Places;
 use crate::gateway::authoring::Authoring;
 use crate::gateway::capabilities::Records;
+use crate::gateway::levels;
 use crate::gateway::refresh::Versions;
 use crate::gateway::runs::Runs;
 use crate::gateway::views::Views;
@@ -50,6 +51,8 @@ pub struct Gateway {
     pub(super) steps: Arc<Semaphore>,
     /// What was wrong with the files, one line each.
     pub(super) problems: Vec<String>,
+    /// How much of the work goes on.
+    pub(super) level: levels::Now,
     settled: OnceCell<()>,
     pub(super) records: Records,
     /// What goes on when its caller has left.
@@ -73,6 +76,7 @@ impl Gateway {
             live: Runs::default(),
             models: llm::pool::Pool::new(&registry.models),
             agents: Places::of(&registry.agents),
+            level: levels::Now::of(&registry),
             registry,
             workflows: ArcSwap::new(workflows),
             authoring: OnceLock::new(),
@@ -92,6 +96,9 @@ impl Gateway {
         let watching = Arc::clone(&gateway).keep_fresh(gateway.pool.listings(), gateway.stop.clone());
         gateway.refresh();
         gateway.tasks.spawn(watching);
+        if gateway.registry.levels.is_some() {
+            gateway.tasks.spawn(Arc::clone(&gateway).keep_level(gateway.stop.clone()));
+        }
         gateway
     }
 

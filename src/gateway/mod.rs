@@ -12,6 +12,7 @@ pub mod door;
 mod durable;
 pub mod instances;
 pub mod known;
+pub mod levels;
 pub mod models;
 pub mod refresh;
 mod replicas;

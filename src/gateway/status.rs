@@ -18,6 +18,8 @@ pub struct Status {
     servers: Vec<ServerStatus>,
     disabled: Vec<String>,
     workflows: usize,
+    /// For people and for programs, if the registry has levels.
+    level: Option<(String, Value)>,
     problems: Vec<String>,
 }
 
@@ -66,6 +68,7 @@ impl Gateway {
                 .collect(),
             disabled: disabled.collect(),
             workflows: self.workflows().names().count(),
+            level: self.level_status(),
             problems: self.problems.clone(),
         }
     }
@@ -119,6 +122,7 @@ impl Status {
             "servers": self.servers.iter().map(ServerStatus::to_json).collect::<Vec<_>>(),
             "disabled": self.disabled,
             "workflows": self.workflows,
+            "level": self.level.as_ref().map(|(_, level)| level),
             "problems": self.problems,
         })
     }
@@ -127,6 +131,9 @@ impl Status {
     pub fn to_text(&self) -> String {
         let well = self.servers.iter().filter(|server| server.state == "ready").count();
         let mut text = format!("{well} of {} servers ready, {} workflows", self.servers.len(), self.workflows);
+        if let Some((line, _)) = &self.level {
+            let _ = write!(text, "\n{line}");
+        }
         let width = self.servers.iter().map(|server| server.name.len()).max().unwrap_or_default();
         for server in &self.servers {
             let _ = write!(text, "\n{} {:width$}  {}", server.mark(), server.name, server.line());

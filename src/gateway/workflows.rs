@@ -87,6 +87,7 @@ impl Gateway {
         call: Call,
         watcher: Option<Arc<dyn Watch>>,
     ) -> Result<Waiter, Fault> {
+        self.keeps_workflow(&workflow.name, &call)?;
         let limits = deeper(workflow, call.limits)?;
         let place = self.admit(limits, call.is_detached)?;
         let input = accept(workflow, input).map_err(|why| bad_input(workflow, &why))?;

@@ -176,6 +176,8 @@ codes! {
     SERVER_STARTING = "MO5112";
     /// The authorization at a server did not come about.
     AUTH_FAILED = "MO5113";
+    /// The level does not keep it while servers are missing.
+    SET_ASIDE = "MO5120";
     /// There is no tool of this name.
     NO_SUCH_TOOL = "MO5201";
     /// There is no prompt of this name.

@@ -6,6 +6,7 @@
 pub mod balance;
 pub mod breaker;
 pub mod health;
+pub mod level;
 pub mod outlier;
 pub mod rank;
 pub mod restart;

@@ -21,6 +21,7 @@ use crate::registry::capability;
 use crate::registry::cross;
 use crate::registry::dialect::Dialect;
 use crate::registry::flag;
+use crate::registry::level;
 use crate::registry::mentions::Mentions;
 use crate::registry::model;
 use crate::registry::profile;
@@ -123,12 +124,23 @@ fn common(
     if let Some(node) = flags {
         flag::read(reader, node, &mut registry.flags);
     }
+    let levels = table.take("levels");
+    if let Some(node) = levels {
+        registry.levels = level::read(reader, node).or_else(|| registry.levels.take());
+    }
     let profiles = table.take("profiles");
     if let Some(node) = profiles {
         profile::read(reader, node, &mut registry.profiles);
     }
-    let is_ours =
-        [own.is_some(), defaults.is_some(), profiles.is_some(), models.is_some(), agents.is_some(), flags.is_some()];
+    let is_ours = [
+        own.is_some(),
+        defaults.is_some(),
+        levels.is_some(),
+        profiles.is_some(),
+        models.is_some(),
+        agents.is_some(),
+        flags.is_some(),
+    ];
     if !is_registry && !is_ours.contains(&true) {
         no_servers(reader, &mut table);
         return settings;

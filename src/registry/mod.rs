@@ -10,6 +10,7 @@ mod cross;
 mod dialect;
 pub mod flag;
 mod launch;
+pub mod level;
 pub mod load;
 pub mod mentions;
 pub mod model;

@@ -9,6 +9,7 @@ mod calls;
 mod capabilities;
 mod chains;
 mod cli;
+mod degradation;
 mod docs;
 mod durable;
 mod examples;
