@@ -175,6 +175,17 @@ impl Fleet {
         self.running().iter().any(|replica| is_up(&replica.endpoint))
     }
 
+    /// Whether no replica takes calls, although each was needed: all are lost, or refused by their breakers.
+    pub fn is_lost(&self) -> bool {
+        let is_lost = |endpoint: &Endpoint| match endpoint.phase() {
+            Phase::Idle => false,
+            Phase::Ready => matches!(endpoint.breaker().0, BreakerState::Open),
+            Phase::Starting => endpoint.was_lost(),
+            Phase::Waiting(_) | Phase::CrashLoop(_) | Phase::Stopped => true,
+        };
+        self.running().iter().all(|replica| is_lost(&replica.endpoint))
+    }
+
     /// Starts the replicas that are to run and wait to be needed.
     pub fn want(&self) {
         self.running().iter().for_each(|replica| replica.endpoint.want());

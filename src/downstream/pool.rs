@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::value::to_raw_value;
+use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +27,9 @@ use crate::registry::server::{Registry, Server, Start};
 
 /// The argument that selects the watchdog's hidden mode of the binary.
 pub const WATCHDOG_MODE: &str = "__watchdog";
+
+/// Who speaks where we do ourselves; no server can be called so.
+pub const OURSELVES: &str = "mcp-orchestrator/levels";
 
 /// How many notices a slow listener may lag behind before it loses the oldest.
 const NOTICES: usize = 256;
@@ -129,6 +133,18 @@ impl Pool {
     /// Every server's log messages and resource updates, from now on.
     pub fn notices(&self) -> broadcast::Receiver<Notice> {
         self.notices.subscribe()
+    }
+
+    /// Tells hosts a line of our own, as a log message of `level`.
+    pub fn say(&self, level: &str, line: &str) {
+        let params = json!({ "level": level, "data": line });
+        let notice = Notice {
+            server: OURSELVES.into(),
+            method: "notifications/message".into(),
+            params: to_raw_value(&params).ok().map(Arc::from),
+        };
+        // Fails only while no host listens.
+        let _ = self.notices.send(notice);
     }
 
     /// One receiver for each endpoint, which changes when what the server offers has changed.

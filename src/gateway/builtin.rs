@@ -40,6 +40,8 @@ pub enum Builtin {
     ControlRun,
     /// Says how every server does.
     Status,
+    /// Says how much of the work is to go on.
+    SetLevel,
     /// Checks a workflow that a caller has written.
     Validate,
     /// Saves a workflow that a caller has written.
@@ -48,13 +50,14 @@ pub enum Builtin {
 
 impl Builtin {
     /// Every one of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::RunWorkflow,
         Self::ListWorkflows,
         Self::GetRun,
         Self::AnswerRun,
         Self::ControlRun,
         Self::Status,
+        Self::SetLevel,
         Self::Validate,
         Self::Save,
     ];
@@ -73,6 +76,7 @@ impl Builtin {
             Self::AnswerRun => "answer_run",
             Self::ControlRun => "control_run",
             Self::Status => "orchestrator_status",
+            Self::SetLevel => "set_level",
             Self::Validate => "validate_workflow",
             Self::Save => "save_workflow",
         }
@@ -158,6 +162,7 @@ impl Gateway {
             Builtin::AnswerRun => self.answer_run(&call).await,
             Builtin::ControlRun => self.control_run(&call).await,
             Builtin::Status => self.orchestrator_status(&call),
+            Builtin::SetLevel => self.set_level(&call),
             Builtin::Save => self.save_workflow(&call).await,
             Builtin::Validate => self.validate_workflow(&call).await,
         };

@@ -30,6 +30,7 @@ impl Gateway {
         let builtin = Builtin::ALL
             .into_iter()
             .filter(|builtin| may_save || *builtin != Builtin::Save)
+            .filter(|builtin| self.registry.levels.is_some() || *builtin != Builtin::SetLevel)
             .map(|builtin| Own { name: builtin.name().to_owned(), definition: object(describe(builtin)) });
         let capabilities = self.capability_tools(&servers);
         let agents = self.agent_tools(&servers);

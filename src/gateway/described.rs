@@ -35,6 +35,7 @@ pub(super) fn describe(builtin: Builtin) -> Value {
             "annotations": { "readOnlyHint": true },
         }),
         Builtin::Save | Builtin::GetRun | Builtin::AnswerRun | Builtin::ControlRun => describe_control(builtin),
+        Builtin::SetLevel => describe_level(),
         Builtin::Status => json!({
             "name": builtin.name(),
             "title": "Status of the servers",
@@ -185,5 +186,24 @@ fn describe_actions(builtin: Builtin) -> Value {
             "additionalProperties": false,
         },
         "annotations": { "readOnlyHint": false, "destructiveHint": true, "idempotentHint": true },
+    })
+}
+
+/// The definition of the tool that sets the level.
+fn describe_level() -> Value {
+    json!({
+            "name": Builtin::SetLevel.name(),
+            "title": "Set the level",
+            "description": "Sets how much goes on: `normal` is everything, `reduced` and `minimal` keep what the registry says, \
+                `auto` lets the health of the required servers decide again. Only on your user's word.",
+            "inputSchema": {
+                "type": "object",
+                "properties": {
+                    "level": { "type": "string", "enum": ["auto", "normal", "reduced", "minimal"] },
+                },
+                "required": ["level"],
+                "additionalProperties": false,
+            },
+            "annotations": { "readOnlyHint": false, "destructiveHint": true, "idempotentHint": true },
     })
 }

@@ -16,6 +16,7 @@ use crate::gateway::answers::Answers;
 use crate::gateway::authoring::Authoring;
 use crate::gateway::batches::Batches;
 use crate::gateway::capabilities::Records;
+use crate::gateway::levels;
 use crate::gateway::refresh::Versions;
 use crate::gateway::runs::Runs;
 use crate::gateway::views::Views;
@@ -58,6 +59,8 @@ pub struct Gateway {
     pub(super) steps: Arc<Gate>,
     /// What was wrong with the files, one line each.
     pub(super) problems: Vec<String>,
+    /// How much of the work goes on.
+    pub(super) level: levels::Now,
     settled: OnceCell<()>,
     pub(super) records: Records,
     /// Answers that serve several calls.
@@ -85,6 +88,7 @@ impl Gateway {
             live: Runs::default(),
             models: llm::pool::Pool::new(&registry.models),
             agents: Places::of(&registry.agents),
+            level: levels::Now::of(&registry),
             registry,
             workflows: ArcSwap::new(workflows),
             authoring: OnceLock::new(),
@@ -106,6 +110,9 @@ impl Gateway {
         let watching = Arc::clone(&gateway).keep_fresh(gateway.pool.listings(), gateway.stop.clone());
         gateway.refresh();
         gateway.tasks.spawn(watching);
+        if gateway.registry.levels.is_some() {
+            gateway.tasks.spawn(Arc::clone(&gateway).keep_level(gateway.stop.clone()));
+        }
         gateway
     }
 

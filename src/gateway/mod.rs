@@ -19,6 +19,7 @@ pub mod instances;
 pub mod interceptors;
 pub mod keys;
 pub mod known;
+pub mod levels;
 pub mod models;
 pub mod operators;
 mod outgoing;

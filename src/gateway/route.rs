@@ -121,6 +121,7 @@ impl Gateway {
     pub(super) async fn call_unshared(&self, entry: &Arc<Entry>, call: &Call) -> Result<Reply, Fault> {
         let name = |fault: Fault| Fault { target: Some(entry.id.clone()), ..fault };
         let fleet = self.pool.get(&entry.server).ok_or_else(|| self.no_such_server(&entry.server))?;
+        self.keeps_server(&entry.server, call)?;
         let mut trail = Trail::default();
         let is_alone = !fleet.server.fallback.iter().any(|other| self.offer_of(other, &entry.id).is_some());
         let terms = Terms { may_wait: is_alone, ..terms(&fleet.server, entry, call) };
@@ -162,6 +163,9 @@ impl Gateway {
         for other in first.iter().flat_map(|server| &server.fallback) {
             let Some((next, entry)) = self.offer_of(other, id) else { continue };
             tracing::info!(to = %other, %fault, "falling back");
+            if self.keeps_server(other, call).is_err() {
+                continue;
+            }
             trail.failed(fault.server.clone().unwrap_or_default(), &fault);
             let result = match self.passage(&entry, seen_as) {
                 None => self.call_next(next, &entry, call, trail).await,
@@ -268,6 +272,7 @@ impl Gateway {
     /// A request that changes nothing, at the one server that can answer it.
     async fn ask(&self, entry: &Entry, request: Request, call: &Call) -> Result<Reply, Fault> {
         let fleet = self.pool.get(&entry.server).ok_or_else(|| self.no_such_server(&entry.server))?;
+        self.keeps_server(&entry.server, call)?;
         let request = Request {
             meta: call.meta.clone(),
             progress: call.progress.clone(),

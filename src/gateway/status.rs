@@ -19,6 +19,8 @@ pub struct Status {
     servers: Vec<ServerStatus>,
     disabled: Vec<String>,
     workflows: usize,
+    /// For people and for programs, if the registry has levels.
+    level: Option<(String, Value)>,
     problems: Vec<String>,
     journal: Option<JournalStatus>,
 }
@@ -83,6 +85,7 @@ impl Gateway {
                 .collect(),
             disabled: disabled.collect(),
             workflows: self.workflows().names().count(),
+            level: self.level_status(),
             problems: self.problems.clone(),
             journal: self.store().map(|store| JournalStatus {
                 folder: store.journal.path().display().to_string(),
@@ -160,6 +163,7 @@ impl Status {
             "servers": self.servers.iter().map(ServerStatus::to_json).collect::<Vec<_>>(),
             "disabled": self.disabled,
             "workflows": self.workflows,
+            "level": self.level.as_ref().map(|(_, level)| level),
             "problems": self.problems,
             "journal": self.journal.as_ref().map(JournalStatus::to_json),
         })
@@ -169,6 +173,9 @@ impl Status {
     pub fn to_text(&self) -> String {
         let well = self.servers.iter().filter(|server| server.state == "ready").count();
         let mut text = format!("{well} of {} servers ready, {} workflows", self.servers.len(), self.workflows);
+        if let Some((line, _)) = &self.level {
+            let _ = write!(text, "\n{line}");
+        }
         let width = self.servers.iter().map(|server| server.name.len()).max().unwrap_or_default();
         for server in &self.servers {
             let _ = write!(text, "\n{} {:width$}  {}", server.mark(), server.name, server.line());

@@ -89,6 +89,7 @@ impl Gateway {
         mut call: Call,
         watcher: Option<Arc<dyn Watch>>,
     ) -> Result<Waiter, Fault> {
+        self.keeps_workflow(&workflow.name, &call)?;
         let limits = deeper(workflow, call.limits)?;
         self.still_open()?;
         let input = accept(workflow, input).map_err(|why| bad_input(workflow, &why))?;

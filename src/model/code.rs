@@ -186,6 +186,8 @@ codes! {
     AUTH_FAILED = "MO5113";
     /// There is no turn in time under the `rate_limit`, or the server has asked to be left alone.
     RATE_LIMIT = "MO5114";
+    /// The level does not keep it while servers are missing.
+    SET_ASIDE = "MO5120";
     /// There is no tool of this name.
     NO_SUCH_TOOL = "MO5201";
     /// There is no prompt of this name.

@@ -8,6 +8,7 @@ pub mod balance;
 pub mod breaker;
 pub mod health;
 pub mod keeping;
+pub mod level;
 pub mod outlier;
 pub mod rank;
 pub mod rate;

@@ -23,6 +23,7 @@ use crate::registry::dialect::Dialect;
 use crate::registry::discovery;
 use crate::registry::flag;
 use crate::registry::interceptor;
+use crate::registry::level;
 use crate::registry::manifest::{self, is_manifest};
 use crate::registry::mentions::Mentions;
 use crate::registry::model;
@@ -147,6 +148,10 @@ fn common(
     if let Some(node) = flags {
         flag::read(reader, node, &mut registry.flags);
     }
+    let levels = table.take("levels");
+    if let Some(node) = levels {
+        registry.levels = level::read(reader, node).or_else(|| registry.levels.take());
+    }
     let profiles = table.take("profiles");
     if let Some(node) = profiles {
         profile::read(reader, node, &mut registry.profiles);
@@ -160,7 +165,7 @@ fn common(
         interceptor::read(reader, node, &mut registry.interceptors);
     }
     let is_ours = [own.is_some(), defaults.is_some()].contains(&true)
-        || [profiles, models, agents, flags, interceptors, discovery].iter().any(Option::is_some);
+        || [profiles, models, agents, flags, interceptors, discovery, levels].iter().any(Option::is_some);
     if !is_registry && !is_ours {
         no_servers(reader, &mut table);
         return settings;

@@ -12,6 +12,7 @@ pub mod discovery;
 pub mod flag;
 pub mod interceptor;
 mod launch;
+pub mod level;
 pub mod load;
 mod manifest;
 pub mod mentions;

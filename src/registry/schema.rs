@@ -26,6 +26,7 @@ pub fn schema() -> Value {
             map(&json!({ "anyOf": [shared("flag"), { "type": ["boolean", "string", "number", "array"] }] })),
             "Values that workflows ask for.",
         ),
+        ("levels", shared("levels"), "What goes on while required servers are missing."),
         ("profiles", map(&shared("profile")), "Named views of servers, tools and workflows."),
         ("discovery", shared("discovery"), "Where more servers come from."),
         (
@@ -70,6 +71,8 @@ pub fn schema() -> Value {
         "flag": flag(),
         "auth": auth(),
         "oauth": oauth(),
+        "levels": levels(),
+        "level": level(),
         "profile": profile(),
         "visible": visible(),
         "interceptor": interceptor(),
@@ -371,6 +374,23 @@ fn oauth() -> Value {
         ("algorithm", json!({ "enum": algorithms }), "How the key signs; ES256 if not given."),
         ("client_metadata_url", text(), "Where the client describes itself."),
         ("redirect_port", count(1, 65_535), "Where the browser comes back to; any free port if not given."),
+    ])
+}
+
+fn levels() -> Value {
+    table(vec![
+        ("enter_after", duration(), "Required servers must have been missing for so long."),
+        ("leave_after", duration(), "They must have been back for so long."),
+        ("reduced", shared("level"), "What goes on while some are missing."),
+        ("minimal", shared("level"), "What goes on while more are missing."),
+    ])
+}
+
+fn level() -> Value {
+    table(vec![
+        ("servers", texts(), "Names or patterns of servers whose calls go on; all if not given."),
+        ("workflows", texts(), "Names or patterns of workflows that are begun; all if not given."),
+        ("missing", count(1, 10_000), "So many required servers must be missing."),
     ])
 }
 

@@ -16,6 +16,7 @@ use crate::registry::capability::Capabilities;
 use crate::registry::discovery::Discovery;
 use crate::registry::flag::Flags;
 use crate::registry::interceptor::Interceptor;
+use crate::registry::level::Levels;
 use crate::registry::model::Models;
 use crate::registry::oauth::Oauth;
 use crate::registry::profile::Profile;
@@ -38,6 +39,8 @@ pub struct Registry {
     pub agents: Agents,
     /// Values that workflows ask for, by name.
     pub flags: Flags,
+    /// What goes on while required servers are missing; everything if `None`.
+    pub levels: Option<Levels>,
     /// The named views by name.
     pub profiles: BTreeMap<Arc<str>, Arc<Profile>>,
     /// Where more servers come from.

@@ -10,6 +10,7 @@ mod calls;
 mod capabilities;
 mod chains;
 mod cli;
+mod degradation;
 mod discovery;
 mod disk;
 mod docs;

@@ -42,6 +42,9 @@ F = { rollout = 1 }
 url = "https://example.com/mcp"
 auth = { oauth = {} }
 replicas = [{ url = "https://b.example.com/mcp" }]
+[levels]
+reduced = {}
+minimal = {}
 [profiles.p]
 tools = {}
 [discovery]
@@ -78,6 +81,8 @@ fn definition(path: &str) -> Option<&'static str> {
         "capabilities.\"a.b\".weights" => "weights",
         "capabilities.\"a.b\".fallback" => "fallback_value",
         "capabilities.\"a.b\".members" => "member",
+        "levels" => "levels",
+        "levels.reduced" | "levels.minimal" => "level",
         "profiles.p" => "profile",
         "profiles.p.tools" => "visible",
         "discovery" => "discovery",
