@@ -1,6 +1,6 @@
 //! From the user's files to what the program may rely on, with everything that is wrong with them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,9 +9,13 @@ use crate::app::lineage::{above, extended};
 use crate::document::format::Format;
 use crate::model::code;
 use crate::model::problem::{Problem, Source};
+use crate::registry::discovery::from_environment;
 use crate::registry::load::load as load_registry;
 use crate::registry::server::Registry;
 use crate::workflow::set::{WorkflowSet, load as load_workflows};
+
+/// What problems of servers in the environment are said to stand in.
+const ENVIRONMENT: &str = "the environment";
 
 /// Which files the user named.
 #[derive(Debug, Clone, Default)]
@@ -52,19 +56,39 @@ pub fn load(files: &Files) -> Result<Loaded, String> {
     let mut loaded = Loaded { files: registries(&files.registries)?, ..Loaded::default() };
     let mut sources = Vec::new();
     let mut patterns: Vec<(PathBuf, String)> = Vec::new();
-    for path in &loaded.files {
-        match read(path, &files.texts) {
+    let mut waiting = VecDeque::from(loaded.files.clone());
+    let mut seen = HashSet::new();
+    let mut uses_environment = false;
+    while let Some(path) = waiting.pop_front() {
+        if !seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())) {
+            continue;
+        }
+        match read(&path, &files.texts) {
             Ok(source) => {
                 let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
                 let (alone, _) = load_registry(std::slice::from_ref(&source));
                 patterns.extend(alone.orchestrator.workflows.into_iter().map(|pattern| (base.clone(), pattern)));
+                uses_environment |= alone.discovery.environment;
+                for pattern in &alone.discovery.include {
+                    match matching(&base, pattern) {
+                        Ok(paths) => waiting.extend(paths),
+                        Err(why) => loaded.problems.push(Problem::error(code::FILE_UNREADABLE, &source, 0..0, why)),
+                    }
+                }
                 sources.push(source);
             }
             Err(problem) => {
                 loaded.problems.push(*problem);
-                loaded.is_unusable = true;
+                loaded.is_unusable |= loaded.files.contains(&path);
             }
         }
+    }
+    match uses_environment.then(|| from_environment(variables())).flatten() {
+        Some(Ok(text)) => sources.push(Source::new(ENVIRONMENT, text)),
+        Some(Err(why)) => {
+            loaded.problems.push(Problem::error(code::WRONG_VALUE, &Source::new(ENVIRONMENT, ""), 0..0, why));
+        }
+        None => {}
     }
     let (registry, problems) = load_registry(&sources);
     loaded.texts = sources;
@@ -86,7 +110,7 @@ pub fn load(files: &Files) -> Result<Loaded, String> {
 
 fn read_workflows(patterns: &[(PathBuf, String)], texts: &BTreeMap<String, String>, loaded: &mut Loaded) {
     let mut sources = Vec::new();
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     for (base, pattern) in patterns {
         let paths = match matching(base, pattern) {
             Ok(paths) => paths,
@@ -114,6 +138,11 @@ fn read_workflows(patterns: &[(PathBuf, String)], texts: &BTreeMap<String, Strin
     loaded.workflows = workflows;
     loaded.problems.extend(problems);
     loaded.sources = sources;
+}
+
+/// The variables of the environment that are text.
+fn variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 /// Reads one file.

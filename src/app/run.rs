@@ -38,11 +38,12 @@ impl App {
         Self::start_with(loaded, program, profile, None)
     }
 
-    /// Starts the servers and opens the door. What servers offer is recalled from `memory` and told to it. `program` is our own binary, which also plays the watchdog; hosts and operators
-    /// see through `profile`.
+    /// Starts the servers and opens the door. What servers offer is recalled from `memory` and told to it. `program` is our own
+    /// binary, which also plays the watchdog; hosts and operators see through `profile`.
     pub fn start_with(loaded: Loaded, program: Option<PathBuf>, profile: Option<&str>, memory: Option<Memory>) -> Self {
         let problems = loaded.problems.iter().map(ToString::to_string).collect();
-        let pool = Arc::new(Pool::start(&loaded.registry, program, loaded.lineage, memory.map(Arc::new)));
+        let memory = memory.map(Arc::new);
+        let pool = Arc::new(Pool::start(&loaded.registry, program, loaded.lineage, memory));
         let gateway = Gateway::open(Arc::new(loaded.registry), Arc::new(loaded.workflows), pool, problems);
         Self { gateway, profile: profile.map(Arc::from), patterns: loaded.patterns, hang_up: Notify::new() }
     }
@@ -139,9 +140,11 @@ impl App {
         std::future::pending().await
     }
 
-    /// Ends every server. Takes at most about five seconds, and three more if runs are being undone.
+    /// Ends every server. Takes at most about five seconds, three more if runs are being undone, and the registry's
+    /// `shutdown_grace` if calls of runs are in flight.
     pub async fn close(self) {
-        if timeout(Duration::from_secs(9), self.gateway.close()).await.is_err() {
+        let grace = self.gateway.registry().orchestrator.shutdown_grace;
+        if timeout(grace + Duration::from_secs(9), self.gateway.close()).await.is_err() {
             tracing::warn!("not everything ended in time");
         }
     }

@@ -246,12 +246,12 @@ pub enum Runs {
         /// The run.
         run: String,
     },
-    /// Write what has happened to a run as JSON lines.
+    /// Write a run and those that are part of it as JSON lines: what each began with, then what has happened to it.
     Export {
         /// The run.
         run: String,
     },
-    /// The same, and go on until it has ended or waits for somebody.
+    /// Write what happens to a run as JSON lines, until it has ended or waits for somebody.
     Follow {
         /// The run.
         run: String,
@@ -280,6 +280,36 @@ pub enum Runs {
         /// The step that made the call, if several are in doubt.
         #[arg(long)]
         step: Option<String>,
+    },
+    /// Tell a run that something has happened that a step of it awaits.
+    Signal {
+        /// The run.
+        run: String,
+        /// The name of the event.
+        event: String,
+        /// What is known about it, as JSON.
+        data: Option<String>,
+    },
+    /// Try a run again that has failed: as a new run, which takes over what was done and not undone.
+    Retry {
+        /// The run.
+        run: String,
+        /// Also do again what may have been done, nobody knows.
+        #[arg(long)]
+        again: bool,
+    },
+    /// Ask the journal by SQL; nothing can be changed. The tables are run, event, output, definition and mail.
+    Query {
+        /// The question: one `select`.
+        sql: String,
+        /// No more rows than this.
+        #[arg(long, default_value_t = 1_000)]
+        limit: usize,
+    },
+    /// Store runs that `export` has written, to look at them here. Those that are stored already are refused.
+    Import {
+        /// The file.
+        file: PathBuf,
     },
     /// Go on with the runs that an earlier process has left, until they have ended or wait for somebody.
     Resume {

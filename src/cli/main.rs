@@ -128,15 +128,17 @@ async fn dispatch(common: &Common, command: Command, terminal: Terminal) -> Exit
                 Exit::Unexpected
             }
         },
-        Command::Runs { what } if !matches!(what, Runs::Resume { .. }) => {
-            match data(common.data_dir.as_deref(), &loaded.files) {
-                Ok(folder) => runs::runs(&folder, what, terminal).await,
-                Err(why) => {
-                    terminal.error(&format!("there is no data directory: {why}"));
-                    Exit::Unexpected
-                }
+        Command::Runs { what } => match data(common.data_dir.as_deref(), &loaded.files) {
+            Ok(folder) if runs::needs_servers(&what, &folder) => match usable(loaded, terminal) {
+                Some(loaded) => Box::pin(with_servers(Command::Runs { what }, (files, loaded), common, terminal)).await,
+                None => Exit::Usage,
+            },
+            Ok(folder) => Box::pin(runs::runs(&folder, what, terminal)).await,
+            Err(why) => {
+                terminal.error(&format!("there is no data directory: {why}"));
+                Exit::Unexpected
             }
-        }
+        },
         other => match usable(loaded, terminal) {
             Some(loaded) => Box::pin(with_servers(other, (files, loaded), common, terminal)).await,
             None => Exit::Usage,
@@ -215,6 +217,7 @@ async fn with_servers(command: Command, (files, loaded): (Files, Loaded), common
             run::run(&app, wanted, terminal).await
         }
         Command::Runs { what: Runs::Resume { run } } => runs::resume(&app, run.as_deref(), terminal).await,
+        Command::Runs { what: Runs::Retry { run, again } } => runs::retry(&app, &run, again, terminal).await,
         Command::Call { tool, arguments, json } => call::call(&app, &tool, &arguments, json.as_deref(), terminal).await,
         Command::New { name, from_tools, dir } => {
             let wanted = new::Wanted { name, tools: from_tools, folder: dir.unwrap_or(folder) };

@@ -1,6 +1,7 @@
 //! What an operator types, and what is shown for it. The only module that writes to the terminal.
 
 pub mod answers;
+mod archive;
 pub mod args;
 pub mod auth;
 pub mod call;
@@ -21,6 +22,7 @@ pub mod main;
 pub mod mask;
 pub mod new;
 pub mod pairs;
+mod query;
 pub mod redirect;
 pub mod render;
 pub mod run;

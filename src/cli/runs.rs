@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::app::run::App;
+use crate::cli::archive;
 use crate::cli::args::Runs;
 use crate::cli::exit::Exit;
+use crate::cli::query;
 use crate::cli::terminal::Terminal;
 use crate::gateway::runs::Waiter;
 use crate::journal::entry::Stored;
@@ -16,6 +18,7 @@ use crate::journal::folder::holder;
 use crate::journal::mail::Wish;
 use crate::journal::reader::Reader;
 use crate::journal::writer::Retention;
+use crate::model::name::is_event_name;
 use crate::runner::effects::now;
 
 /// How often is looked whether something has happened.
@@ -25,10 +28,13 @@ const LOOK: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What cannot be done, in words, and what kind of failure that is.
-type Refusal = (String, Exit);
+pub(super) type Refusal = (String, Exit);
 
 /// Does what needs no server.
 pub async fn runs(folder: &Path, what: Runs, terminal: Terminal) -> Exit {
+    if let Runs::Import { file } = &what {
+        return archive::import(folder, file, terminal).await;
+    }
     let done = match Reader::open(folder) {
         Ok(reader) => act(&reader, folder, what, terminal).await,
         Err(_) => Err((format!("no runs are stored in `{}`", folder.display()), Exit::Failed)),
@@ -54,9 +60,24 @@ async fn act(reader: &Reader, folder: &Path, what: Runs, terminal: Terminal) -> 
             }
             terminal.data(&format!("{all:#}"));
         }
-        Runs::Export { run } => {
-            let stored = find(reader, &run)?;
-            write(reader, &stored.opening.run, 0, terminal)?;
+        Runs::Export { run } => archive::export(reader, find(reader, &run)?, terminal)?,
+        Runs::Query { sql, limit } => query::query(folder, &sql, limit, terminal).await?,
+        Runs::Signal { run, event, data } => {
+            let data = match data {
+                None => Value::Null,
+                Some(text) => serde_json::from_str(&text)
+                    .map_err(|why| (format!("what is known about the event is not JSON: {why}"), Exit::Usage))?,
+            };
+            if !is_event_name(&event) {
+                return Err((format!("`{event}` is no name of an event, such as `order.shipped`"), Exit::Usage));
+            }
+            post(reader, folder, &run, Wish::Signal { event, data }, terminal).await?;
+        }
+        Runs::Retry { run, again } => {
+            post(reader, folder, &run, Wish::Retry { does_again: again }, terminal).await?;
+            if let Some(next) = reader.retried(&run).map_err(|why| unreadable(&why))? {
+                terminal.data(&next.opening.run);
+            }
         }
         Runs::Follow { run } => follow(reader, &find(reader, &run)?.opening.run, terminal).await?,
         Runs::Cancel { run } => post(reader, folder, &run, Wish::Cancel, terminal).await?,
@@ -88,8 +109,8 @@ async fn act(reader: &Reader, folder: &Path, what: Runs, terminal: Terminal) -> 
             let count = reader.prune(Retention { age, count: keep }, now()).map_err(|why| unreadable(&why))?;
             terminal.note(&format!("{count} runs deleted"));
         }
-        // Needs the servers.
-        Runs::Resume { .. } => {}
+        // These need the servers, or the journal for themselves.
+        Runs::Resume { .. } | Runs::Import { .. } => {}
     }
     Ok(())
 }
@@ -123,7 +144,7 @@ fn find(reader: &Reader, run: &str) -> Result<Stored, Refusal> {
     found.ok_or_else(|| (format!("no run `{run}` is stored\nhint: `runs list` shows the last"), Exit::Failed))
 }
 
-fn unreadable(why: &rusqlite::Error) -> Refusal {
+pub(super) fn unreadable(why: &rusqlite::Error) -> Refusal {
     (format!("the journal cannot be read: {why}"), Exit::Unexpected)
 }
 
@@ -153,7 +174,7 @@ async fn follow(reader: &Reader, run: &str, terminal: Terminal) -> Result<(), Re
 /// Leaves a wish for the process that owns the run, and waits for what it says.
 async fn post(reader: &Reader, folder: &Path, run: &str, wish: Wish, terminal: Terminal) -> Result<(), Refusal> {
     let stored = find(reader, run)?;
-    if stored.is_over() {
+    if stored.is_over() && !matches!(wish, Wish::Retry { .. }) {
         return Err((format!("run `{run}` has ended: {}", stored.standing.status), Exit::Failed));
     }
     let letter = reader.post(run, &wish).map_err(|why| unreadable(&why))?;
@@ -176,6 +197,27 @@ async fn post(reader: &Reader, folder: &Path, run: &str, wish: Wish, terminal: T
     Err((format!("{holder} has not answered within {PATIENCE:?}"), Exit::Failed))
 }
 
+/// Whether another process does what is wanted, or this one can without the servers.
+pub fn needs_servers(what: &Runs, folder: &Path) -> bool {
+    match what {
+        Runs::Resume { .. } => true,
+        Runs::Retry { .. } => holder(folder).is_none(),
+        _ => false,
+    }
+}
+
+/// Tries a run again, until it has ended or waits for somebody.
+pub async fn retry(app: &App, run: &str, does_again: bool, terminal: Terminal) -> Exit {
+    app.gateway().hear_operators();
+    match app.gateway().retry_run(run, does_again) {
+        Ok(waiter) => attend(vec![waiter], terminal).await,
+        Err(fault) => {
+            terminal.error(&fault.to_string());
+            Exit::of(&fault)
+        }
+    }
+}
+
 /// Goes on with what an earlier process has left, until it has ended or waits for somebody.
 pub async fn resume(app: &App, run: Option<&str>, terminal: Terminal) -> Exit {
     let waiters = app.gateway().resume_runs(run);
@@ -183,12 +225,16 @@ pub async fn resume(app: &App, run: Option<&str>, terminal: Terminal) -> Exit {
     if waiters.is_empty() {
         terminal.note(&run.map_or_else(|| "no run is left".to_owned(), |run| format!("run `{run}` is not left")));
     }
+    attend(waiters, terminal).await
+}
+
+async fn attend(waiters: Vec<Waiter>, terminal: Terminal) -> Exit {
     let handles: Vec<_> = waiters.into_iter().map(Waiter::leave).collect();
     let mut exit = Exit::Ok;
     for handle in handles {
         let shown = loop {
             let shown = handle.to_json().await;
-            if matches!(shown["status"].as_str(), Some("running" | "undoing")) {
+            if matches!(shown["status"].as_str(), Some("running" | "undoing" | "queued")) {
                 tokio::select! {
                     _ = handle.ended() => {}
                     () = sleep(LOOK) => {}

@@ -35,9 +35,14 @@ pub async fn serve(app: &App, how: Serve, watched: Watched, terminal: Terminal) 
     let result = tokio::select! {
         result = &mut served => result,
         () = asked_to_stop(|| app.reload()) => {
-            app.gateway().drain();
-            stop.cancel();
-            served.await
+            // Hosts are served meanwhile: they hear how their runs end, and that no other begins.
+            tokio::select! {
+                result = &mut served => result,
+                () = app.gateway().drain() => {
+                    stop.cancel();
+                    served.await
+                }
+            }
         }
     };
     match result {

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 
 use crate::downstream::listing::Listing;
 use crate::downstream::memory::{Memory, Recalled};
 use crate::downstream::notice::Inbox;
+use crate::downstream::pace::{self, Pace};
 use crate::downstream::request::Request;
 use crate::downstream::session::Session;
 use crate::downstream::state::{Phase, State};
@@ -23,17 +23,21 @@ use crate::model::effect::Effect;
 use crate::model::fault::{Fault, Kind};
 use crate::model::freshness::Freshness;
 use crate::model::limits::Limits;
+use crate::policy::balance::Latency;
 use crate::policy::breaker::{Breaker, Outcome, Permit, State as BreakerState, outcome_of};
+use crate::policy::retry::budget::Budget;
 use crate::registry::server::Server;
 use crate::wire::mirror::MISMATCH;
 
 /// A lost server that is about to be tried again is waited for at most this long; beyond it, the caller is told.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A server's endpoint. Requests come in here; the supervisor keeps its session.
 pub struct Endpoint {
     /// Its registry entry.
     pub server: Arc<Server>,
+    /// Which of the server's instances it is, from 0.
+    pub place: usize,
     /// The orchestrator that it belongs to.
     pub(super) us: Hop,
     pub(super) inbox: Arc<Inbox>,
@@ -42,15 +46,15 @@ pub struct Endpoint {
     pub(super) listing: watch::Sender<Option<Arc<Listing>>>,
     /// The resources that hosts want to be told of, and how many want each.
     pub(super) watched: Arc<watch::Sender<BTreeMap<String, usize>>>,
-    /// Ends this endpoint alone.
-    pub(super) stop: CancellationToken,
     /// Somebody needs the server: start it.
     pub(super) demand: Notify,
     pub(super) is_wanted: AtomicBool,
     /// A request ran into its time limit: ask at once whether the server still lives.
     pub(super) suspicion: Notify,
     pub(super) last_answer: Mutex<Option<Instant>>,
-    /// When it was last listed; guarded for one assignment.
+    /// How long its calls take; guarded for one look or note.
+    latency: Mutex<Latency>,
+    /// When it was listed last; guarded for one assignment.
     pub(super) listed_at: Mutex<Option<Instant>>,
     /// Where what it offers is kept from one start of the program to the next.
     pub(super) memory: Option<Arc<Memory>>,
@@ -59,9 +63,18 @@ pub struct Endpoint {
     /// Guards the breaker's counters; held for the length of one method.
     breaker: Mutex<Breaker>,
     bulkhead: Semaphore,
+    /// That of all instances of the server.
+    pace: Arc<Pace>,
+    /// Guards what is left for repetitions; held for the length of one method.
+    budget: Mutex<Budget>,
+    /// Nobody needs the server any more: stop it.
+    pub(super) rest: Notify,
+    /// When any instance of the server was last used; guarded for one look or note.
+    pub(super) used: Arc<Mutex<Instant>>,
     in_flight: AtomicU32,
     requests: AtomicU64,
     failures: AtomicU64,
+    pub(super) repetitions: AtomicU64,
 }
 
 /// What a request may do and how long it may take.
@@ -73,6 +86,8 @@ pub struct Terms {
     pub timeout: Duration,
     /// The caller's own bounds.
     pub limits: Limits,
+    /// Whether it is made again, and a lost server waited for. Not if somebody else can be asked at once.
+    pub may_wait: bool,
 }
 
 /// An endpoint's counters.
@@ -82,21 +97,34 @@ pub struct Counters {
     pub requests: u64,
     /// Requests that failed.
     pub failures: u64,
+    /// Attempts beyond the first of each.
+    pub repetitions: u64,
     /// Requests being made.
     pub in_flight: u32,
 }
 
 impl Endpoint {
     /// An endpoint that is not connected yet.
-    pub fn new(server: Arc<Server>, inbox: Inbox, us: Hop) -> Self {
+    ///
+    /// It is the instance at `place` of all that share `turns` and `used`.
+    pub(super) fn new(
+        server: Arc<Server>,
+        inbox: Inbox,
+        us: Hop,
+        place: usize,
+        (turns, used): (Arc<Pace>, Arc<Mutex<Instant>>),
+    ) -> Self {
         Self {
+            place,
             us,
+            latency: Mutex::default(),
+            rest: Notify::new(),
+            used,
             inbox: Arc::new(inbox),
             state: watch::channel(State::new(Instant::now())).0,
             session: watch::channel(None).0,
             listing: watch::channel(None).0,
             watched: Arc::new(watch::channel(BTreeMap::new()).0),
-            stop: CancellationToken::new(),
             demand: Notify::new(),
             is_wanted: AtomicBool::new(false),
             suspicion: Notify::new(),
@@ -106,9 +134,12 @@ impl Endpoint {
             recalled: None,
             breaker: Mutex::new(Breaker::new(server.breaker)),
             bulkhead: Semaphore::new(server.concurrency),
+            pace: turns,
+            budget: Mutex::default(),
             in_flight: AtomicU32::new(0),
             requests: AtomicU64::new(0),
             failures: AtomicU64::new(0),
+            repetitions: AtomicU64::new(0),
             server,
         }
     }
@@ -135,6 +166,21 @@ impl Endpoint {
         self.state.borrow().clone()
     }
 
+    /// Where it is in its life.
+    pub fn phase(&self) -> Phase {
+        self.state.borrow().phase
+    }
+
+    /// Whether it has failed since it was last connected.
+    pub(super) fn was_lost(&self) -> bool {
+        self.state.borrow().fault.is_some()
+    }
+
+    /// How long its calls take, in seconds, as far as it is remembered.
+    pub fn latency(&self, now: Instant) -> Option<f64> {
+        self.latency.lock().unwrap_or_else(PoisonError::into_inner).seconds(now)
+    }
+
     /// What it offers, as last heard; `None` until it has been listed once.
     pub fn listing(&self) -> Option<Arc<Listing>> {
         self.listing.borrow().clone()
@@ -154,13 +200,24 @@ impl Endpoint {
         (breaker.state(now), breaker.retry_after(now))
     }
 
+    /// Its requests in flight.
+    pub(super) fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::SeqCst)
+    }
+
     /// Its counters.
     pub fn counters(&self) -> Counters {
         Counters {
             requests: self.requests.load(Ordering::Relaxed),
             failures: self.failures.load(Ordering::Relaxed),
-            in_flight: self.in_flight.load(Ordering::Relaxed),
+            repetitions: self.repetitions.load(Ordering::Relaxed),
+            in_flight: self.in_flight(),
         }
+    }
+
+    /// How often its lists or resources have changed, as far as it tells.
+    pub fn changes(&self) -> u64 {
+        self.inbox.changes()
     }
 
     /// The last lines that its process, which may be dead, wrote to standard error.
@@ -187,7 +244,7 @@ impl Endpoint {
 
     /// Starts the server if it waits to be needed.
     pub fn want(&self) {
-        if !self.is_wanted.swap(true, Ordering::AcqRel) {
+        if !self.is_wanted.load(Ordering::SeqCst) && !self.is_wanted.swap(true, Ordering::SeqCst) {
             self.demand.notify_one();
         }
     }
@@ -206,26 +263,17 @@ impl Endpoint {
 
     /// Makes `request` under every policy of the server. Dropping the future cancels it.
     ///
-    /// Order: deadline of the whole; then for each attempt breaker, place among the requests in flight, session, time limit
-    /// of the attempt; then the retry policy, which repeats only what is safe to repeat.
+    /// Order: deadline of the whole; then for each attempt its turn under the rate limits, breaker, place among the requests
+    /// in flight, session, time limit of the attempt; then the retry policy, which repeats only what is safe to repeat.
     pub async fn request(&self, request: &Request, terms: Terms) -> Result<Reply, Fault> {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        // Before the session is looked for: whoever stops an idle server takes the session away first and counts then.
+        self.in_flight.fetch_add(1, Ordering::SeqCst);
         let counted = Counted(self);
-        let mut attempt = 1;
-        let result = loop {
-            let result = self.attempt(request, terms).await;
-            let Err(fault) = &result else { break result };
-            let left = terms.limits.left(Instant::now());
-            let wait = self.server.retry.decide(fault, terms.effect, attempt, left, fraction());
-            match wait.filter(|wait| self.is_worth(*wait, fault)) {
-                Some(wait) => {
-                    tracing::debug!(server = %self.server.name, attempt, %fault, "trying again");
-                    sleep(wait).await;
-                }
-                None => break result,
-            }
-            attempt += 1;
+        self.lock_budget().pay_in();
+        let result = match self.hedge(request, terms) {
+            Some(after) => Box::pin(self.hedged(request, terms, after)).await,
+            None => self.repeated(request, terms, &AtomicBool::new(false)).await,
         };
         drop(counted);
         if result.is_err() {
@@ -234,23 +282,23 @@ impl Endpoint {
         result.map_err(|fault| Fault { server: Some(self.server.name.to_string()), ..fault })
     }
 
-    /// Whether a caller is better served by waiting than by being told when to come again.
-    fn is_worth(&self, wait: Duration, fault: &Fault) -> bool {
-        let is_near = fault.kind == Kind::RateLimited || fault.retry_after.is_none_or(|after| after <= PATIENCE);
-        is_near && wait <= self.server.retry.max_delay.max(PATIENCE)
-    }
-
-    async fn attempt(&self, request: &Request, terms: Terms) -> Result<Reply, Fault> {
+    /// Makes `request` once. `was_sent` becomes true when it has reached the server.
+    pub(super) async fn attempt(&self, request: &Request, terms: Terms, was_sent: &AtomicBool) -> Result<Reply, Fault> {
+        if self.breaker().0 == BreakerState::Open {
+            // Who is refused anyway must neither wait for a turn nor use one up.
+            self.admit().map(drop)?;
+        }
+        self.pace.turn(request, pace::deadline(terms.limits.left(Instant::now()), terms.timeout)).await?;
         let limit = terms.limits.left(Instant::now()).map_or(terms.timeout, |left| left.min(terms.timeout));
         if limit.is_zero() {
             return Err(Fault::new(Kind::Timeout, code::CALL_TIMEOUT, "the caller's time is up; nothing was sent"));
         }
         let is_impatient = limit < terms.timeout;
         let admitted = self.admit()?;
-        let was_sent = AtomicBool::new(false);
+        let began = Instant::now();
         let work = async {
             let _place = self.place().await?;
-            let session = self.session().await?;
+            let session = self.session(terms.may_wait).await?;
             was_sent.store(true, Ordering::Relaxed);
             self.send(&session, request).await.map(Reply::new)
         };
@@ -263,8 +311,12 @@ impl Endpoint {
             // The caller's own deadline stands still for nobody.
             () = sleep(limit), if is_impatient => Err(self.timed_out(limit, was_sent.load(Ordering::Relaxed), true)),
         };
+        self.note_latency(began, request, &result);
         if result.is_ok() {
             *self.last_answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
+        if let Err(fault) = &result {
+            self.pace.learn(fault);
         }
         // A caller who is less patient than the server's own limit says nothing about the server.
         let is_timeout = result.as_ref().is_err_and(|fault| fault.kind == Kind::Timeout);
@@ -321,8 +373,9 @@ impl Endpoint {
             .map_err(|_| Fault::new(Kind::Unavailable, code::SHUTTING_DOWN, "is being stopped"))
     }
 
-    /// The session, once there is one. A dead server is reported at once unless it is about to be tried again.
-    async fn session(&self) -> Result<Arc<Session>, Fault> {
+    /// The session, once there is one. A dead server is reported at once unless it is about to be tried again and the
+    /// caller `may_wait`.
+    async fn session(&self, may_wait: bool) -> Result<Arc<Session>, Fault> {
         self.want();
         let mut session = self.session.subscribe();
         let mut state = self.state.subscribe();
@@ -335,7 +388,8 @@ impl Endpoint {
                 (state.phase, state.fault.clone())
             };
             let retry_in = phase.retry_in(Instant::now());
-            if phase == Phase::Stopped || retry_in.is_some_and(|wait| wait > PATIENCE) {
+            let is_lost = !may_wait && fault.is_some() && phase != Phase::Ready;
+            if phase == Phase::Stopped || is_lost || retry_in.is_some_and(|wait| wait > PATIENCE) {
                 return Err(down(phase, fault, retry_in));
             }
             tokio::select! {
@@ -343,6 +397,20 @@ impl Endpoint {
                 changed = state.changed() => changed,
             }
             .map_err(|_| down(Phase::Stopped, None, None))?;
+        }
+    }
+
+    pub(super) fn lock_budget(&self) -> std::sync::MutexGuard<'_, Budget> {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A quick refusal says nothing about how long the work takes, nor does a call in which somebody was asked.
+    fn note_latency(&self, began: Instant, request: &Request, result: &Result<Reply, Fault>) {
+        let is_telling = result.as_ref().map_or_else(|fault| fault.kind == Kind::Timeout, |_| true);
+        if is_telling && !request.asking.has_asked() && !request.method.starts_with("tasks/") {
+            let now = Instant::now();
+            let took = now.saturating_duration_since(began);
+            self.latency.lock().unwrap_or_else(PoisonError::into_inner).note(took, now);
         }
     }
 
@@ -380,7 +448,8 @@ struct Counted<'a>(&'a Endpoint);
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        *self.0.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

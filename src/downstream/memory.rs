@@ -199,7 +199,11 @@ fn identity_of(server: &Server) -> String {
         hash.update(u64::try_from(part.len()).unwrap_or_default().to_be_bytes());
         hash.update(part.as_bytes());
     }
-    format!("{:x}", hash.finalize())
+    hex(hash.finalize().as_slice())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// Makes a folder of its owner only.

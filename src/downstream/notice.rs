@@ -1,7 +1,7 @@
 //! What servers tell us without being asked.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, broadcast};
@@ -26,6 +26,8 @@ pub struct Inbox {
     server: Arc<str>,
     notices: broadcast::Sender<Notice>,
     changed: AtomicBool,
+    /// How often something that was heard of the server has changed.
+    changes: AtomicU64,
     wake: Notify,
     /// What its process wrote to standard error, also after it has died.
     tail: Arc<Tail>,
@@ -34,7 +36,14 @@ pub struct Inbox {
 impl Inbox {
     /// The inbox of `server`.
     pub fn new(server: Arc<str>, notices: broadcast::Sender<Notice>) -> Self {
-        Self { server, notices, changed: AtomicBool::new(false), wake: Notify::new(), tail: Arc::default() }
+        Self {
+            server,
+            notices,
+            changed: AtomicBool::new(false),
+            changes: AtomicU64::new(0),
+            wake: Notify::new(),
+            tail: Arc::default(),
+        }
     }
 
     /// The server whose inbox this is.
@@ -47,8 +56,21 @@ impl Inbox {
         &self.tail
     }
 
+    /// How often its lists or resources have changed, as far as it tells.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// Notes that its lists or resources have changed.
+    pub fn note_change(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// Takes in one notification.
     pub fn hear(&self, method: &str, params: Option<&RawValue>) {
+        if method.ends_with("/list_changed") || method.ends_with("/updated") {
+            self.note_change();
+        }
         match method {
             "notifications/tools/list_changed"
             | "notifications/prompts/list_changed"

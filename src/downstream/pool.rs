@@ -2,28 +2,36 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use serde_json::Value;
+use serde_json::value::to_raw_value;
+use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::downstream::endpoint::Endpoint;
+use crate::downstream::fleet::Fleet;
+use crate::downstream::hook::Hooks;
 use crate::downstream::listing::Listing;
 use crate::downstream::memory::Memory;
 use crate::downstream::notice::{Inbox, Notice};
+use crate::downstream::pace::Pace;
 use crate::downstream::question::offered;
+use crate::downstream::scaling::scale;
 use crate::downstream::stdio::watchdog::Watchdog;
 use crate::downstream::supervisor::{Surroundings, supervise};
 use crate::model::chain::Hop;
-use crate::registry::server::{Registry, Server};
+use crate::registry::server::{Registry, Server, Start};
 
 /// The argument that selects the watchdog's hidden mode of the binary.
 pub const WATCHDOG_MODE: &str = "__watchdog";
+
+/// Who speaks where we do ourselves; no server can be called so.
+pub const OURSELVES: &str = "mcp-orchestrator/levels";
 
 /// How many notices a slow listener may lag behind before it loses the oldest.
 const NOTICES: usize = 256;
@@ -37,23 +45,24 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// How often it is looked whether they have come to an end.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// The endpoints of every server of a registry.
+/// Every server of a registry.
 pub struct Pool {
     us: Hop,
-    endpoints: ArcSwap<Endpoints>,
-    /// Changes when there are other endpoints.
+    fleets: ArcSwap<Fleets>,
+    /// Changes when there are other servers.
     replaced: watch::Sender<()>,
     watchdog: Arc<Watchdog>,
     memory: Option<Arc<Memory>>,
     notices: broadcast::Sender<Notice>,
     capabilities: watch::Sender<Option<Value>>,
     level: watch::Sender<Option<String>>,
+    hooks: Hooks,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
 
 /// By the names of their servers.
-type Endpoints = BTreeMap<Arc<str>, Arc<Endpoint>>;
+type Fleets = BTreeMap<Arc<str>, Arc<Fleet>>;
 
 /// Tells of changes of what servers offer.
 pub struct Offers {
@@ -63,10 +72,10 @@ pub struct Offers {
     pub replaced: watch::Receiver<()>,
 }
 
-/// Endpoints that are to take the place of those that there are.
+/// Servers that are to take the place of those that there are.
 pub struct Prepared {
-    endpoints: Endpoints,
-    new: Vec<Arc<Endpoint>>,
+    fleets: Fleets,
+    new: Vec<Arc<Fleet>>,
 }
 
 impl Prepared {
@@ -83,16 +92,18 @@ impl Pool {
     pub fn start(registry: &Registry, program: Option<PathBuf>, lineage: String, memory: Option<Arc<Memory>>) -> Self {
         let instance = uuid::Uuid::new_v4();
         let watchdog = Watchdog::new(program, WATCHDOG_MODE, instance.simple().to_string(), lineage);
+        let (watchdog, tasks) = (Arc::new(watchdog), TaskTracker::new());
         let pool = Self {
             us: Hop(instance.as_u64_pair().0),
-            endpoints: ArcSwap::default(),
+            fleets: ArcSwap::default(),
             replaced: watch::channel(()).0,
-            watchdog: Arc::new(watchdog),
+            hooks: Hooks::new(Arc::clone(&watchdog), tasks.clone()),
+            watchdog,
             memory,
             notices: broadcast::channel(NOTICES).0,
             capabilities: watch::channel(None).0,
             level: watch::channel(None).0,
-            tasks: TaskTracker::new(),
+            tasks,
             stop: CancellationToken::new(),
         };
         let first = pool.prepare(registry);
@@ -100,55 +111,64 @@ impl Pool {
         pool
     }
 
-    /// Endpoints for `registry`: those that there are for servers that are as they were, new ones, which are started, for all
+    /// Servers for `registry`: those that there are for entries that are as they were, new ones, which are started, for all
     /// others. None of them is called before it is all put in place by [`Pool::replace`].
     pub fn prepare(&self, registry: &Registry) -> Prepared {
-        let old = self.endpoints.load_full();
-        let mut prepared = Prepared { endpoints: BTreeMap::new(), new: Vec::new() };
+        let old = self.fleets.load_full();
+        let mut prepared = Prepared { fleets: BTreeMap::new(), new: Vec::new() };
         for (name, server) in registry.servers.iter().filter(|(_, server)| !server.disabled) {
             let known = old.get(name);
             let same = known.filter(|known| known.server == *server).cloned();
-            let endpoint = same.unwrap_or_else(|| {
+            let fleet = same.unwrap_or_else(|| {
                 let new = self.begin(server, known);
                 prepared.new.push(Arc::clone(&new));
                 new
             });
-            prepared.endpoints.insert(Arc::clone(name), endpoint);
+            prepared.fleets.insert(Arc::clone(name), fleet);
         }
         prepared
     }
 
-    /// Begins to supervise `server`, in place of the endpoint `old`.
-    fn begin(&self, server: &Arc<Server>, old: Option<&Arc<Endpoint>>) -> Arc<Endpoint> {
-        let inbox = Inbox::new(Arc::clone(&server.name), self.notices.clone());
-        let mut endpoint = Endpoint::new(Arc::clone(server), inbox, self.us);
-        endpoint.stop = self.stop.child_token();
-        if let Some(old) = old {
-            // Who watches a resource watches it at whoever has the server's name.
-            endpoint.watched = Arc::clone(&old.watched);
+    /// Begins to supervise `server`, in place of `old`.
+    fn begin(&self, server: &Arc<Server>, old: Option<&Arc<Fleet>>) -> Arc<Fleet> {
+        let (pace, used) = (Arc::new(Pace::new(server)), Arc::new(Mutex::new(Instant::now())));
+        let stop = self.stop.child_token();
+        let mut endpoints = Vec::new();
+        for (place, (one, tier)) in instances(server).into_iter().enumerate() {
+            let inbox = Inbox::new(Arc::clone(&server.name), self.notices.clone());
+            let mut endpoint = Endpoint::new(one, inbox, self.us, place, (Arc::clone(&pace), Arc::clone(&used)));
+            if let Some(old) = old.and_then(|old| old.at(place)) {
+                // Who watches a resource watches it at whoever has the server's name.
+                endpoint.watched = Arc::clone(&old.watched);
+            }
+            let endpoint = Arc::new(match &self.memory {
+                Some(memory) => endpoint.remembering(memory),
+                None => endpoint,
+            });
+            let surroundings = Surroundings {
+                watchdog: Arc::clone(&self.watchdog),
+                capabilities: self.capabilities.subscribe(),
+                level: self.level.subscribe(),
+            };
+            self.tasks.spawn(supervise(Arc::clone(&endpoint), surroundings, stop.clone()));
+            endpoints.push((endpoint, tier));
         }
-        let endpoint = Arc::new(match &self.memory {
-            Some(memory) => endpoint.remembering(memory),
-            None => endpoint,
-        });
-        let surroundings = Surroundings {
-            watchdog: Arc::clone(&self.watchdog),
-            capabilities: self.capabilities.subscribe(),
-            level: self.level.subscribe(),
-        };
-        self.tasks.spawn(supervise(Arc::clone(&endpoint), surroundings, endpoint.stop.clone()));
-        endpoint
+        let fleet = Arc::new(Fleet::new(Arc::clone(server), endpoints, stop.clone()));
+        if server.replicas.is_elastic() {
+            self.tasks.spawn(scale(Arc::clone(&fleet), stop));
+        }
+        fleet
     }
 
-    /// Puts endpoints in place of those that there are. Those that are left out end once the calls that they have are over,
+    /// Puts servers in place of those that there are. Those that are left out end once the calls that they have are over,
     /// and after half a minute at the latest.
     pub fn replace(&self, prepared: Prepared) {
-        let old = self.endpoints.swap(Arc::new(prepared.endpoints));
+        let old = self.fleets.swap(Arc::new(prepared.fleets));
         self.replaced.send_replace(());
-        let now = self.endpoints.load_full();
-        for (name, endpoint) in old.iter() {
-            if !now.get(name).is_some_and(|kept| Arc::ptr_eq(kept, endpoint)) {
-                self.tasks.spawn(retire(Arc::clone(endpoint)));
+        let now = self.fleets.load_full();
+        for (name, fleet) in old.iter() {
+            if !now.get(name).is_some_and(|kept| Arc::ptr_eq(kept, fleet)) {
+                self.tasks.spawn(retire(Arc::clone(fleet)));
             }
         }
     }
@@ -177,14 +197,19 @@ impl Pool {
         self.level.borrow().clone()
     }
 
-    /// The endpoint of `server`.
-    pub fn get(&self, server: &str) -> Option<Arc<Endpoint>> {
-        self.endpoints.load().get(server).cloned()
+    /// The server `name`.
+    pub fn get(&self, name: &str) -> Option<Arc<Fleet>> {
+        self.fleets.load().get(name).cloned()
     }
 
-    /// Every endpoint, by name.
-    pub fn iter(&self) -> impl Iterator<Item = Arc<Endpoint>> + use<> {
-        self.endpoints.load().values().cloned().collect::<Vec<_>>().into_iter()
+    /// Those who are asked for decisions.
+    pub fn hooks(&self) -> &Hooks {
+        &self.hooks
+    }
+
+    /// Every server, by name.
+    pub fn iter(&self) -> impl Iterator<Item = Arc<Fleet>> + use<> {
+        self.fleets.load().values().cloned().collect::<Vec<_>>().into_iter()
     }
 
     /// Every server's log messages and resource updates, from now on.
@@ -192,11 +217,25 @@ impl Pool {
         self.notices.subscribe()
     }
 
+    /// Tells hosts a line of our own, as a log message of `level`.
+    pub fn say(&self, level: &str, line: &str) {
+        let params = json!({ "level": level, "data": line });
+        let notice = Notice {
+            server: OURSELVES.into(),
+            method: "notifications/message".into(),
+            params: to_raw_value(&params).ok().map(Arc::from),
+        };
+        // Fails only while no host listens.
+        let _ = self.notices.send(notice);
+    }
+
     /// What tells of changes of what servers offer, from now on.
     pub fn offers(&self) -> Offers {
         // In this order: whoever is put in place in between is told as a change.
         let replaced = self.replaced.subscribe();
-        Offers { listings: self.iter().map(|endpoint| endpoint.listing.subscribe()).collect(), replaced }
+        let all: Vec<_> = self.iter().collect();
+        let endpoints = all.iter().flat_map(|fleet| fleet.endpoints());
+        Offers { listings: endpoints.map(|endpoint| endpoint.listing.subscribe()).collect(), replaced }
     }
 
     /// Starts the servers that wait to be needed and of which nothing is known, and waits until each of those has been listed
@@ -215,26 +254,42 @@ impl Pool {
     }
 }
 
-async fn settle(endpoints: &[Arc<Endpoint>], limit: Duration) {
-    let unknown: Vec<_> = endpoints.iter().filter(|endpoint| endpoint.listing().is_none()).collect();
-    for endpoint in &unknown {
-        endpoint.want();
+async fn settle(fleets: &[Arc<Fleet>], limit: Duration) {
+    let unknown: Vec<_> = fleets.iter().filter(|fleet| fleet.listing().is_none()).collect();
+    for fleet in &unknown {
+        fleet.want();
     }
-    let all = futures::future::join_all(unknown.iter().map(|endpoint| endpoint.settled()));
+    let all = futures::future::join_all(unknown.iter().map(|fleet| fleet.settled()));
     if timeout(limit, all).await.is_err() {
         tracing::debug!("some servers are still starting");
     }
 }
 
-/// Ends an endpoint that is not called any more, once what it was called for is over.
-async fn retire(endpoint: Arc<Endpoint>) {
+/// Ends a server that is not called any more, once what it was called for is over.
+async fn retire(fleet: Arc<Fleet>) {
     let over = async {
-        while endpoint.counters().in_flight > 0 {
+        while fleet.counters().in_flight > 0 {
             sleep(LOOK).await;
         }
     };
-    if let Some(Err(_)) = endpoint.stop.run_until_cancelled(timeout(DRAIN, over)).await {
-        tracing::warn!(server = %endpoint.server.name, "is ended although calls to it are not over");
+    if let Some(Err(_)) = fleet.stop.run_until_cancelled(timeout(DRAIN, over)).await {
+        tracing::warn!(server = %fleet.server.name, "is ended although calls to it are not over");
     }
-    endpoint.stop.cancel();
+    fleet.stop.cancel();
+}
+
+/// The entries of all instances of `server`, each with its tier. Those beyond its minimum are started when they are needed.
+fn instances(server: &Arc<Server>) -> Vec<(Arc<Server>, u32)> {
+    let replicas = &server.replicas;
+    let alike = (0..replicas.max - replicas.others.len()).map(|place| {
+        if place < replicas.min {
+            return (Arc::clone(server), 0);
+        }
+        (Arc::new(Server { start: Start::Lazy, ..Server::clone(server) }), 0)
+    });
+    let others = replicas
+        .others
+        .iter()
+        .map(|other| (Arc::new(Server { launch: other.launch.clone(), ..Server::clone(server) }), other.tier));
+    alike.chain(others).collect()
 }

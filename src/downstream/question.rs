@@ -60,6 +60,11 @@ impl Asking {
         last.is_some_and(|last| last.elapsed() < limit)
     }
 
+    /// Whether there was ever a question.
+    pub fn has_asked(&self) -> bool {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// Whether a question is open.
     pub fn is_open(&self) -> bool {
         self.open.load(Ordering::Acquire) > 0

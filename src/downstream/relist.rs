@@ -26,13 +26,16 @@ impl Endpoint {
                 if let Some(memory) = &self.memory {
                     memory.keep(&self.server, session.about(), &listing).await;
                 }
-                self.listing.send_if_modified(|current| {
+                let is_new = self.listing.send_if_modified(|current| {
                     let is_new = current.as_deref() != Some(&listing);
                     if is_new {
                         *current = Some(Arc::new(listing));
                     }
                     is_new
                 });
+                if is_new {
+                    self.inbox.note_change();
+                }
                 *self.listed_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
                 self.listed(None);
                 return true;

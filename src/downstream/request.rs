@@ -31,6 +31,8 @@ pub struct Request {
     pub meta: Option<Box<RawValue>>,
     /// The same key makes a repeated request the same request.
     pub idempotency_key: Option<Arc<str>>,
+    /// The header that is to carry it as well, over HTTP.
+    pub key_header: Option<String>,
     /// Where progress is reported.
     pub progress: Option<Arc<dyn Progress>>,
     /// Who answers questions of the server.
@@ -39,6 +41,8 @@ pub struct Request {
     pub asking: Arc<Asking>,
     /// What becomes of a task that the server makes of it.
     pub tasks: Tasks,
+    /// On whose behalf, for limits of each caller; nobody's if empty.
+    pub caller: Arc<str>,
     /// What an orchestrator behind us is told of the call's limits.
     pub limits: Limits,
 }

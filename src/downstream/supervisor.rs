@@ -70,8 +70,17 @@ pub async fn supervise(endpoint: Arc<Endpoint>, surroundings: Surroundings, stop
         return endpoint.enter(Phase::Stopped, None);
     }
     loop {
-        let cycle = run_once(&endpoint, &surroundings, &mut era, &stop);
-        let Some((fault, up)) = cycle.await else { break };
+        let (fault, up) = match run_once(&endpoint, &surroundings, &mut era, &stop).await {
+            End::Stopped => break,
+            End::Lost(fault, up) => (fault, up),
+            End::Resting => {
+                endpoint.enter(Phase::Idle, None);
+                if wait_for_demand(&endpoint, &stop).await {
+                    continue;
+                }
+                break;
+            }
+        };
         let now = Instant::now();
         if up.is_some() {
             (seen, unseen_before) = (now, Duration::ZERO);
@@ -107,45 +116,69 @@ async fn wait_for_demand(endpoint: &Endpoint, stop: &CancellationToken) -> bool 
     stop.run_until_cancelled(demand).await.is_some()
 }
 
-/// One life of the server: why it ended and how long it was up; `None` if we were told to stop.
+/// Why a life of a server has ended.
+enum End {
+    /// We were told to stop.
+    Stopped,
+    /// It has failed, after it was up for so long.
+    Lost(Fault, Option<Duration>),
+    /// Nobody needs it now.
+    Resting,
+}
+
+/// One life of the server.
 async fn run_once(
     endpoint: &Arc<Endpoint>,
     surroundings: &Surroundings,
     era: &mut Option<Era>,
     stop: &CancellationToken,
-) -> Option<(Fault, Option<Duration>)> {
+) -> End {
     endpoint.enter(Phase::Starting, None);
     let limit = endpoint.server.connect_timeout;
     let capabilities = surroundings.capabilities();
     let opening = Session::open(&endpoint.server, *era, &capabilities, &endpoint.inbox, &surroundings.watchdog);
     let opening = timeout(limit, opening);
-    let session = match stop.run_until_cancelled(opening).await? {
-        Ok(Ok(session)) => Arc::new(session),
-        Ok(Err(fault)) => {
+    let session = match stop.run_until_cancelled(opening).await {
+        None => return End::Stopped,
+        Some(Ok(Ok(session))) => Arc::new(session),
+        Some(Ok(Err(fault))) => {
             *era = None;
-            return Some((fault, None));
+            return End::Lost(fault, None);
         }
-        Err(_) => {
+        Some(Err(_)) => {
             *era = None;
-            return Some((connect_timeout(limit), None));
+            return End::Lost(connect_timeout(limit), None);
         }
     };
     *era = Some(session.about().era);
     let since = Instant::now();
     endpoint.connected(&session);
-    let why = tend(endpoint, &session, surroundings, stop).await;
+    let end = loop {
+        let end = tend(endpoint, &session, surroundings, stop).await;
+        if !matches!(end, End::Resting) || endpoint.retire(&session) {
+            break end;
+        }
+    };
     endpoint.session.send_replace(None);
-    session.close(why.as_ref().map_or("mcp-orchestrator is shutting down", |fault| &fault.message)).await;
-    why.map(|fault| (fault, Some(since.elapsed())))
+    let why = match &end {
+        End::Stopped => "mcp-orchestrator is shutting down",
+        End::Lost(fault, _) => &fault.message,
+        End::Resting => "nobody has used it for a while",
+    };
+    session.close(why).await;
+    match end {
+        End::Lost(fault, _) => End::Lost(fault, Some(since.elapsed())),
+        end => end,
+    }
 }
 
-/// Looks after a connected server; says why it must be given up, or `None` if we were told to stop.
+/// Looks after a connected server; says why it must be given up, or that it is no longer needed.
 async fn tend(
     endpoint: &Endpoint,
     session: &Arc<Session>,
     surroundings: &Surroundings,
     stop: &CancellationToken,
-) -> Option<Fault> {
+) -> End {
     let mut health = Health::new(endpoint.server.health.settings);
     let lost = async {
         let why = session.closed().await;
@@ -190,9 +223,10 @@ async fn tend(
         }
     };
     tokio::select! {
-        () = stop.cancelled() => None,
-        fault = lost => Some(fault),
-        fault = care => Some(fault),
+        () = stop.cancelled() => End::Stopped,
+        fault = lost => End::Lost(fault, None),
+        fault = care => End::Lost(fault, None),
+        () = endpoint.unneeded() => End::Resting,
     }
 }
 

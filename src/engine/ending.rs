@@ -60,6 +60,7 @@ impl Turn<'_> {
             return self.conclude(ended);
         }
         if let Some(root) = self.state.root {
+            self.note_lost();
             let in_flight = self.cancel_children(root).max(self.cancel(root));
             // Whoever runs this again must know that something may have been done.
             if let Outcome::Failed(failure) = &mut outcome {
@@ -70,6 +71,20 @@ impl Turn<'_> {
             Some(failure) => self.clean_up(&failure, outcome),
             None => self.conclude(outcome),
         }
+    }
+
+    /// Notes which calls that must not be made twice are in flight, in the order of their addresses.
+    fn note_lost(&mut self) {
+        let mut open: Vec<_> = self.state.calls.values().chain(self.state.doubts.values()).copied().collect();
+        open.sort();
+        let frames = open.into_iter().filter_map(|id| self.state.frames.get(id)?.kind.as_ref());
+        let lost = frames.filter_map(|kind| match kind {
+            Kind::Call(call) if call.may_have_happened() => Some(call.again()),
+            _ => None,
+        });
+        let mut lost: Vec<_> = lost.collect();
+        lost.sort_by(|one, other| one.at.cmp(&other.at));
+        self.state.lost = lost;
     }
 
     /// Begins the aftermath. It has bounds of its own: those of the run may be what has ended it.

@@ -29,6 +29,7 @@ mod frame;
 mod place;
 mod repeat;
 mod rescue;
+pub mod retrace;
 pub mod run;
 mod scope;
 mod step;

@@ -78,6 +78,11 @@ impl Run {
         &self.state.undone
     }
 
+    /// The calls that were in flight when the run ended and of which nobody knows whether they were carried out.
+    pub fn lost(&self) -> &[StepCall] {
+        &self.state.lost
+    }
+
     /// The questions that wait for an answer, in the order of their steps' addresses.
     pub fn questions(&self) -> Vec<StepQuestion> {
         let frames = self.state.questions.values().filter_map(|id| self.state.frames.get(*id)?.kind.as_ref());

@@ -53,6 +53,8 @@ pub(super) struct State {
     pub(super) mailbox: Mailbox,
     /// What can be undone, in the order in which it was done.
     pub(super) deeds: Vec<Deed>,
+    /// The calls that were in flight when the run ended and of which nobody knows whether they were carried out.
+    pub(super) lost: Vec<StepCall>,
     /// What the workflow sees before its first step.
     pub(super) scope: Option<Scope>,
     /// What goes on after the run has failed, and how it will have ended.

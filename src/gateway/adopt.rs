@@ -9,11 +9,11 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::gateway::agents::Places;
-use crate::gateway::door::Gateway;
+use crate::gateway::door::{Gateway, MAX_WAITING_CALLS};
 use crate::gateway::reply;
 use crate::llm;
 use crate::model::call::Reply;
@@ -132,8 +132,15 @@ impl Gateway {
                 self.places.store(Arc::new(Places::of(&registry.agents)));
             }
             let (was, is) = (&old.orchestrator, &registry.orchestrator);
-            resize(&self.runs, was.max_concurrent_runs, is.max_concurrent_runs);
-            resize(&self.steps, was.max_concurrent_steps, is.max_concurrent_steps);
+            if (was.max_concurrent_runs, was.max_waiting_runs) != (is.max_concurrent_runs, is.max_waiting_runs) {
+                self.runs.resize(is.max_concurrent_runs, is.max_waiting_runs);
+            }
+            if was.max_concurrent_steps != is.max_concurrent_steps {
+                self.steps.resize(is.max_concurrent_steps, MAX_WAITING_CALLS);
+            }
+            if old.levels != registry.levels {
+                self.level.renew(&registry);
+            }
             self.registry.store(registry);
             self.workflows.store(workflows);
             self.pool.replace(prepared);
@@ -172,20 +179,5 @@ impl Gateway {
                 .hint("`orchestrator_status` says how the servers do")
         })?;
         Ok(reply::success(&outcome.to_json(), &outcome.to_text()))
-    }
-}
-
-/// Gives a semaphore that had `was` places `is` of them. Places that are taken are taken away when they are given back.
-fn resize(places: &Arc<Semaphore>, was: usize, is: usize) {
-    if is > was {
-        places.add_permits(is - was);
-    }
-    let mut over = was.saturating_sub(is);
-    over -= places.forget_permits(over);
-    if over > 0 {
-        tracing::info!(
-            over,
-            "more is going on than the registry allows now; the rest of the change counts after a restart"
-        );
     }
 }

@@ -172,7 +172,7 @@ impl Awaited<'_> {
 
     async fn send(&self, request: &Request, timeout: Duration) -> Result<Reply, Fault> {
         // Once a task is made, whatever is asked of it can be asked again.
-        let terms = Terms { effect: Effect::Idempotent, timeout, limits: self.request.limits };
+        let terms = Terms { effect: Effect::Idempotent, timeout, limits: self.request.limits, may_wait: true };
         self.endpoint.request(request, terms).await.map_err(Fault::sent)
     }
 }
@@ -209,7 +209,7 @@ impl Drop for Abandoned<'_> {
             let request = Request::new(TaskVerb::Cancel.method()).with_text("taskId", &id);
             let request = Request { tasks: Tasks::Awaited, ..request };
             let timeout = endpoint.server.timeout;
-            let terms = Terms { effect: Effect::Idempotent, timeout, limits: Limits::default() };
+            let terms = Terms { effect: Effect::Idempotent, timeout, limits: Limits::default(), may_wait: true };
             if let Err(fault) = endpoint.request(&request, terms).await {
                 tracing::debug!(%fault, "a task was not cancelled");
             }

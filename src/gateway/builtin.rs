@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::document::duration::parse_duration;
 use crate::document::format::Format;
 use crate::gateway::door::Gateway;
 use crate::gateway::reply;
@@ -14,11 +15,14 @@ use crate::gateway::workflows::parse_input;
 use crate::model::call::{Call, Reply};
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
+use crate::model::priority::Priority;
 use crate::model::problem::{Problem, Source};
+use crate::runner::effects::now;
 use crate::workflow::authored::draft;
 use crate::workflow::bounds::bounds;
 use crate::workflow::check::check;
 use crate::workflow::definition::Workflow;
+use crate::workflow::moment;
 use crate::workflow::plan::plan;
 
 /// A tool of our own.
@@ -38,6 +42,8 @@ pub enum Builtin {
     Status,
     /// Reads the files anew.
     Reload,
+    /// Says how much of the work is to go on.
+    SetLevel,
     /// Checks a workflow that a caller has written.
     Validate,
     /// Saves a workflow that a caller has written.
@@ -46,7 +52,7 @@ pub enum Builtin {
 
 impl Builtin {
     /// Every one of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::RunWorkflow,
         Self::ListWorkflows,
         Self::GetRun,
@@ -54,6 +60,7 @@ impl Builtin {
         Self::ControlRun,
         Self::Status,
         Self::Reload,
+        Self::SetLevel,
         Self::Validate,
         Self::Save,
     ];
@@ -73,6 +80,7 @@ impl Builtin {
             Self::ControlRun => "control_run",
             Self::Status => "orchestrator_status",
             Self::Reload => "reload_config",
+            Self::SetLevel => "set_level",
             Self::Validate => "validate_workflow",
             Self::Save => "save_workflow",
         }
@@ -95,6 +103,33 @@ struct RunArguments {
     timeout_ms: Option<u64>,
     #[serde(default)]
     idempotency_key: Option<Arc<str>>,
+    #[serde(default)]
+    deadline: Option<Value>,
+    #[serde(default)]
+    priority: Option<String>,
+}
+
+impl RunArguments {
+    /// How long it is until the run is of no use any more, and how urgent it is.
+    fn urgency(&self) -> Result<(Option<Duration>, Option<Priority>), Fault> {
+        let wrong = || {
+            invalid("`deadline` is neither a length of time nor a point in time")
+                .hint("write `90s` or `5m` from now, or a time like `2027-01-31T08:00:00Z`")
+        };
+        let deadline = match &self.deadline {
+            None => None,
+            Some(Value::String(text)) if let Some(left) = parse_duration(text) => Some(left),
+            Some(value) => {
+                let end = value.as_str().and_then(|_| moment::parse(value)).ok_or_else(wrong)?;
+                Some(Duration::from_millis(end.saturating_sub(now())))
+            }
+        };
+        let words = || Priority::ALL.map(Priority::as_str).join("`, `");
+        let priority = self.priority.as_deref().map(|word| {
+            Priority::parse(word).ok_or_else(|| invalid(format!("`priority` is one of `{}`, not `{word}`", words())))
+        });
+        Ok((deadline, priority.transpose()?))
+    }
 }
 
 fn yes() -> bool {
@@ -132,6 +167,7 @@ impl Gateway {
             Builtin::ControlRun => self.control_run(&call).await,
             Builtin::Status => self.orchestrator_status(&call),
             Builtin::Reload => self.reload_config().await,
+            Builtin::SetLevel => self.set_level(&call),
             Builtin::Save => self.save_workflow(&call).await,
             Builtin::Validate => self.validate_workflow(&call).await,
         };
@@ -140,6 +176,7 @@ impl Gateway {
 
     async fn run_workflow(self: Arc<Self>, mut call: Call) -> Result<Reply, Fault> {
         let arguments: RunArguments = arguments(&call)?;
+        let (deadline, priority) = arguments.urgency()?;
         let workflow = match (arguments.workflow, arguments.definition) {
             (Some(name), None) => {
                 let (workflow, registered) = self.registered(&name, call)?;
@@ -156,13 +193,17 @@ impl Gateway {
         if let Some(timeout) = arguments.timeout_ms {
             call.limits = call.limits.within(Instant::now(), Duration::from_millis(timeout));
         }
+        if let Some(deadline) = deadline {
+            call.limits = call.limits.within(Instant::now(), deadline);
+        }
+        call.priority = priority.or(call.priority);
         call.idempotency_key = arguments.idempotency_key;
         let mut waiter = self.begin(&workflow, input, call, None)?;
         if !arguments.wait {
             let handle = waiter.leave();
             // It answers once it is stored, so whoever has its id finds it whatever happens to us.
-            let _ = handle.look().await;
-            return Ok(reply::begun(&handle));
+            let view = handle.look().await;
+            return Ok(reply::begun(&handle, view.as_ref()));
         }
         match waiter.ended_or_open().await? {
             Stand::Ended(report) => Ok(reply::report(&report)),

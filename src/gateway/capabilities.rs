@@ -10,18 +10,17 @@ use serde_json::{Map, Value, json};
 
 use crate::catalog::naming::exposed;
 use crate::catalog::snapshot::{Catalog, Own};
-use crate::downstream::state::Phase;
 use crate::engine::call::output_of;
 use crate::gateway::door::Gateway;
 use crate::gateway::reply;
 use crate::gateway::route::served_by;
+use crate::gateway::trail::{Trail, retold, told};
 use crate::gateway::workflows::parse_input;
 use crate::model::call::{Call, Reply};
 use crate::model::code;
 use crate::model::effect::Effect;
 use crate::model::fault::{Fault, Kind};
 use crate::model::name::ToolRef;
-use crate::policy::breaker;
 use crate::policy::rank::{Candidate, Record, ranked, sticky};
 use crate::registry::capability::{Capability, Member, Route};
 use crate::workflow::surroundings::Facts;
@@ -35,6 +34,7 @@ impl Gateway {
     pub(super) async fn call_capability(self: Arc<Self>, capability: &Capability, call: Call) -> Result<Reply, Fault> {
         let arguments = parse_input(call.arguments.as_deref())?;
         let mut last = Err(Fault::new(Kind::Unavailable, code::SERVER_DOWN, "no member could be called"));
+        let mut trail = Trail::default();
         for place in self.order(capability, &call) {
             let member = &capability.members[place];
             let began = Instant::now();
@@ -42,7 +42,8 @@ impl Gateway {
             let is_success = last.as_ref().is_ok_and(|reply| !reply.is_tool_error());
             self.note(&member.tool, began, is_success);
             if is_success {
-                return last.map(|reply| served_by(reply, &member.tool.to_string()));
+                let name = member.tool.to_string();
+                return last.map(|reply| trail.onto(served_by(reply, &name), &name));
             }
             let may_repeat = self.catalog().origin(&member.tool).is_none_or(|entry| entry.effect.may_repeat());
             let was_sent = last.as_ref().err().is_none_or(|fault| fault.was_sent);
@@ -50,9 +51,13 @@ impl Gateway {
                 return last;
             }
             tracing::info!(member = %member.tool, "could not do the job");
+            match &last {
+                Err(fault) => trail.failed(member.tool.to_string(), fault),
+                Ok(_) => trail.failed_because(member.tool.to_string(), "its result is an error".to_owned()),
+            }
         }
         match &capability.fallback {
-            Some(value) => Ok(served_by(structured(value), "fallback")),
+            Some(value) => Ok(trail.onto(served_by(reply::structured(value), "fallback"), "fallback")),
             None => last,
         }
     }
@@ -70,9 +75,10 @@ impl Gateway {
         let reply = self.call_tool(&member.tool, call).await?;
         match &member.output {
             Some(adapter) if !reply.is_tool_error() => {
+                let hops = told(&reply);
                 let result = serde_json::from_str(reply.body.get()).map_err(|error| wrong("`output`", &error))?;
                 let output = adapter.apply(&output_of(result)).map_err(|error| wrong("`output`", &error).sent())?;
-                Ok(structured(&output))
+                Ok(retold(reply::structured(&output), hops))
             }
             _ => Ok(reply),
         }
@@ -102,14 +108,11 @@ impl Gateway {
 
     fn candidate(&self, member: &Member, records: &HashMap<ToolRef, Record>) -> Candidate {
         let record = records.get(&member.tool).copied().unwrap_or_default();
-        let Some(endpoint) = self.pool.get(&member.tool.server) else {
+        let Some(fleet) = self.pool.get(&member.tool.server) else {
             return Candidate { record, load: 1.0, is_up: false };
         };
-        let load = f64::from(endpoint.counters().in_flight)
-            / f64::from(u32::try_from(endpoint.server.concurrency).unwrap_or(u32::MAX));
-        let is_closed = !matches!(endpoint.breaker().0, breaker::State::Open);
-        let is_up = is_closed && matches!(endpoint.state().phase, Phase::Ready | Phase::Idle | Phase::Starting);
-        Candidate { record, load: load.min(1.0), is_up }
+        let load = f64::from(fleet.counters().in_flight) / f64::from(u32::try_from(fleet.places()).unwrap_or(u32::MAX));
+        Candidate { record, load: load.min(1.0), is_up: fleet.is_up() }
     }
 
     fn note(&self, tool: &ToolRef, began: Instant, is_success: bool) {
@@ -155,10 +158,4 @@ pub(super) fn facts(capability: &Capability, servers: &Catalog) -> Facts {
     let plain = entries().find(|(member, entry)| member.args.is_none() && entry.is_some());
     let schema = plain.and_then(|(_, entry)| entry?.definition.get("inputSchema").cloned());
     Facts { effect: effect.unwrap_or(Effect::Destructive), input_schema: schema.map(Arc::new), output_schema: None }
-}
-
-/// A result with `value` for programs, which must be an object, and as text.
-fn structured(value: &Value) -> Reply {
-    let whole = if value.is_object() { value.clone() } else { json!({ "result": value }) };
-    reply::success(&whole, &value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned))
 }

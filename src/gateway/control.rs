@@ -6,7 +6,6 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::engine::event::{Answer, Decision, What};
@@ -14,8 +13,6 @@ use crate::gateway::builtin::{arguments, invalid};
 use crate::gateway::door::Gateway;
 use crate::gateway::reply;
 use crate::journal::entry::Stored;
-use crate::journal::mail::{Letter, Wish};
-use crate::journal::reader::Reader;
 use crate::model::call::{Call, Reply};
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
@@ -30,9 +27,6 @@ const LONGEST: Duration = Duration::from_mins(10);
 /// How long a decision is given to show in the answer.
 const DECIDED: Duration = Duration::from_secs(2);
 
-/// How often is looked for what operators want.
-const MAIL: Duration = Duration::from_millis(200);
-
 /// The arguments of `get_run`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,16 +39,16 @@ struct GetArguments {
 /// The arguments of `answer_run`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct AnswerArguments {
-    run_id: String,
-    step: Option<String>,
-    answer: Option<Value>,
+pub(super) struct AnswerArguments {
+    pub(super) run_id: String,
+    pub(super) step: Option<String>,
+    pub(super) answer: Option<Value>,
     #[serde(default)]
-    decline: bool,
+    pub(super) decline: bool,
     #[serde(default)]
-    reason: Option<String>,
+    pub(super) reason: Option<String>,
     #[serde(default)]
-    wait_ms: Option<u64>,
+    pub(super) wait_ms: Option<u64>,
 }
 
 /// The arguments of `control_run`.
@@ -78,6 +72,10 @@ struct ControlArguments {
 #[serde(rename_all = "lowercase")]
 enum Action {
     Cancel,
+    Resume,
+    Retry,
+    Approve,
+    Reject,
     Signal,
     Decide,
 }
@@ -105,7 +103,10 @@ impl Gateway {
     }
 
     pub(super) async fn answer_run(&self, call: &Call) -> Result<Reply, Fault> {
-        let given: AnswerArguments = arguments(call)?;
+        self.give_answer(call, arguments(call)?).await
+    }
+
+    async fn give_answer(&self, call: &Call, given: AnswerArguments) -> Result<Reply, Fault> {
         let asker = self.live.find(&given.run_id, &call.principal)?;
         let open = asker.board.open();
         let question = chosen(&open, &given)?;
@@ -130,8 +131,32 @@ impl Gateway {
         Ok(shown(&asker).await)
     }
 
-    pub(super) async fn control_run(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) async fn control_run(self: &Arc<Self>, call: &Call) -> Result<Reply, Fault> {
         let ControlArguments { run_id, action, event, data, step, payload } = arguments(call)?;
+        let answer = |answer, decline, reason| AnswerArguments {
+            run_id: run_id.clone(),
+            step: step.clone(),
+            answer,
+            decline,
+            reason,
+            wait_ms: None,
+        };
+        match action {
+            Action::Approve => return self.give_answer(call, answer(payload, false, None)).await,
+            Action::Reject => {
+                let reason = payload.map(|why| why.as_str().map_or_else(|| why.to_string(), ToOwned::to_owned));
+                return self.give_answer(call, answer(None, true, reason)).await;
+            }
+            Action::Retry => {
+                let begun = self.retry(&self.stored_of(&run_id, call)?, does_again(payload.as_ref())?)?.leave();
+                return Ok(reply::begun(&begun, begun.look().await.as_ref()));
+            }
+            Action::Resume if self.live.any(&run_id).is_none() => {
+                let resumed = self.take_up(&self.stored_of(&run_id, call)?)?;
+                return Ok(reply::begun(&resumed, resumed.look().await.as_ref()));
+            }
+            Action::Resume | Action::Cancel | Action::Signal | Action::Decide => {}
+        }
         let handle = self.live.find(&run_id, &call.principal)?;
         match action {
             Action::Cancel => {
@@ -149,6 +174,7 @@ impl Gateway {
                     return Err(Fault::new(Kind::Invalid, code::BAD_REQUEST, message));
                 }
             }
+            Action::Resume | Action::Retry | Action::Approve | Action::Reject => {}
             Action::Decide => {
                 decide(&handle, step.as_deref(), payload.unwrap_or_default()).await?;
                 let _ = timeout(DECIDED, handle.ended()).await;
@@ -158,8 +184,17 @@ impl Gateway {
     }
 }
 
+/// Whether a retry is to do again what is in doubt.
+pub(super) fn does_again(payload: Option<&Value>) -> Result<bool, Fault> {
+    match payload {
+        None => Ok(false),
+        Some(word) if word == "retry" => Ok(true),
+        Some(_) => Err(invalid("`payload` of `retry` is `\"retry\"`, which does again what is in doubt, or nothing")),
+    }
+}
+
 /// Says what became of a call of `handle` that is in doubt.
-async fn decide(handle: &Handle, step: Option<&str>, payload: Value) -> Result<(), Fault> {
+pub(super) async fn decide(handle: &Handle, step: Option<&str>, payload: Value) -> Result<(), Fault> {
     let doubts = handle.look().await.map(|view| view.doubts).unwrap_or_default();
     let steps = || doubts.iter().map(|call| call.at.as_str());
     let found = match step {
@@ -186,61 +221,6 @@ fn kept(stored: &Stored) -> Reply {
     reply::success(&structured, &format!("run {} of `{}`: {status}", stored.opening.run, stored.opening.workflow))
 }
 
-impl Gateway {
-    /// Carries out what operators have written to the journal, until `stop`.
-    pub(super) async fn read_mail(self: Arc<Self>, stop: CancellationToken) {
-        while let Some(store) = self.store() {
-            for letter in store.read(Reader::unseen).unwrap_or_default() {
-                let answer = match self.grant(&letter).await {
-                    Ok(()) => String::new(),
-                    Err(fault) => fault.to_string(),
-                };
-                if let Err(fault) = store.read(|reader| reader.answer(letter.id, &answer)) {
-                    tracing::warn!(%fault, "an operator cannot be answered");
-                }
-            }
-            if timeout(MAIL, stop.cancelled()).await.is_ok() {
-                return;
-            }
-        }
-    }
-
-    async fn grant(&self, letter: &Letter) -> Result<(), Fault> {
-        let Some(handle) = self.live.any(&letter.run) else {
-            if letter.wish == Wish::Cancel {
-                return self.bury(&letter.run).await;
-            }
-            let message = format!("run `{}` does not go on here", letter.run);
-            return Err(Fault::new(Kind::NotFound, code::NO_SUCH_RUN, message));
-        };
-        // Once it has looked up, what it asks is to be seen.
-        let _ = handle.look().await;
-        match letter.wish.clone() {
-            Wish::Cancel => {
-                let why = "an operator cancelled it".to_owned();
-                handle.tell(What::CancelRequested { why }).await;
-            }
-            Wish::Answer { step, answer: given } => {
-                let decline = given.is_none();
-                let given = AnswerArguments {
-                    run_id: letter.run.clone(),
-                    step,
-                    answer: given,
-                    decline,
-                    reason: None,
-                    wait_ms: None,
-                };
-                let question = chosen(&handle.board.open(), &given)?;
-                let answer = answer(&question, &given)?;
-                let (at, attempt) = (question.question.at.to_string(), question.question.attempt);
-                self.tell_run(&question.run_id, What::Answered { at, attempt, answer }).await;
-            }
-            Wish::Decide { step, payload } => decide(&handle, step.as_deref(), payload).await?,
-        }
-        Ok(())
-    }
-}
-
 /// How a run stands.
 async fn shown(handle: &Handle) -> Reply {
     if let Some(report) = handle.report() {
@@ -256,7 +236,7 @@ async fn shown(handle: &Handle) -> Reply {
 }
 
 /// The question that is to be answered: the one of `step`, or the only one.
-fn chosen(open: &[OpenQuestion], given: &AnswerArguments) -> Result<OpenQuestion, Fault> {
+pub(super) fn chosen(open: &[OpenQuestion], given: &AnswerArguments) -> Result<OpenQuestion, Fault> {
     let steps = || open.iter().map(|open| &*open.question.at);
     let found = match &given.step {
         Some(step) => open.iter().find(|open| *open.question.at == **step),
@@ -278,7 +258,7 @@ fn chosen(open: &[OpenQuestion], given: &AnswerArguments) -> Result<OpenQuestion
 }
 
 /// The answer, if it fits the question.
-fn answer(question: &OpenQuestion, given: &AnswerArguments) -> Result<Answer, Fault> {
+pub(super) fn answer(question: &OpenQuestion, given: &AnswerArguments) -> Result<Answer, Fault> {
     if given.decline {
         return Ok(Answer::Declined { why: given.reason.clone() });
     }

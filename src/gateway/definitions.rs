@@ -29,11 +29,13 @@ impl Gateway {
     pub(super) fn own_tools(&self, servers: Arc<Catalog>) -> Vec<Own> {
         let may_save = self.authoring.get().is_some();
         let may_reload = self.reloads.get().is_some();
+        let has_levels = self.registry().levels.is_some();
         let builtin = Builtin::ALL
             .into_iter()
             .filter(|builtin| match builtin {
                 Builtin::Save => may_save,
                 Builtin::Reload => may_reload,
+                Builtin::SetLevel => has_levels,
                 _ => true,
             })
             .map(|builtin| Own { name: builtin.name().to_owned(), definition: object(describe(builtin)) });

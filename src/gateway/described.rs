@@ -7,41 +7,7 @@ use crate::gateway::builtin::Builtin;
 /// The definition of a tool of our own.
 pub(super) fn describe(builtin: Builtin) -> Value {
     match builtin {
-        Builtin::RunWorkflow => json!({
-            "name": builtin.name(),
-            "title": "Run a workflow",
-            "description": "Runs a workflow and waits for its end: one of list_workflows by `workflow`, or one that you \
-                write yourself as `definition` (an object, or YAML text). A definition has `name`, optionally `input`, \
-                `steps` and `output`; a step has an `id` and one verb, e.g. {\"id\": \"found\", \"tool\": \"server.tool\", \
-                \"args\": {\"q\": \"$input.q\"}}. `$steps.found.output.x` refers to a result. Steps that only read run in \
-                parallel, writes keep their order. Use it to make many calls in one; intermediate results stay out of \
-                your context. With `dry_run` nothing is called and the plan is returned.",
-            "inputSchema": {
-                "type": "object",
-                "properties": {
-                    "workflow": { "type": "string", "description": "The name of a workflow." },
-                    "definition": {
-                        "type": ["object", "string"],
-                        "description": "A whole workflow instead of a name.",
-                    },
-                    "input": { "type": "object", "description": "The workflow's input." },
-                    "dry_run": { "type": "boolean", "description": "Only show what would be done." },
-                    "wait": {
-                        "type": "boolean",
-                        "default": true,
-                        "description": "With false the run goes on by itself, and the answer has its run_id for get_run.",
-                    },
-                    "timeout_ms": { "type": "integer", "minimum": 1, "description": "The longest the run may take." },
-                    "idempotency_key": {
-                        "type": "string",
-                        "description": "The same key is the same run: one that goes on is joined, one that has completed \
-                            answers at once.",
-                    },
-                },
-                "additionalProperties": false,
-            },
-            "annotations": { "readOnlyHint": false, "destructiveHint": true, "idempotentHint": false },
-        }),
+        Builtin::RunWorkflow => describe_run(builtin),
         Builtin::Validate => json!({
             "name": builtin.name(),
             "title": "Check a workflow",
@@ -70,6 +36,7 @@ pub(super) fn describe(builtin: Builtin) -> Value {
         }),
         Builtin::Reload | Builtin::Save => describe_files(builtin),
         Builtin::GetRun | Builtin::AnswerRun | Builtin::ControlRun => describe_control(builtin),
+        Builtin::SetLevel => describe_level(),
         Builtin::Status => json!({
             "name": builtin.name(),
             "title": "Status of the servers",
@@ -83,6 +50,54 @@ pub(super) fn describe(builtin: Builtin) -> Value {
             "annotations": { "readOnlyHint": true },
         }),
     }
+}
+
+/// The definition of the tool that runs workflows.
+fn describe_run(builtin: Builtin) -> Value {
+    json!({
+        "name": builtin.name(),
+        "title": "Run a workflow",
+        "description": "Runs a workflow and waits for its end: one of list_workflows by `workflow`, or one that you \
+            write yourself as `definition` (an object, or YAML text). A definition has `name`, optionally `input`, \
+            `steps` and `output`; a step has an `id` and one verb, e.g. {\"id\": \"found\", \"tool\": \"server.tool\", \
+            \"args\": {\"q\": \"$input.q\"}}. `$steps.found.output.x` refers to a result. Steps that only read run in \
+            parallel, writes keep their order. Use it to make many calls in one; intermediate results stay out of \
+            your context. With `dry_run` nothing is called and the plan is returned.",
+        "inputSchema": {
+            "type": "object",
+            "properties": {
+                "workflow": { "type": "string", "description": "The name of a workflow." },
+                "definition": {
+                    "type": ["object", "string"],
+                    "description": "A whole workflow instead of a name.",
+                },
+                "input": { "type": "object", "description": "The workflow's input." },
+                "dry_run": { "type": "boolean", "description": "Only show what would be done." },
+                "wait": {
+                    "type": "boolean",
+                    "default": true,
+                    "description": "With false the run goes on by itself, and the answer has its run_id for get_run.",
+                },
+                "timeout_ms": { "type": "integer", "minimum": 1, "description": "The longest the run may take." },
+                "idempotency_key": {
+                    "type": "string",
+                    "description": "The same key is the same run: one that goes on is joined, one that has completed \
+                        answers at once. It stands for one workflow and one input.",
+                },
+                "deadline": {
+                    "type": "string",
+                    "description": "When the run is of no use any more: `90s` from now, or `2027-01-31T08:00:00Z`.",
+                },
+                "priority": {
+                    "type": "string",
+                    "enum": ["low", "normal", "high", "critical"],
+                    "description": "How urgent it is when runs or their calls have to wait for each other.",
+                },
+            },
+            "additionalProperties": false,
+        },
+        "annotations": { "readOnlyHint": false, "destructiveHint": true, "idempotentHint": false },
+    })
 }
 
 /// The definition of a tool for the files.
@@ -153,28 +168,57 @@ fn describe_control(builtin: Builtin) -> Value {
             },
             "annotations": { "readOnlyHint": false, "destructiveHint": true, "idempotentHint": false },
         }),
-        _ => json!({
-            "name": builtin.name(),
-            "title": "Control a run",
-            "description": "Cancels a run (what it has done is undone where the workflow says how), or signals an event to a \
-                step that awaits it. Of a run whose status is `paused` nobody knows whether a call was carried out before the \
-                program ended: look with the server's own tools, then `decide`.",
+        _ => describe_actions(builtin),
+    }
+}
+
+/// The definition of the tool that says what is to become of a run.
+fn describe_actions(builtin: Builtin) -> Value {
+    json!({
+        "name": builtin.name(),
+        "title": "Control a run",
+        "description": "Cancels a run (what it has done is undone where the workflow says how); retries one that has \
+            failed, as a new run that takes over what was done; resumes one that an earlier process has left; approves or \
+            rejects what it asks (ask your user first); signals an event to a step that awaits it. Of a run whose status is `paused` nobody knows whether a call was carried out before the \
+            program ended: look with the server's own tools, then `decide`.",
+        "inputSchema": {
+            "type": "object",
+            "properties": {
+                "run_id": { "type": "string", "description": "The run." },
+                "action": {
+                    "type": "string",
+                    "enum": ["cancel", "resume", "retry", "approve", "reject", "signal", "decide"],
+                },
+                "event": { "type": "string", "description": "The event's name, for `signal`." },
+                "data": { "description": "What is known about the event, for `signal`." },
+                "step": { "type": "string", "description": "The step that asks or is in doubt, if several are." },
+                "payload": {
+                    "description": "For `decide`: {\"it_happened\": RESULT}, \"retry\" or \"fail\". For `approve`: the \
+                        answer. For `reject`: why. For `retry`: \"retry\" to do again what is in doubt.",
+                },
+            },
+            "required": ["run_id", "action"],
+            "additionalProperties": false,
+        },
+        "annotations": { "readOnlyHint": false, "destructiveHint": true, "idempotentHint": true },
+    })
+}
+
+/// The definition of the tool that sets the level.
+fn describe_level() -> Value {
+    json!({
+            "name": Builtin::SetLevel.name(),
+            "title": "Set the level",
+            "description": "Sets how much goes on: `normal` is everything, `reduced` and `minimal` keep what the registry says, \
+                `auto` lets the health of the required servers decide again. Only on your user's word.",
             "inputSchema": {
                 "type": "object",
                 "properties": {
-                    "run_id": { "type": "string", "description": "The run." },
-                    "action": { "type": "string", "enum": ["cancel", "signal", "decide"] },
-                    "event": { "type": "string", "description": "The event's name, for `signal`." },
-                    "data": { "description": "What is known about the event, for `signal`." },
-                    "step": { "type": "string", "description": "The step whose call is in doubt, for `decide`." },
-                    "payload": {
-                        "description": "For `decide`: {\"it_happened\": RESULT}, \"retry\" or \"fail\".",
-                    },
+                    "level": { "type": "string", "enum": ["auto", "normal", "reduced", "minimal"] },
                 },
-                "required": ["run_id", "action"],
+                "required": ["level"],
                 "additionalProperties": false,
             },
             "annotations": { "readOnlyHint": false, "destructiveHint": true, "idempotentHint": true },
-        }),
-    }
+    })
 }

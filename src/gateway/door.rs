@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{OnceCell, Semaphore, mpsc, watch};
+use tokio::sync::{OnceCell, mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -13,9 +13,12 @@ use crate::downstream::listing::Listing;
 use crate::downstream::pool::Pool;
 use crate::gateway::adopt::Wish;
 use crate::gateway::agents::Places;
+use crate::gateway::answers::Answers;
 use crate::gateway::authoring::Authoring;
+use crate::gateway::batches::Batches;
 use crate::gateway::capabilities::Records;
 use crate::gateway::fitness::Fitness;
+use crate::gateway::levels;
 use crate::gateway::refresh::Versions;
 use crate::gateway::runs::Runs;
 use crate::gateway::views::Views;
@@ -27,10 +30,14 @@ use crate::model::fault::{Fault, Kind};
 use crate::model::limits::Limits;
 use crate::model::port::{BoxFuture, Invoke};
 use crate::registry::server::Registry;
+use crate::runner::gate::Gate;
 use crate::workflow::set::WorkflowSet;
 
 /// How long runs that are being undone may keep the program from ending.
 const GRACE: Duration = Duration::from_secs(3);
+
+/// How many calls of runs may wait for their turn.
+pub(super) const MAX_WAITING_CALLS: usize = 10_000;
 
 /// What everything is called through.
 pub struct Gateway {
@@ -46,18 +53,26 @@ pub struct Gateway {
     pub(super) versions: watch::Sender<Versions>,
     /// What the catalog was built from; also keeps refreshes in order.
     pub(super) refreshing: Mutex<Option<Vec<Arc<Listing>>>>,
-    pub(super) runs: Arc<Semaphore>,
+    /// Who may begin a run.
+    pub(super) runs: Arc<Gate>,
     /// The runs themselves.
     pub(super) live: Runs,
-    pub(super) steps: Arc<Semaphore>,
+    /// Who may make a call for a run.
+    pub(super) steps: Arc<Gate>,
     /// What was wrong with the files, one line each.
     pub(super) problems: ArcSwap<Vec<String>>,
     /// Where somebody who wants the files to be read anew says so, if anybody listens.
     pub(super) reloads: OnceLock<mpsc::Sender<Wish>>,
+    /// How much of the work goes on.
+    pub(super) level: levels::Now,
     settled: OnceCell<()>,
     pub(super) records: Records,
     /// Which workflows fit what the servers offer.
     pub(super) fitness: Fitness,
+    /// Answers that serve several calls.
+    pub(super) answers: Answers,
+    /// Small calls that are being gathered.
+    pub(super) batches: Batches,
     /// What goes on when its caller has left.
     pub(super) tasks: TaskTracker,
     /// The tasks that carry runs to their ends.
@@ -74,11 +89,12 @@ impl Gateway {
         problems: Vec<String>,
     ) -> Arc<Self> {
         let gateway = Arc::new(Self {
-            runs: Arc::new(Semaphore::new(registry.orchestrator.max_concurrent_runs)),
-            steps: Arc::new(Semaphore::new(registry.orchestrator.max_concurrent_steps)),
+            runs: Gate::new(registry.orchestrator.max_concurrent_runs, registry.orchestrator.max_waiting_runs),
+            steps: Gate::new(registry.orchestrator.max_concurrent_steps, MAX_WAITING_CALLS),
             live: Runs::default(),
             models: ArcSwap::from_pointee(llm::pool::Pool::new(&registry.models)),
             places: ArcSwap::from_pointee(Places::of(&registry.agents)),
+            level: levels::Now::of(&registry),
             registry: ArcSwap::new(registry),
             workflows: ArcSwap::new(workflows),
             authoring: OnceLock::new(),
@@ -92,6 +108,8 @@ impl Gateway {
             settled: OnceCell::new(),
             records: Records::default(),
             fitness: Fitness::default(),
+            answers: Answers::default(),
+            batches: Batches::default(),
             tasks: TaskTracker::new(),
             endings: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -100,6 +118,7 @@ impl Gateway {
         let watching = Arc::clone(&gateway).keep_fresh(gateway.pool.offers(), gateway.stop.clone());
         gateway.refresh();
         gateway.tasks.spawn(watching);
+        gateway.tasks.spawn(Arc::clone(&gateway).keep_level(gateway.stop.clone()));
         gateway
     }
 
@@ -153,7 +172,8 @@ impl Gateway {
         self.stop_runs(&self.stop);
         self.tasks.close();
         self.endings.close();
-        if timeout(GRACE, self.endings.wait()).await.is_err() {
+        let grace = self.registry().orchestrator.shutdown_grace + GRACE;
+        if timeout(grace, self.endings.wait()).await.is_err() {
             tracing::error!("the program ends before every failed run was undone; see what the servers have done");
         }
         self.pool.stop().await;

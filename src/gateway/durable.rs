@@ -6,13 +6,15 @@ use serde_json::{Value, json};
 
 use crate::document::format::Format;
 use crate::engine::event::{Event, What};
-use crate::engine::run::key as own_key;
+use crate::gateway::admission::priority;
+use crate::gateway::again::call_of;
 use crate::gateway::door::Gateway;
+use crate::gateway::keys::input_of;
 use crate::gateway::runs::Waiter;
 use crate::journal::entry::{Entry, Opening, Standing, Stored};
 use crate::journal::reader::Reader;
 use crate::journal::writer::Journal;
-use crate::model::call::{Call, Target};
+use crate::model::call::Call;
 use crate::model::code;
 use crate::model::durability::Durability;
 use crate::model::fault::{Fault, Kind};
@@ -21,9 +23,10 @@ use crate::model::principal::Principal;
 use crate::model::problem::{Problem, Source};
 use crate::runner::drive::Begin;
 use crate::runner::effects::{Through, now};
+use crate::runner::live::Handle;
 use crate::runner::record::Record;
+use crate::runner::waiting::QUEUED;
 use crate::workflow::authored::drafts;
-use crate::workflow::definition::Workflow;
 use crate::workflow::pin::Pin;
 use crate::workflow::plan::Plan;
 
@@ -41,23 +44,6 @@ pub(super) struct TakenUp {
     pub(super) history: Vec<Event>,
 }
 
-/// What makes the run that `call` wants the same as another, if it was wanted before: given by the caller, or made by the
-/// workflow. It is the caller's own, and the workflow's.
-pub(super) fn key_of(workflow: &Workflow, input: &Value, call: &Call) -> Result<Option<String>, Fault> {
-    // The work of a step is found by its step.
-    if call.parent.is_some() {
-        return Ok(None);
-    }
-    // A call in the middle of a run has the key of its step, which may make more than one.
-    let given = match call.idempotency_key.as_ref().filter(|_| call.root.is_none()) {
-        Some(key) => Some(key.to_string()),
-        None => own_key(workflow, input).map_err(|failure| {
-            Fault::new(Kind::Invalid, code::EXPRESSION_FAILED, failure.message).target(workflow.name.as_ref())
-        })?,
-    };
-    Ok(given.map(|key| format!("{}\n{}\n{key}", call.principal.name.replace('\n', " "), workflow.name)))
-}
-
 impl Store {
     pub(super) fn read<T>(&self, read: impl FnOnce(&Reader) -> rusqlite::Result<T>) -> Result<T, Fault> {
         let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
@@ -66,7 +52,7 @@ impl Store {
     }
 
     /// A stored run, ready to go on.
-    fn taken_up(&self, stored: &Stored) -> Result<TakenUp, Fault> {
+    pub(super) fn taken_up(&self, stored: &Stored) -> Result<TakenUp, Fault> {
         let Opening { run, workflow: name, definition, format, plan, .. } = &stored.opening;
         let unfit = |why: &str| {
             let message = format!("run `{run}` of `{name}` cannot be taken up again: {why}");
@@ -127,10 +113,10 @@ impl Gateway {
         let Some(store) = self.store() else { return Ok(None) };
         let found = match (&call.parent, key) {
             (Some(parent), _) => store.read(|reader| reader.child(parent))?,
-            (None, Some(key)) => store.read(|reader| reader.of_key(key))?.filter(|found| {
-                // What has failed may be tried again.
-                found.standing.status == "completed"
-            }),
+            // What has failed may be tried again; what has not ended goes on.
+            (None, Some(key)) => store
+                .read(|reader| reader.of_key(key))?
+                .filter(|found| !found.is_over() || found.standing.status == "completed"),
             (None, None) => None,
         };
         found.map(|found| store.taken_up(&found)).transpose()
@@ -166,7 +152,11 @@ impl Gateway {
                 caller: call.principal.name.to_string(),
                 parent: call.parent.as_deref().map(ToOwned::to_owned),
                 key: key.map(ToOwned::to_owned),
-                terms: json!({ "profile": call.profile.as_deref() }),
+                terms: json!({
+                    "profile": call.profile.as_deref(),
+                    "priority": priority(workflow, call).as_str(),
+                    "retry_of": call.retry_of.as_deref(),
+                }),
                 began: now(),
             })
         });
@@ -207,13 +197,14 @@ impl Gateway {
         waiters
     }
 
-    fn resume(self: &Arc<Self>, store: &Store, stored: &Stored) -> Result<Waiter, Fault> {
+    pub(super) fn resume(self: &Arc<Self>, store: &Store, stored: &Stored) -> Result<Waiter, Fault> {
         let TakenUp { plan, run, history } = store.taken_up(stored)?;
         let opening = &stored.opening;
-        let principal = Principal::new(opening.caller.clone());
-        let mut call = Call::new(Target::Workflow(opening.workflow.clone()), None, principal);
-        call.profile = opening.terms["profile"].as_str().map(Arc::from);
+        let call = call_of(stored);
         let record = self.record(&plan, &call, (&run, opening.key.as_deref()), history.len())?;
+        let priority = priority(&plan.workflow, &call);
+        let (retry_of, done) = self.taken_over(&call, &history);
+        let ticket = self.admit_again(&call.principal.name, priority, stored.standing.status == QUEUED);
         let through = Through {
             via: Arc::clone(self) as Arc<dyn crate::model::port::Invoke>,
             principal: call.principal,
@@ -225,10 +216,12 @@ impl Gateway {
             run,
             agents: Vec::new(),
             places: Arc::clone(&self.steps),
+            priority,
+            retry_of,
         };
         let begin = Begin {
             plan,
-            input: Value::Null,
+            input: input_of(&history).cloned().unwrap_or_default(),
             flags: Value::Null,
             progress: None,
             through,
@@ -239,15 +232,44 @@ impl Gateway {
             record,
             key: opening.key.clone(),
             history,
+            ticket,
+            done,
+            grace: self.registry().orchestrator.shutdown_grace,
+            held: None,
         };
-        // There may be more of them than may begin now; they have been let in before.
-        let place = Arc::clone(&self.runs).try_acquire_owned().ok();
-        Ok(self.launch(begin, place))
+        Ok(self.launch(begin))
+    }
+
+    /// Goes on with a stored run that does not go on here.
+    pub(super) fn take_up(self: &Arc<Self>, stored: &Stored) -> Result<Arc<Handle>, Fault> {
+        let run = &stored.opening.run;
+        if stored.is_over() || stored.opening.parent.is_some() {
+            let message = format!("run `{run}` cannot be taken up: it is {}", stored.standing.status);
+            return Err(Fault::new(Kind::Invalid, code::NOT_RESUMABLE, message)
+                .hint("one that has failed is tried again by `retry`; one that is part of another goes on with it"));
+        }
+        let store = self.store().ok_or_else(|| no_such_run(run))?;
+        Ok(self.resume(store, stored)?.leave())
     }
 
     /// A run of `caller` as it is stored.
     pub(super) fn stored_run(&self, run_id: &str, caller: &Principal) -> Option<Stored> {
-        let found = self.store()?.read(|reader| reader.run(run_id)).ok()??;
-        (*found.opening.caller == *caller.name).then_some(found)
+        self.stored_any(run_id).ok().filter(|found| *found.opening.caller == *caller.name)
     }
+
+    /// The run as it is stored that `call` speaks of.
+    pub(super) fn stored_of(&self, run_id: &str, call: &Call) -> Result<Stored, Fault> {
+        self.stored_run(run_id, &call.principal).ok_or_else(|| no_such_run(run_id))
+    }
+
+    /// A run as it is stored, whoever wants to know.
+    pub(super) fn stored_any(&self, run_id: &str) -> Result<Stored, Fault> {
+        let store = self.store().ok_or_else(|| no_such_run(run_id))?;
+        store.read(|reader| reader.run(run_id))?.ok_or_else(|| no_such_run(run_id))
+    }
+}
+
+fn no_such_run(run: &str) -> Fault {
+    Fault::new(Kind::NotFound, code::NO_SUCH_RUN, format!("no run `{run}` of yours is stored here"))
+        .hint("`get_run` without a `run_id` lists those that go on")
 }

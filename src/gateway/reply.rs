@@ -1,5 +1,7 @@
 //! Tool results of our own making.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
@@ -8,8 +10,9 @@ use crate::model::call::Reply;
 use crate::model::code;
 use crate::model::fault::Fault;
 use crate::model::usage::{USAGE_KEY, Usage};
-use crate::runner::live::{Handle, OpenQuestion};
+use crate::runner::live::{Handle, OpenQuestion, View};
 use crate::runner::report::{Report, error_json};
+use crate::runner::waiting::QUEUED;
 use crate::wire::object::Object;
 
 /// The `_meta` key under which a workflow's result names its run.
@@ -18,9 +21,21 @@ pub const RUN_KEY: &str = "io.mcp-orchestrator/run";
 /// The `_meta` key that names who answered, where there was a choice.
 pub const SERVED_BY_KEY: &str = "io.mcp-orchestrator/served-by";
 
+/// The `_meta` key of a result that was kept from an earlier call; it tells the age.
+pub const CACHED_KEY: &str = "io.mcp-orchestrator/cached";
+
+/// The `_meta` key of a kept result that is older than it should be; it tells why it is given all the same.
+pub const STALE_KEY: &str = "io.mcp-orchestrator/stale";
+
 /// A successful result: `structured` for programs, `text` for models.
 pub fn success(structured: &Value, text: &str) -> Reply {
     of(&json!({ "content": [{ "type": "text", "text": text }], "structuredContent": structured }))
+}
+
+/// A successful result with nothing to tell but `value`.
+pub fn structured(value: &Value) -> Reply {
+    let whole = if value.is_object() { value.clone() } else { json!({ "result": value }) };
+    success(&whole, &value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned))
 }
 
 /// A failed result.
@@ -53,12 +68,11 @@ pub fn report(report: &Report) -> Reply {
 }
 
 /// A run that has begun and that nobody waits for.
-pub fn begun(handle: &Handle) -> Reply {
-    let structured = json!({ "run_id": handle.run_id, "workflow": &*handle.workflow, "status": "running" });
-    success(
-        &structured,
-        &format!("run {} of `{}` has begun; `get_run` shows how it does", handle.run_id, handle.workflow),
-    )
+pub fn begun(handle: &Handle, view: Option<&View>) -> Reply {
+    let is_queued = view.is_some_and(|view| view.is_queued);
+    let (status, told) = if is_queued { (QUEUED, "waits for its turn") } else { ("running", "has begun") };
+    let structured = json!({ "run_id": handle.run_id, "workflow": &*handle.workflow, "status": status });
+    success(&structured, &format!("run {} of `{}` {told}; `get_run` shows how it does", handle.run_id, handle.workflow))
 }
 
 /// A run that needs an answer before it can go on. As the result of a workflow's own tool, which promises the workflow's output,
@@ -130,6 +144,21 @@ pub fn with_meta(reply: &Reply, key: &str, value: &impl Serialize) -> Reply {
     Reply::new(result.to_raw())
 }
 
+/// A reply that was kept for `age`, and is `stale` for this reason. It has cost nothing this time.
+pub fn kept(reply: &Reply, age: Duration, stale: Option<&str>) -> Reply {
+    let Some(mut result) = Object::parse(&reply.body) else { return reply.clone() };
+    let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+    let old = result.get("_meta").map(ToOwned::to_owned);
+    let mut meta = old.as_deref().and_then(Object::parse).unwrap_or_default();
+    meta.retain(|key| key != USAGE_KEY);
+    meta.set(CACHED_KEY, &json!({ "age_ms": age }));
+    if let Some(why) = stale {
+        meta.set(STALE_KEY, &json!({ "age_ms": age, "reason": why }));
+    }
+    result.set("_meta", &meta);
+    Reply::new(result.to_raw())
+}
+
 /// The same for a host, which takes nothing but objects as structured content.
 pub fn for_host(reply: Reply) -> Reply {
     let Some(mut result) = Object::parse(&reply.body) else { return reply };
@@ -153,7 +182,7 @@ pub fn usage_of(reply: &Reply) -> Usage {
 
 /// How a run went, in one line.
 fn story(report: &Report) -> String {
-    let seconds = std::time::Duration::from_millis(report.took).as_secs_f32();
+    let seconds = Duration::from_millis(report.took).as_secs_f32();
     let head = format!("run {} of `{}` {} after {seconds:.1} s", report.run_id, report.workflow, report.status());
     let Some(failure) = report.failure() else { return head };
     let told = failure.sentence();

@@ -24,7 +24,7 @@ use crate::model::task::Tasks;
 const MAX_ROUNDS: usize = 10;
 
 /// The members of a request's params that carry answers.
-const ANSWERS: [&str; 2] = ["inputResponses", "requestState"];
+pub(super) const ANSWERS: [&str; 2] = ["inputResponses", "requestState"];
 
 /// A result that is a list of questions (2026-07-28, basic/patterns/mrtr).
 #[derive(Deserialize)]

@@ -3,26 +3,27 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde_json::value::RawValue;
-
 use crate::catalog::naming::SEPARATOR;
 use crate::catalog::snapshot::Catalog;
-use crate::downstream::endpoint::{Endpoint, Terms};
+use crate::downstream::endpoint::Terms;
+use crate::downstream::fleet::Fleet;
 use crate::downstream::request::Request;
 use crate::downstream::state::Phase;
 use crate::gateway::builtin::Builtin;
 use crate::gateway::capabilities::shown_as;
 use crate::gateway::door::Gateway;
+use crate::gateway::interceptors::Passage;
+use crate::gateway::replicas::{caller, is_safe};
 use crate::gateway::reply;
 use crate::gateway::reply::SERVED_BY_KEY;
-use crate::gateway::tasks;
+use crate::gateway::trail::Trail;
 use crate::model::call::{Call, Reply};
 use crate::model::code;
 use crate::model::entry::{Entry, Kind as EntryKind};
 use crate::model::fault::{Fault, Kind};
 use crate::model::name::ToolRef;
 use crate::model::suggest::did_you_mean;
-use crate::model::task::Tasks;
+use crate::registry::server::Server;
 use crate::wire::object::Object;
 
 impl Gateway {
@@ -45,7 +46,7 @@ impl Gateway {
             && let Err(fault) = self.await_owner(name, &call).await
         {
             let tool = name.split_once(SEPARATOR).map_or(name, |(_, tool)| tool);
-            return self.call_elsewhere(tool, &call, fault).await;
+            return Box::pin(self.call_elsewhere(tool, &call, fault, None, &mut Trail::default())).await;
         }
         match seen().tool(name) {
             Some(offer) => self.call_entry(&offer.entry, call).await,
@@ -69,7 +70,7 @@ impl Gateway {
         if seen().origin(tool).is_none()
             && let Err(fault) = self.await_listing(&endpoint, &call).await
         {
-            return self.call_elsewhere(&tool.tool, &call, fault).await;
+            return Box::pin(self.call_elsewhere(&tool.tool, &call, fault, None, &mut Trail::default())).await;
         }
         if let Some(entry) = seen().origin(tool) {
             self.call_entry(entry, call).await
@@ -81,50 +82,129 @@ impl Gateway {
         }
     }
 
+    /// Calls a tool, with what the registry's interceptors do before and after that.
+    async fn call_entry(self: &Arc<Self>, entry: &Arc<Entry>, call: Call) -> Result<Reply, Fault> {
+        match self.passage(entry, None) {
+            None => self.call_within(entry, &call).await,
+            Some(passage) => Box::pin(self.call_through(passage, entry, call)).await,
+        }
+    }
+
+    async fn call_through(
+        self: &Arc<Self>,
+        mut passage: Passage,
+        entry: &Arc<Entry>,
+        call: Call,
+    ) -> Result<Reply, Fault> {
+        let call = passage.before(self.pool.hooks(), entry, call).await?;
+        let reply = self.call_within(entry, &call).await?;
+        passage.after(self.pool.hooks(), reply).await
+    }
+
+    /// Calls a tool, unless an answer is there already.
+    async fn call_within(self: &Arc<Self>, entry: &Arc<Entry>, call: &Call) -> Result<Reply, Fault> {
+        let fleet = self.pool.get(&entry.server).ok_or_else(|| self.no_such_server(&entry.server))?;
+        if let Some(sharing) = self.sharing(&fleet, entry, call) {
+            // The future is a large one, and few tools need it.
+            return Box::pin(self.call_shared(sharing, entry, call.clone())).await;
+        }
+        let rule = fleet.server.tools.get(&entry.id);
+        let is_write = !entry.effect.is_read() || rule.is_some_and(|rule| !rule.invalidates.is_empty());
+        let _writing = is_write.then(|| self.answers.writing(&fleet.server, rule));
+        self.call_together(entry, call).await
+    }
+
     /// Calls a tool at its server, then at the server's fallbacks for as long as nothing can have happened twice.
-    async fn call_entry(&self, entry: &Arc<Entry>, call: Call) -> Result<Reply, Fault> {
+    ///
+    /// While somebody else can be asked at once, nobody is waited for; if nobody else can do it, the server itself is asked
+    /// again as patiently as the registry says.
+    pub(super) async fn call_unshared(&self, entry: &Arc<Entry>, call: &Call) -> Result<Reply, Fault> {
         let name = |fault: Fault| Fault { target: Some(entry.id.clone()), ..fault };
-        let endpoint = self.pool.get(&entry.server).ok_or_else(|| self.no_such_server(&entry.server))?;
-        let request = tool_request(entry, &call);
-        let terms = terms(&endpoint, entry, &call);
-        let mut fault = match self.converse(&endpoint, request, terms).await {
+        let fleet = self.pool.get(&entry.server).ok_or_else(|| self.no_such_server(&entry.server))?;
+        self.keeps_server(&entry.server, call)?;
+        let mut trail = Trail::default();
+        let is_alone = !fleet.server.fallback.iter().any(|other| self.offer_of(other, &entry.id).is_some());
+        let terms = Terms { may_wait: is_alone, ..terms(&fleet.server, entry, call) };
+        let request = self.tool_request(entry, call);
+        // With the same idempotency key, if it is made again.
+        let again = (!is_alone).then(|| request.clone());
+        let fault = match self.converse_any(&fleet, request, terms, caller(call), &mut trail).await {
             Ok(reply) => return Ok(reply),
             Err(fault) => fault,
         };
-        let is_safe = |fault: &Fault| fault.is_retryable() && (entry.effect.may_repeat() || !fault.was_sent);
-        if is_safe(&fault) {
-            fault = match self
-                .call_elsewhere(&entry.id, &call, Fault { server: Some(entry.server.to_string()), ..fault })
-                .await
-            {
-                Ok(reply) => return Ok(reply),
-                Err(fault) => fault,
-            };
+        let Some(again) = again.filter(|_| is_safe(&fault, entry.effect)) else { return Err(name(fault)) };
+        let is_timeout = fault.kind == Kind::Timeout;
+        let fault = Fault { server: Some(entry.server.to_string()), ..fault };
+        let fault = match Box::pin(self.call_elsewhere(&entry.id, call, fault, Some(entry), &mut trail)).await {
+            Ok(reply) => return Ok(reply),
+            Err(fault) => fault,
+        };
+        // Who did not answer within its time limit has had its chance.
+        if is_timeout || !is_safe(&fault, entry.effect) {
+            return Err(name(fault));
         }
-        Err(name(fault))
+        trail.failed(fault.server.clone().unwrap_or_default(), &fault);
+        let terms = Terms { may_wait: true, ..terms };
+        let again = self.converse_any(&fleet, again, terms, caller(call), &mut trail);
+        Box::pin(again).await.map_err(name)
     }
 
-    /// The tool `id` at the fallbacks of the server that `fault` names, for as long as nothing can have happened twice.
-    async fn call_elsewhere(&self, id: &str, call: &Call, mut fault: Fault) -> Result<Reply, Fault> {
+    /// The tool `id` at the fallbacks of the server that `fault` names, for as long as nothing can have happened twice. What is to
+    /// happen to calls of `seen_as` has happened to this one.
+    async fn call_elsewhere(
+        &self,
+        id: &str,
+        call: &Call,
+        mut fault: Fault,
+        seen_as: Option<&Entry>,
+        trail: &mut Trail,
+    ) -> Result<Reply, Fault> {
         let first = fault.server.as_deref().and_then(|server| self.registry().servers.get(server).cloned());
         for other in first.iter().flat_map(|server| &server.fallback) {
-            let origin = ToolRef { server: other.to_string(), tool: id.to_owned() };
-            let (Some(next), Some(entry)) = (self.pool.get(other), self.catalog().origin(&origin).cloned()) else {
-                continue;
-            };
+            let Some((next, entry)) = self.offer_of(other, id) else { continue };
             tracing::info!(to = %other, %fault, "falling back");
-            match self.converse(&next, tool_request(&entry, call), terms(&next, &entry, call)).await {
+            if self.keeps_server(other, call).is_err() {
+                continue;
+            }
+            trail.failed(fault.server.clone().unwrap_or_default(), &fault);
+            let result = match self.passage(&entry, seen_as) {
+                None => self.call_next(&next, &entry, call, trail).await,
+                Some(mut passage) => {
+                    let call = passage.before(self.pool.hooks(), &entry, call.clone()).await?;
+                    match self.call_next(&next, &entry, &call, trail).await {
+                        Ok(reply) => passage.after(self.pool.hooks(), reply).await,
+                        Err(fault) => Err(fault),
+                    }
+                }
+            };
+            match result {
                 Ok(reply) => return Ok(served_by(reply, other)),
                 Err(next_fault) => {
-                    let is_safe = next_fault.is_retryable() && (entry.effect.may_repeat() || !next_fault.was_sent);
                     fault = next_fault;
-                    if !is_safe {
+                    if !is_safe(&fault, entry.effect) {
                         break;
                     }
                 }
             }
         }
         Err(fault)
+    }
+
+    async fn call_next(
+        &self,
+        next: &Arc<Fleet>,
+        entry: &Entry,
+        call: &Call,
+        trail: &mut Trail,
+    ) -> Result<Reply, Fault> {
+        let terms = terms(&next.server, entry, call);
+        self.converse_any(next, self.tool_request(entry, call), terms, caller(call), trail).await
+    }
+
+    /// The tool `id` of `server`, if it has one.
+    fn offer_of(&self, server: &str, id: &str) -> Option<(Arc<Fleet>, Arc<Entry>)> {
+        let origin = ToolRef { server: server.to_owned(), tool: id.to_owned() };
+        Some((self.pool.get(server)?, self.catalog().origin(&origin).cloned()?))
     }
 
     /// A prompt by the name that hosts see.
@@ -191,14 +271,17 @@ impl Gateway {
 
     /// A request that changes nothing, at the one server that can answer it.
     async fn ask(&self, entry: &Entry, request: Request, call: &Call) -> Result<Reply, Fault> {
-        let endpoint = self.pool.get(&entry.server).ok_or_else(|| self.no_such_server(&entry.server))?;
+        let fleet = self.pool.get(&entry.server).ok_or_else(|| self.no_such_server(&entry.server))?;
+        self.keeps_server(&entry.server, call)?;
         let request = Request {
             meta: call.meta.clone(),
             progress: call.progress.clone(),
             ask: call.ask.clone(),
             ..with_extra(request, call)
         };
-        let result = self.converse(&endpoint, request, terms(&endpoint, entry, call)).await;
+        let mut trail = Trail::default();
+        let terms = terms(&fleet.server, entry, call);
+        let result = self.converse_any(&fleet, request, terms, caller(call), &mut trail).await;
         result.map_err(|fault| fault.target(&entry.id))
     }
 
@@ -218,7 +301,7 @@ impl Gateway {
     }
 
     /// Waits until `endpoint` has been listed; its fault if it cannot be.
-    pub(super) async fn await_listing(&self, endpoint: &Endpoint, call: &Call) -> Result<(), Fault> {
+    pub(super) async fn await_listing(&self, endpoint: &Fleet, call: &Call) -> Result<(), Fault> {
         if endpoint.listing().is_some() {
             // It may have been listed in this moment.
             self.refresh();
@@ -262,38 +345,16 @@ fn hinted(fault: Fault, hint: Option<String>) -> Fault {
     }
 }
 
-fn tool_request(entry: &Entry, call: &Call) -> Request {
-    let arguments = call.arguments.clone();
-    let empty = || RawValue::from_string("{}".to_owned()).expect("a constant of valid JSON");
-    let request =
-        Request::new("tools/call").with_text("name", &entry.id).with("arguments", arguments.unwrap_or_else(empty));
-    let tasks = tasks::wanted(entry, call);
-    let request = match tasks {
-        // What any server of that era understands: a task with its own time to live.
-        Tasks::Awaited => {
-            request.with("task", RawValue::from_string("{}".to_owned()).expect("a constant of valid JSON"))
-        }
-        Tasks::None | Tasks::Relayed => request,
-    };
-    Request {
-        meta: call.meta.clone(),
-        idempotency_key: call.idempotency_key.clone(),
-        progress: call.progress.clone(),
-        ask: call.ask.clone(),
-        tasks,
-        ..with_extra(request, call)
-    }
-}
-
 /// The request with what else the caller's params held.
-fn with_extra(request: Request, call: &Call) -> Request {
+pub(super) fn with_extra(request: Request, call: &Call) -> Request {
+    let request = Request { caller: Arc::clone(&call.principal.name), ..request };
     call.extra.iter().fold(request, |request, (key, value)| request.with(key.clone(), value.clone()))
 }
 
-fn terms(endpoint: &Endpoint, entry: &Entry, call: &Call) -> Terms {
-    let rule = endpoint.server.tools.get(&entry.id);
-    let timeout = rule.and_then(|rule| rule.timeout).unwrap_or(endpoint.server.timeout);
-    Terms { effect: entry.effect, timeout, limits: call.limits }
+fn terms(server: &Server, entry: &Entry, call: &Call) -> Terms {
+    let rule = server.tools.get(&entry.id);
+    let timeout = rule.and_then(|rule| rule.timeout).unwrap_or(server.timeout);
+    Terms { effect: entry.effect, timeout, limits: call.limits, may_wait: true }
 }
 
 /// Says in the result's `_meta` that another server has answered.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde_json::Value;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::command::Outcome;
@@ -200,7 +201,8 @@ impl Drop for Waiter {
 
 impl Gateway {
     /// Begins a run, which from then on goes on by itself.
-    pub(super) fn launch(self: &Arc<Self>, what: Begin, place: impl Send + 'static) -> Waiter {
+    pub(super) fn launch(self: &Arc<Self>, mut what: Begin) -> Waiter {
+        let held = what.held.take();
         let (going, handle) = begin(what);
         let handle = Arc::new(handle);
         let (run_id, stop) = (handle.run_id.clone(), handle.stop.clone());
@@ -208,7 +210,7 @@ impl Gateway {
         let gateway = Arc::clone(self);
         self.endings.spawn(async move {
             let report = going.await;
-            drop(place);
+            drop(held);
             let Some(report) = report else {
                 gateway.live.known().live.remove(&run_id);
                 return;
@@ -222,9 +224,13 @@ impl Gateway {
         Waiter { handle, leaves_it: false }
     }
 
-    /// No run begins from now on; those that are stored come to rest, to be taken up by the next process.
-    pub fn drain(&self) {
+    /// No run begins from now on. Those that are stored come to rest, to be taken up by the next process; the others have the
+    /// registry's `shutdown_grace` to come to their ends.
+    pub async fn drain(&self) {
         self.live.close();
+        self.endings.close();
+        // What takes longer is cancelled, or left, when everything is closed.
+        let _ = timeout(self.registry().orchestrator.shutdown_grace, self.endings.wait()).await;
     }
 
     /// Tells a run that something has happened; false if there is none that could hear it.

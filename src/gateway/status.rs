@@ -5,9 +5,11 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
-use crate::downstream::endpoint::Endpoint;
+use crate::downstream::fleet::Fleet;
 use crate::downstream::state::Phase;
+use crate::gateway::answers::Use;
 use crate::gateway::door::Gateway;
+use crate::gateway::instances::{InstanceStatus, instances};
 use crate::model::entry::Kind;
 use crate::policy::breaker::State as BreakerState;
 
@@ -17,7 +19,19 @@ pub struct Status {
     servers: Vec<ServerStatus>,
     disabled: Vec<String>,
     workflows: usize,
+    /// For people and for programs, if the registry has levels.
+    level: Option<(String, Value)>,
     problems: Vec<String>,
+    journal: Option<JournalStatus>,
+}
+
+/// A snapshot of where runs are stored.
+#[derive(Debug)]
+struct JournalStatus {
+    folder: String,
+    is_failing: bool,
+    /// Where a broken file was put.
+    aside: Option<String>,
 }
 
 /// A snapshot of one server.
@@ -43,10 +57,16 @@ pub struct ServerStatus {
     pub starts: u32,
     /// Requests made, failed, and in flight.
     pub requests: (u64, u64, u32),
+    /// Attempts beyond the first of each request.
+    pub repetitions: u64,
+    /// How often kept answers have been of use.
+    pub cache: Use,
     /// The last error and when it is tried again, in seconds.
     pub error: Option<(String, Option<u64>)>,
     /// What to do about it.
     pub hint: Option<String>,
+    /// Its instances, if it has several.
+    pub instances: Vec<InstanceStatus>,
     /// The last lines of its standard error, if it is not well.
     pub stderr: Vec<String>,
 }
@@ -61,25 +81,32 @@ impl Gateway {
             servers: self
                 .pool
                 .iter()
-                .filter(|endpoint| is_wanted(&endpoint.server.name))
-                .map(|endpoint| server_status(&endpoint))
+                .filter(|fleet| is_wanted(&fleet.server.name))
+                .map(|fleet| server_status(&fleet, self.answers.book(&fleet.server.name).used()))
                 .collect(),
             disabled: disabled.collect(),
             workflows: self.workflows().names().count(),
+            level: self.level_status(),
             problems: self.problems.load().iter().cloned().chain(self.fitness.told()).collect(),
+            journal: self.store().map(|store| JournalStatus {
+                folder: store.journal.path().display().to_string(),
+                is_failing: store.journal.is_failing(),
+                aside: store.journal.aside.as_ref().map(|aside| aside.display().to_string()),
+            }),
         }
     }
 }
 
-fn server_status(endpoint: &Endpoint) -> ServerStatus {
+fn server_status(fleet: &Fleet, cache: Use) -> ServerStatus {
     let now = Instant::now();
+    let endpoint = fleet.best();
     let state = endpoint.state();
     let (breaker, _) = endpoint.breaker();
-    let counters = endpoint.counters();
+    let counters = fleet.counters();
     let about = state.about.as_ref();
     let recalled = endpoint.recalled();
     let is_well = state.phase == Phase::Ready && state.fault.is_none();
-    let listing = endpoint.listing();
+    let listing = fleet.listing();
     let tools =
         listing.as_ref().map_or(0, |listing| listing.entries.iter().filter(|entry| entry.kind == Kind::Tool).count());
     let hint = state.fault.as_ref().and_then(|fault| fault.hint.clone());
@@ -97,15 +124,32 @@ fn server_status(endpoint: &Endpoint) -> ServerStatus {
         pid: state.pid,
         starts: state.starts,
         requests: (counters.requests, counters.failures, counters.in_flight),
+        repetitions: counters.repetitions,
+        cache,
         error: state.fault.as_ref().map(|fault| {
             let wait = state.phase.retry_in(now).map(|wait| wait.as_secs().max(1));
             (format!("[{}] {}", fault.code, fault.message), wait)
         }),
         hint: hint
             .or_else(|| (breaker == BreakerState::Open).then(|| "wait, or repair the server".to_owned()))
-            .or_else(odd),
+            .or_else(odd)
+            .or_else(|| never_shared(fleet)),
+        instances: instances(fleet),
         stderr: if is_well { Vec::new() } else { endpoint.stderr() },
     }
+}
+
+/// What is said of a tool whose answers could be kept if it were known that it only reads.
+fn never_shared(fleet: &Fleet) -> Option<String> {
+    let listing = fleet.listing()?;
+    let tools = &fleet.server.tools;
+    let wants = |tool: &str| tools.get(tool).is_some_and(|told| told.cache.is_some() || told.coalesce);
+    let mut all = listing.entries.iter().filter(|entry| entry.kind == Kind::Tool);
+    let tool = all.find(|entry| !entry.effect.is_read() && wants(&entry.id))?;
+    let (name, effect) = (&tool.id, tool.effect.as_str());
+    Some(format!(
+        "answers of `{name}` are not shared as it is `{effect}`; write `effect = \"read\"` if it changes nothing"
+    ))
 }
 
 impl Status {
@@ -120,7 +164,9 @@ impl Status {
             "servers": self.servers.iter().map(ServerStatus::to_json).collect::<Vec<_>>(),
             "disabled": self.disabled,
             "workflows": self.workflows,
+            "level": self.level.as_ref().map(|(_, level)| level),
             "problems": self.problems,
+            "journal": self.journal.as_ref().map(JournalStatus::to_json),
         })
     }
 
@@ -128,6 +174,9 @@ impl Status {
     pub fn to_text(&self) -> String {
         let well = self.servers.iter().filter(|server| server.state == "ready").count();
         let mut text = format!("{well} of {} servers ready, {} workflows", self.servers.len(), self.workflows);
+        if let Some((line, _)) = &self.level {
+            let _ = write!(text, "\n{line}");
+        }
         let width = self.servers.iter().map(|server| server.name.len()).max().unwrap_or_default();
         for server in &self.servers {
             let _ = write!(text, "\n{} {:width$}  {}", server.mark(), server.name, server.line());
@@ -137,6 +186,27 @@ impl Status {
         }
         for problem in &self.problems {
             let _ = write!(text, "\n! {problem}");
+        }
+        if let Some(journal) = &self.journal {
+            text += &journal.trouble();
+        }
+        text
+    }
+}
+
+impl JournalStatus {
+    fn to_json(&self) -> Value {
+        json!({ "folder": self.folder, "is_failing": self.is_failing, "put_aside": self.aside })
+    }
+
+    /// What is wrong with it, in lines of their own.
+    fn trouble(&self) -> String {
+        let mut text = String::new();
+        if self.is_failing {
+            let _ = write!(text, "\n! runs cannot be stored in {}: look at the disk, and at the log", self.folder);
+        }
+        if let Some(aside) = &self.aside {
+            let _ = write!(text, "\n! the stored runs were damaged, and put aside as {aside}");
         }
         text
     }
@@ -163,6 +233,13 @@ impl ServerStatus {
         if self.breaker != "closed" {
             let _ = write!(line, "  breaker {}", self.breaker);
         }
+        if let Some(percent) = self.cache.hit_percent() {
+            let _ = write!(line, "  cache {percent} %");
+        }
+        if !self.instances.is_empty() {
+            let well = self.instances.iter().filter(|one| one.state == "ready").count();
+            let _ = write!(line, "  {well} of {} instances ready", self.instances.len());
+        }
         if let Some((error, wait)) = &self.error {
             let _ = write!(line, "\n    {error}");
             if let Some(wait) = wait {
@@ -171,6 +248,9 @@ impl ServerStatus {
         }
         if let Some(hint) = &self.hint {
             let _ = write!(line, "\n    {hint}");
+        }
+        for one in self.instances.iter().filter(|one| !one.is_well()) {
+            let _ = write!(line, "\n    {}", one.line());
         }
         for said in self.stderr.iter().rev().take(3).rev() {
             let _ = write!(line, "\n    stderr │ {said}");
@@ -193,9 +273,15 @@ impl ServerStatus {
         put("tools", json!(self.tools));
         put("as_of", json!(self.recalled));
         put("breaker", json!(self.breaker));
+        let instances: Vec<_> = self.instances.iter().map(InstanceStatus::to_json).collect();
+        put("instances", json!(Some(instances).filter(|all| !all.is_empty())));
         put("pid", json!(self.pid));
         put("starts", json!(self.starts));
-        put("requests", json!({ "made": made, "failed": failed, "in_flight": in_flight }));
+        put(
+            "requests",
+            json!({ "made": made, "failed": failed, "repeated": self.repetitions, "in_flight": in_flight }),
+        );
+        put("cache", json!(self.cache.hit_percent().map(|percent| self.cache.to_json(percent))));
         put("last_error", json!(self.error.as_ref().map(|(error, _)| error)));
         put("retry_in_s", json!(self.error.as_ref().and_then(|(_, wait)| *wait)));
         put("what_to_do", json!(self.hint));

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use crate::downstream::endpoint::Endpoint;
+use crate::downstream::fleet::Fleet;
 use crate::gateway::door::Gateway;
 
 /// Resources that are watched for somebody, for as long as this lives.
 #[derive(Default)]
-pub struct Subscribed(Vec<(Arc<Endpoint>, String)>);
+pub struct Subscribed(Vec<(Arc<Fleet>, String)>);
 
 impl Drop for Subscribed {
     fn drop(&mut self) {
-        for (endpoint, uri) in &self.0 {
-            endpoint.unwatch(uri);
+        for (fleet, uri) in &self.0 {
+            fleet.unwatch(uri);
         }
     }
 }
@@ -25,9 +25,9 @@ impl Gateway {
         }
         let catalog = self.seen(profile);
         let owned = |uri: &String| {
-            let endpoint = self.pool().get(&catalog.resource(uri)?.entry.server)?;
-            endpoint.watch(uri);
-            Some((endpoint, uri.clone()))
+            let fleet = self.pool().get(&catalog.resource(uri)?.entry.server)?;
+            fleet.watch(uri);
+            Some((fleet, uri.clone()))
         };
         Subscribed(uris.iter().filter_map(owned).collect())
     }

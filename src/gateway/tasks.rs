@@ -22,8 +22,8 @@ impl Gateway {
     /// Asks the server of a task about it.
     pub(super) async fn call_task(&self, verb: TaskVerb, task: &TaskRef, call: Call) -> Result<Reply, Fault> {
         let no_such = || Fault::new(Kind::NotFound, code::NO_SUCH_TASK, format!("there is no task `{task}`"));
-        let is_shown = self.shows_server(call.profile.as_deref(), &task.server);
-        let endpoint = self.pool.get(&task.server).filter(|_| is_shown).ok_or_else(no_such)?;
+        let is_shown = self.shows_server(call.profile.as_deref(), owner(task).0);
+        let endpoint = self.worker(task).filter(|_| is_shown).ok_or_else(no_such)?;
         let params = call.arguments.as_deref().and_then(Object::parse).unwrap_or_default();
         let others = params.iter().filter(|(key, _)| !matches!(*key, "taskId" | "_meta"));
         let request = others
@@ -44,9 +44,25 @@ impl Gateway {
             TaskVerb::Result => (Effect::Read, LONGEST),
             TaskVerb::Update | TaskVerb::Cancel => (Effect::Idempotent, server.timeout),
         };
-        let reply = endpoint.request(&request, Terms { effect, timeout, limits: call.limits }).await?;
+        let terms = Terms { effect, timeout, limits: call.limits, may_wait: true };
+        let reply = endpoint.request(&request, terms).await?;
         Ok(named(reply, &endpoint))
     }
+
+    /// The instance that works on a task.
+    fn worker(&self, task: &TaskRef) -> Option<Arc<Endpoint>> {
+        let (server, place) = owner(task);
+        self.pool.get(server)?.at(place).cloned()
+    }
+}
+
+/// The server of a task, and which of its instances. The first has no number, and no server's name has a dot.
+fn owner(task: &TaskRef) -> (&str, usize) {
+    let numbered = || {
+        let (server, number) = task.server.rsplit_once('.')?;
+        Some((server, number.parse::<usize>().ok()?.checked_sub(1)?))
+    };
+    numbered().unwrap_or((&task.server, 0))
 }
 
 /// What is to become of tasks that a call of `entry` makes.
@@ -56,7 +72,7 @@ pub(super) fn wanted(entry: &Entry, call: &Call) -> Tasks {
         true => Tasks::Relayed,
         // A server of the initialize era makes a task only of a request that asks for one.
         false if needs_one(entry) => Tasks::Awaited,
-        false if call.ask.as_ref().is_some_and(knows_tasks) => Tasks::Relayed,
+        false if !call.awaits_tasks && call.ask.as_ref().is_some_and(knows_tasks) => Tasks::Relayed,
         false => Tasks::None,
     }
 }
@@ -86,10 +102,13 @@ pub(super) fn named(reply: Reply, endpoint: &Endpoint) -> Reply {
     let Some(mut result) = Object::parse(&reply.body) else { return reply };
     let value = |raw: Option<&RawValue>| raw.and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok());
     let (id, task, meta) = (value(result.get("taskId")), value(result.get("task")), value(result.get("_meta")));
-    let server = endpoint.server.name.as_ref();
+    let server = match endpoint.place {
+        0 => endpoint.server.name.to_string(),
+        place => format!("{}.{}", endpoint.server.name, place + 1),
+    };
     let rename = |id: &mut Value| {
         if let Some(text) = id.as_str() {
-            *id = TaskRef { server: server.to_owned(), id: text.to_owned() }.to_string().into();
+            *id = TaskRef { server: server.clone(), id: text.to_owned() }.to_string().into();
         }
     };
     if let Some(mut id) = id {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::catalog::snapshot::Catalog;
+use crate::downstream::pool::OURSELVES;
 use crate::gateway::door::Gateway;
 use crate::model::freshness::Freshness;
 use crate::registry::profile::Profile;
@@ -57,11 +58,11 @@ impl Gateway {
         Freshness { is_public: all.is_public && profile.is_none(), ..all }
     }
 
-    /// Whether anything of `server` is seen through `profile`.
+    /// Whether anything of `server` is seen through `profile`. What we say ourselves is for everybody.
     pub fn shows_server(&self, profile: Option<&str>, server: &str) -> bool {
         let shows =
             |name: &str| self.registry().profiles.get(name).is_some_and(|profile| profile.admits_server(server));
-        profile.is_none_or(shows)
+        server == OURSELVES || profile.is_none_or(shows)
     }
 
     /// Whether the workflow `name` is seen through `profile`.

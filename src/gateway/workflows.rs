@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::engine::event::Failure;
+use crate::gateway::admission::priority;
 use crate::gateway::door::Gateway;
-use crate::gateway::durable::{TakenUp, key_of};
+use crate::gateway::durable::TakenUp;
+use crate::gateway::keys::{input_of, key_of};
 use crate::gateway::reply;
 use crate::gateway::runs::{Stand, Waiter};
 use crate::model::ask::within;
@@ -51,8 +52,9 @@ impl Gateway {
         if call.is_detached {
             // What bounds its caller does not bound it, and its questions are its own.
             let limits = Limits { deadline: None, ..call.limits };
-            let call = Call { limits, root: None, ask: None, progress: None, ..call };
-            return Ok(reply::begun(&self.begin(&workflow, input, call, None)?.leave()));
+            let call = Call { limits, root: None, ask: None, progress: None, held: None, ..call };
+            let handle = self.begin(&workflow, input, call, None)?.leave();
+            return Ok(reply::begun(&handle, handle.look().await.as_ref()));
         }
         let report = self.begin(&workflow, input, call, None)?.ended().await?;
         match report.failure() {
@@ -87,23 +89,36 @@ impl Gateway {
         self: Arc<Self>,
         workflow: &Workflow,
         input: Value,
-        call: Call,
+        mut call: Call,
         watcher: Option<Arc<dyn Watch>>,
     ) -> Result<Waiter, Fault> {
+        self.keeps_workflow(&workflow.name, &call)?;
         let limits = deeper(workflow, call.limits)?;
-        let place = self.admit(limits, call.is_detached)?;
+        self.still_open()?;
         let input = accept(workflow, input).map_err(|why| bad_input(workflow, &why))?;
         let key = key_of(workflow, &input, &call)?;
         let _beginning = key.is_some().then(|| self.live.beginning.lock().unwrap_or_else(PoisonError::into_inner));
-        if let Some(handle) = key.as_deref().and_then(|key| self.live.of_key(key)) {
-            return Ok(Waiter::of(handle));
+        if let Some(key) = &key
+            && let Some(joined) = self.joined(key, workflow, &input)?
+        {
+            return Ok(joined);
         }
-        let known = self.stored_for(&call, key.as_deref())?;
-        let TakenUp { plan, run, history } = match known {
-            Some(taken_up) => taken_up,
-            None => TakenUp { plan: self.planned(workflow, limits), run: new_id(), history: Vec::new() },
+        let known = self.stored_for(&call, key.as_ref().map(|key| key.text.as_str()))?;
+        let (TakenUp { plan, run, history }, ticket) = if let Some(found) = known {
+            if let Some(key) = &key {
+                key.check(workflow, &input, &found.run, (&found.plan.workflow.name, input_of(&found.history)))?;
+            }
+            (found, None)
+        } else {
+            let ticket = self.admit(workflow, &call, limits)?;
+            let plan = self.planned(workflow, limits);
+            (TakenUp { plan, run: new_id(), history: Vec::new() }, ticket)
         };
+        let key = key.map(|key| key.text);
+        let (retry_of, done) = self.taken_over(&call, &history);
+        call.retry_of.clone_from(&retry_of);
         let record = self.record(&plan, &call, (&run, key.as_deref()), history.len())?;
+        let priority = priority(workflow, &call);
         let board = call.root.as_deref().and_then(|root| self.live.board(root)).unwrap_or_default();
         let caller = Arc::clone(&call.principal.name);
         let through = Through {
@@ -116,6 +131,8 @@ impl Gateway {
             run,
             agents: call.agents,
             places: Arc::clone(&self.steps),
+            priority,
+            retry_of,
         };
         let flags = decide(&self.registry().flags, &caller);
         let begin = Begin {
@@ -131,8 +148,12 @@ impl Gateway {
             record,
             key,
             history,
+            ticket,
+            done,
+            grace: self.registry().orchestrator.shutdown_grace,
+            held: call.held,
         };
-        Ok(self.launch(begin, place))
+        Ok(self.launch(begin))
     }
 
     /// The plan of a run that has so much left to it.
@@ -146,22 +167,6 @@ impl Gateway {
             planned.budget = Some(Budget { allowance: own.allowance.and(limits.allowance), ..own });
         }
         plan
-    }
-
-    /// A place among the runs; the runs that a run starts and waits for do not count again.
-    fn admit(&self, limits: Limits, is_detached: bool) -> Result<Option<OwnedSemaphorePermit>, Fault> {
-        if self.live.is_closing() {
-            return Err(Fault::new(Kind::Unavailable, code::SHUTTING_DOWN, "the program is about to end"));
-        }
-        if limits.depth > 1 && !is_detached {
-            return Ok(None);
-        }
-        let place = Arc::clone(&self.runs).try_acquire_owned();
-        place.map(Some).map_err(|_| {
-            let most = self.registry().orchestrator.max_concurrent_runs;
-            Fault::new(Kind::RateLimited, code::TOO_MANY_RUNS, format!("{most} workflows are running already"))
-                .hint("try again when one has ended, or raise `max_concurrent_runs` in the registry")
-        })
     }
 }
 

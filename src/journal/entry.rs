@@ -78,6 +78,9 @@ impl Stored {
         if let Some(parent) = parent {
             all["part_of"] = json!(parent);
         }
+        if let Some(old) = self.opening.terms.get("retry_of").filter(|old| old.is_string()) {
+            all["retry_of"] = old.clone();
+        }
         for (key, value) in self.standing.report.iter().filter_map(Value::as_object).flatten() {
             if all.get(key).is_none() {
                 all[key] = value.clone();

@@ -20,6 +20,18 @@ pub enum Wish {
         /// The answer; no if not given.
         answer: Option<Value>,
     },
+    /// Something has happened that a step of it waits for.
+    Signal {
+        /// What sort of thing.
+        event: String,
+        /// What is known about it.
+        data: Value,
+    },
+    /// It has failed and is to be tried again.
+    Retry {
+        /// Whether what is in doubt is done again.
+        does_again: bool,
+    },
     /// It is said what became of a call that is in doubt.
     Decide {
         /// The step that made it; the only one if not given.

@@ -7,6 +7,7 @@ pub mod entry;
 pub mod folder;
 pub mod mail;
 pub mod open;
+pub mod question;
 pub mod reader;
 mod schema;
 pub mod writer;

@@ -8,6 +8,7 @@ use crate::engine::event::Event;
 use crate::journal::entry::{Opening, Standing, Stored};
 use crate::journal::open::FILE;
 use crate::journal::schema;
+use crate::journal::writer::sum;
 
 /// A connection for reading.
 #[derive(Debug)]
@@ -45,6 +46,11 @@ impl Reader {
         self.one("key = ?", key)
     }
 
+    /// The run that tries this one again.
+    pub fn retried(&self, id: &str) -> rusqlite::Result<Option<Stored>> {
+        self.one("json_extract(terms, '$.retry_of') = ?", id)
+    }
+
     fn one(&self, condition: &str, value: &str) -> rusqlite::Result<Option<Stored>> {
         let text = format!("{COLUMNS} where {condition} order by began desc, run.id desc limit 1");
         self.0.prepare_cached(&text)?.query_row([value], read).optional()
@@ -53,7 +59,19 @@ impl Reader {
     /// The runs that have not ended and are no part of others, the oldest first.
     pub fn open_runs(&self) -> rusqlite::Result<Vec<Stored>> {
         let text = format!("{COLUMNS} where ended is null and parent is null order by began, run.id");
-        self.0.prepare(&text)?.query_map([], read)?.collect()
+        let mut select = self.0.prepare(&text)?;
+        let mut open = Vec::new();
+        for found in select.query_map([], read)? {
+            match found {
+                Ok(stored) => open.push(stored),
+                // One that is damaged does not keep the others from going on.
+                Err(rusqlite::Error::FromSqlConversionFailure(_, _, why)) => {
+                    tracing::error!("a stored run is damaged and cannot be taken up: {why}");
+                }
+                Err(why) => return Err(why),
+            }
+        }
+        Ok(open)
     }
 
     /// The last runs, the newest first.
@@ -70,12 +88,28 @@ impl Reader {
 
     /// What has happened to the run `id`, from the event of this number on.
     pub fn events(&self, id: &str, from: u64) -> rusqlite::Result<Vec<Event>> {
+        // Before the events, of which there may be more in a moment.
+        let mut count = self.0.prepare_cached("select events from run where id = ?")?;
+        let count: Option<i64> = count.query_row([id], |row| row.get(0)).optional()?.flatten();
         let mut select = self.0.prepare_cached(
-            "select coalesce(event.body, output.body) from event left join output on output.hash = event.output
+            "select coalesce(event.body, output.body), seq, sum
+             from event left join output on output.hash = event.output
              where run = ? and seq >= ? order by seq",
         )?;
-        let rows = select.query_map(rusqlite::params![id, from.cast_signed()], |row| json(row, 0))?;
-        rows.collect()
+        let rows = select.query_map(rusqlite::params![id, from.cast_signed()], event)?;
+        let mut events = Vec::new();
+        for row in rows {
+            let (seq, event) = row?;
+            if seq != from + events.len() as u64 {
+                return Err(damaged(&format!("event {} is missing", from + events.len() as u64)));
+            }
+            events.push(event);
+        }
+        let next = from + events.len() as u64;
+        if count.is_some_and(|count| next < count.cast_unsigned()) && next > from {
+            return Err(damaged(&format!("event {next} is missing")));
+        }
+        Ok(events)
     }
 }
 
@@ -95,6 +129,21 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Stored> {
     };
     let report = row.get::<_, Option<String>>(12)?.and_then(|text| serde_json::from_str(&text).ok());
     Ok(Stored { opening, standing: Standing { status: row.get(10)?, ended: time(11)?, report } })
+}
+
+/// An event and its number, if it is what was written.
+fn event(row: &Row<'_>) -> rusqlite::Result<(u64, Event)> {
+    let text: String = row.get(0)?;
+    let (seq, expected): (i64, Option<i64>) = (row.get(1)?, row.get(2)?);
+    if expected.is_some_and(|expected| expected != sum(seq.cast_unsigned(), &text)) {
+        return Err(damaged(&format!("event {seq} is not what was written")));
+    }
+    Ok((seq.cast_unsigned(), json(row, 0)?))
+}
+
+fn damaged(why: &str) -> rusqlite::Error {
+    let why = format!("{why}: the disk has changed the history of this run");
+    rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, why.into())
 }
 
 fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, at: usize) -> rusqlite::Result<T> {

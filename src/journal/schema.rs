@@ -3,7 +3,8 @@
 use rusqlite::Connection;
 
 /// Each brings the tables from the version before it to its own.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
 create table definition (hash text primary key, body text not null, format text not null) strict, without rowid;
 create table run (
     id text primary key, workflow text not null, definition text not null references definition, plan text not null,
@@ -19,7 +20,10 @@ create table event (
     primary key (run, seq)
 ) strict, without rowid;
 create table mail (id integer primary key, run text not null, body text not null, answer text) strict;
-"];
+",
+    // What an event must hash to, and how many a run must have; what was written before has neither, and is not checked.
+    "alter table event add column sum integer; alter table run add column events integer;",
+];
 
 /// Makes a connection what the journal needs.
 pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<()> {

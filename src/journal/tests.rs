@@ -116,3 +116,84 @@ async fn a_broken_file_is_put_aside_and_a_new_one_begun() {
     assert!(journal.aside.is_some());
     assert!(Reader::open(home.path()).expect("a reader").open_runs().expect("runs").is_empty());
 }
+
+/// A copy of the files as a crash would leave them.
+fn copy(from: &std::path::Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().expect("a folder");
+    for part in ["journal.sqlite", "journal.sqlite-wal"] {
+        let _ = std::fs::copy(from.join(part), copy.path().join(part));
+    }
+    copy
+}
+
+#[tokio::test]
+async fn at_every_flush_all_that_was_waited_for_is_in_the_files() {
+    let home = tempfile::tempdir().expect("a folder");
+    let journal = open(home.path());
+    journal.append(first("r1", vec![event("0")])).await.expect("stored");
+    for seq in 1..40 {
+        let entry = Entry { run: "r1".into(), first: seq, events: vec![event(&seq.to_string())], ..Entry::default() };
+        journal.append(entry).await.expect("stored");
+        let copy = copy(home.path());
+        // What a process without the lock sees after a loss of power: the log is played back.
+        let left = open(copy.path());
+        assert!(left.aside.is_none());
+        let events = left.reader().expect("a reader").events("r1", 0).expect("events");
+        assert_eq!(events.len() as u64, seq + 1, "after {seq}");
+    }
+}
+
+#[tokio::test]
+async fn a_torn_end_of_the_log_is_dropped_and_the_rest_is_there() {
+    let home = tempfile::tempdir().expect("a folder");
+    let journal = open(home.path());
+    journal.append(first("r1", (0..20).map(|place| event(&place.to_string())).collect())).await.expect("stored");
+    let whole = std::fs::read(home.path().join("journal.sqlite-wal")).expect("a log");
+    journal
+        .append(Entry { run: "r1".into(), first: 20, events: vec![event("last")], ..Entry::default() })
+        .await
+        .expect("stored");
+    let longer = std::fs::read(home.path().join("journal.sqlite-wal")).expect("a log");
+    assert!(longer.len() > whole.len());
+    for end in [whole.len(), whole.len() + 1, whole.len() + 24, whole.len().midpoint(longer.len()), longer.len() - 1] {
+        let copy = copy(home.path());
+        std::fs::write(copy.path().join("journal.sqlite-wal"), &longer[..end]).expect("a file");
+        let left = open(copy.path());
+        let events = left.reader().expect("a reader").events("r1", 0).expect("events");
+        assert_eq!((events.len(), left.aside.is_some()), (20, false), "cut at {end}");
+    }
+}
+
+#[tokio::test]
+async fn a_flipped_bit_is_found_or_does_no_harm() {
+    let home = tempfile::tempdir().expect("a folder");
+    let all: Vec<_> = (0..200).map(|place| event(&format!("the step number {place} of this run"))).collect();
+    {
+        let journal = open(home.path());
+        let standing = Standing { status: "running".to_owned(), ended: None, report: None };
+        let entry = Entry { standing: Some(standing), ..first("r1", all.clone()) };
+        journal.append(entry).await.expect("stored");
+    }
+    let bytes = std::fs::read(home.path().join("journal.sqlite")).expect("a file");
+    let mut found = 0;
+    for place in (7..bytes.len()).step_by(211) {
+        let copy = copy(home.path());
+        let mut flipped = bytes.clone();
+        flipped[place] ^= 1 << (place % 8);
+        std::fs::write(copy.path().join("journal.sqlite"), flipped).expect("a file");
+        // Refused only as a later version's.
+        let left = match Journal::open(copy.path(), Retention::default(), 10) {
+            Ok(left) => left,
+            Err(Error::Newer(_)) => continue,
+            Err(error) => panic!("byte {place}: {error}"),
+        };
+        let events = left.reader().and_then(|reader| reader.events("r1", 0));
+        match events {
+            _ if left.aside.is_some() => found += 1,
+            Err(_) => found += 1,
+            Ok(events) if events.is_empty() => found += 1,
+            Ok(events) => assert_eq!(events, all, "byte {place}: changed, and nobody has noticed"),
+        }
+    }
+    assert!(found > 20, "only {found} were found");
+}

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use http::StatusCode;
 use http::header::RETRY_AFTER;
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::downstream::http::faults::{causes, without_urls};
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
 use crate::wire::envelope::bounded;
+use crate::wire::header;
 
 /// How much of what an API says is repeated, in characters.
 const SHOWN: usize = 300;
@@ -44,9 +46,7 @@ pub fn lost(error: reqwest::Error, hidden: &Hidden) -> Fault {
 
 /// When a refused request may be made again, as its answer says.
 pub fn retry_after(response: &reqwest::Response) -> Option<Duration> {
-    let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
-    let seconds: f64 = text.trim().parse().ok()?;
-    Duration::try_from_secs_f64(seconds).ok()
+    header::retry_after(response.headers().get(RETRY_AFTER)?.to_str().ok()?, Timestamp::now())
 }
 
 /// The fault that a status and the body of a refusal stand for.

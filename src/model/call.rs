@@ -2,6 +2,7 @@
 //!
 //! Payloads stay raw JSON: only a workflow or a policy that reads one parses it.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use crate::model::ask::Ask;
 use crate::model::limits::Limits;
 use crate::model::name::ToolRef;
 use crate::model::principal::Principal;
+use crate::model::priority::Priority;
 use crate::model::task::{TaskRef, TaskVerb};
 
 /// What is asked of whom.
@@ -78,6 +80,8 @@ pub struct Call {
     pub extra: Vec<(String, Box<RawValue>)>,
     /// Whether nobody waits for the end of the workflow that is called.
     pub is_detached: bool,
+    /// Whether the result of a task that a server makes of it is waited for, so that nobody else has to.
+    pub awaits_tasks: bool,
     /// Which servers are to do the job, in order, if several can; as the registry says if empty.
     pub providers: Vec<Arc<str>>,
     /// The first of the runs that have led to this call; `None` if no run has.
@@ -88,6 +92,12 @@ pub struct Call {
     pub parent: Option<Arc<str>>,
     /// The agents that the call is made within, outermost first.
     pub agents: Vec<Arc<str>>,
+    /// What it tries again: a run, or a step of one.
+    pub retry_of: Option<Arc<str>>,
+    /// Held until what the call has set off is over, be it later than its answer.
+    pub held: Option<Arc<dyn Any + Send + Sync>>,
+    /// How urgent it is; as what is called says if not given.
+    pub priority: Option<Priority>,
 }
 
 impl Call {
@@ -104,11 +114,15 @@ impl Call {
             ask: None,
             extra: Vec::new(),
             is_detached: false,
+            awaits_tasks: false,
             providers: Vec::new(),
             root: None,
             idempotency_key: None,
             parent: None,
             agents: Vec::new(),
+            retry_of: None,
+            held: None,
+            priority: None,
         }
     }
 }

@@ -149,6 +149,14 @@ codes! {
     NOT_DURABLE = "MO4038";
     /// A stored run cannot be taken up again.
     NOT_RESUMABLE = "MO4039";
+    /// The turn of a run would come too late.
+    TOO_LATE = "MO4051";
+    /// More calls of runs wait for their turn than may.
+    TOO_MANY_CALLS = "MO4052";
+    /// An idempotency key stands for another run.
+    KEY_TAKEN = "MO4053";
+    /// A run cannot be tried again.
+    NOT_RETRYABLE = "MO4054";
 
     /// The server cannot be reached or has died.
     SERVER_DOWN = "MO5101";
@@ -176,6 +184,10 @@ codes! {
     SERVER_STARTING = "MO5112";
     /// The authorization at a server did not come about.
     AUTH_FAILED = "MO5113";
+    /// There is no turn in time under the `rate_limit`, or the server has asked to be left alone.
+    RATE_LIMIT = "MO5114";
+    /// The level does not keep it while servers are missing.
+    SET_ASIDE = "MO5120";
     /// There is no tool of this name.
     NO_SUCH_TOOL = "MO5201";
     /// There is no prompt of this name.
@@ -194,8 +206,12 @@ codes! {
     LOOP = "MO5208";
     /// The operator has not allowed it.
     NOT_ALLOWED = "MO5209";
+    /// An interceptor of the registry refuses the call or withholds its result.
+    INTERCEPTED = "MO5210";
+    /// An interceptor of the registry could not decide.
+    HOOK_FAILED = "MO5211";
     /// A server offers something else than before, and a workflow no longer fits it.
-    WORKFLOW_BROKEN = "MO5210";
+    WORKFLOW_BROKEN = "MO5212";
     /// The program is shutting down.
     SHUTTING_DOWN = "MO5301";
     /// The model's API refused the request.

@@ -17,6 +17,7 @@ pub mod mend;
 pub mod name;
 pub mod port;
 pub mod principal;
+pub mod priority;
 pub mod problem;
 pub mod secret;
 pub mod suggest;

@@ -1,5 +1,7 @@
 //! Whether a failed call may be made again, and after how long.
 
+pub mod budget;
+
 use std::time::Duration;
 
 use crate::model::effect::Effect;

@@ -1,6 +1,7 @@
 //! One server as a file has it, in our own words or in those of another client.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::document::node::{Field, Node, Value};
 use crate::document::reader::Reader;
@@ -11,9 +12,14 @@ use crate::model::problem::{Problem, Span};
 use crate::registry::dialect::Dialect;
 use crate::registry::launch;
 use crate::registry::naming::legal_name;
-use crate::registry::server::{Era, Launch, Probe, Server, Start};
-use crate::registry::settings::{Settings, boolean, whole, word};
+use crate::registry::rate::rate_limit;
+use crate::registry::replicas;
+use crate::registry::server::{Era, Launch, Probe, Server, Start, Transport};
+use crate::registry::settings::{Settings, boolean, duration, whole, word};
 use crate::registry::tools;
+
+/// How long a server may be without work before it is stopped.
+const IDLE: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(24 * 30);
 
 /// A server as read from one file, before the others are known.
 pub(super) struct Authored {
@@ -52,6 +58,7 @@ fn server(
         refuse_ambiguous_timeout(reader, &mut table, &field.value);
     }
     let launch = launch::launch(reader, &mut table, dialect);
+    let mut replicas = replicas::read(reader, &mut table, dialect, launch.as_ref());
     let mut settings = defaults.clone().refined(reader, &mut table);
     let speaks_http = match &launch {
         Some(Launch::Command(_)) => false,
@@ -74,8 +81,13 @@ fn server(
     let priority = whole(reader, &mut table, "priority", 0..=1_000_000).unwrap_or(100);
     let trusted = boolean(reader, &mut table, "trusted").unwrap_or(true);
     let era = word(reader, &mut table, "era", &[("legacy", Era::Legacy), ("modern", Era::Modern)]);
+    replicas.sticky = boolean(reader, &mut table, "sticky").unwrap_or(false);
+    let idle_ttl = duration(reader, &mut table, "idle_ttl", IDLE);
     let version = table.take("version").and_then(|node| version(reader, node, &table.path("version")));
-    let tools = tools::read::rules(reader, &mut table, dialect);
+    let takes_headers = matches!(&launch, Some(Launch::Url(address))
+         if !address.is_bare_socket() && address.transport != Some(Transport::Sse));
+    let tools = tools::read::rules(reader, &mut table, dialect, takes_headers);
+    let rate_limit = rate_limit(reader, &mut table);
     let fallback = fallback(reader, &mut table);
     match dialect {
         Dialect::Own => table.finish(reader),
@@ -89,6 +101,7 @@ fn server(
         required,
         priority,
         concurrency,
+        rate_limit,
         connect_timeout,
         timeout,
         retry,
@@ -96,6 +109,8 @@ fn server(
         health,
         version,
         tools,
+        replicas,
+        idle_ttl,
         fallback: Vec::new(),
         trusted,
         era,

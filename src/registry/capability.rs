@@ -10,6 +10,7 @@ use crate::document::node::{Node, Value};
 use crate::document::reader::Reader;
 use crate::document::table::Table;
 use crate::expr::error::Error;
+use crate::expr::expression::Reference;
 use crate::expr::scope::Lookup;
 use crate::expr::template::Template;
 use crate::expr::text::Text;
@@ -75,8 +76,13 @@ pub struct Adapter {
 impl Adapter {
     /// The value over `value`.
     pub fn apply(&self, value: &Json) -> Result<Json, Error> {
-        let scope: Arc<dyn Lookup> = Arc::new(One { root: self.root, value: Computed::from_json(value) });
+        let scope: Arc<dyn Lookup> = Arc::new(One::new(self.root, value));
         self.template.eval(&scope).map(|value| value.to_json())
+    }
+
+    /// What it refers to.
+    pub(super) fn references(&self) -> Vec<&Reference> {
+        self.template.references()
     }
 }
 
@@ -94,9 +100,16 @@ impl fmt::Debug for Adapter {
 
 /// A scope with one root.
 #[derive(Debug)]
-struct One {
+pub(super) struct One {
     root: &'static str,
     value: Computed,
+}
+
+impl One {
+    /// `root` stands for `value`.
+    pub(super) fn new(root: &'static str, value: &Json) -> Self {
+        Self { root, value: Computed::from_json(value) }
+    }
 }
 
 impl Lookup for One {

@@ -150,7 +150,8 @@ fn url_node<'a>(reader: &mut Reader, table: &mut Table<'a>, dialect: Dialect) ->
     Some(first)
 }
 
-fn url(reader: &mut Reader, node: &Node, what: &str) -> Option<Text> {
+/// A URL of an HTTP server or a socket.
+pub(super) fn url(reader: &mut Reader, node: &Node, what: &str) -> Option<Text> {
     let url = text(reader, node, what)?;
     let prefix = url.literal_prefix().to_ascii_lowercase();
     let scheme = SCHEMES.iter().find_map(|scheme| Some((*scheme, prefix.strip_prefix(scheme)?)));
@@ -175,14 +176,16 @@ fn url(reader: &mut Reader, node: &Node, what: &str) -> Option<Text> {
     None
 }
 
-fn args(reader: &mut Reader, table: &mut Table<'_>) -> Vec<Text> {
+/// The arguments of a program.
+pub(super) fn args(reader: &mut Reader, table: &mut Table<'_>) -> Vec<Text> {
     let Some(node) = table.take("args") else { return Vec::new() };
     let what = table.path("args");
     let Some(items) = reader.list(node, &what) else { return Vec::new() };
     items.iter().enumerate().filter_map(|(place, item)| text(reader, item, &format!("{what}[{place}]"))).collect()
 }
 
-fn texts_by_name(reader: &mut Reader, table: &mut Table<'_>, key: &'static str) -> BTreeMap<String, Text> {
+/// Texts with placeholders by name, such as `env` and `headers`.
+pub(super) fn texts_by_name(reader: &mut Reader, table: &mut Table<'_>, key: &'static str) -> BTreeMap<String, Text> {
     let Some(node) = table.take(key) else { return BTreeMap::new() };
     let what = table.path(key);
     let Some(mut fields) = reader.table(node, &what) else { return BTreeMap::new() };

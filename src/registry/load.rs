@@ -16,11 +16,15 @@ use crate::model::durability::Durability;
 use crate::model::problem::{Problem, Source};
 use crate::model::suggest;
 use crate::registry::agent;
-use crate::registry::authored;
+use crate::registry::authored::{self, Authored};
 use crate::registry::capability;
 use crate::registry::cross;
 use crate::registry::dialect::Dialect;
+use crate::registry::discovery;
 use crate::registry::flag;
+use crate::registry::interceptor;
+use crate::registry::level;
+use crate::registry::manifest::{self, is_manifest};
 use crate::registry::mentions::Mentions;
 use crate::registry::model;
 use crate::registry::profile;
@@ -49,6 +53,13 @@ pub fn load(files: &[Arc<Source>]) -> (Registry, Vec<Problem>) {
     let mut found = Vec::new();
     let mut broken = BTreeSet::new();
     for (reader, root) in &mut readable {
+        if is_manifest(root) {
+            match described(reader, root, &settings) {
+                Ok(server) => found.push((Arc::clone(&reader.source), server)),
+                Err(name) => broken.extend(name),
+            }
+            continue;
+        }
         let dialect = dialect(root, &reader.source);
         for key in ROOTS {
             let Some(mut table) = root.get(key).and_then(|servers| reader.table(servers, key)) else { continue };
@@ -67,6 +78,17 @@ pub fn load(files: &[Arc<Source>]) -> (Registry, Vec<Problem>) {
     let file = |problem: &Problem| files.iter().position(|file| Arc::ptr_eq(file, &problem.source));
     problems.sort_by_key(|problem| (file(problem), problem.span.start));
     (registry, problems)
+}
+
+/// The server that a file describes; `Err` tells the name of one that cannot be used, if it has one.
+fn described(reader: &mut Reader, root: &Node, settings: &Settings) -> Result<Authored, Option<String>> {
+    let Some(field) = manifest::entry(root) else {
+        let span = reader.head(&root.span);
+        reader.error(code::WRONG_VALUE, span, "the file describes no server of a kind that is known").help =
+            Some("it needs an npm, PyPI, OCI or NuGet package with stdio, or a remote endpoint over HTTP".to_owned());
+        return Err(None);
+    };
+    authored::read(reader, "server", &field, Dialect::Foreign, settings).map_err(Some)
 }
 
 /// What each table of a file was asked for.
@@ -104,6 +126,9 @@ fn common(
     registry: &mut Registry,
     mentions: &mut Mentions,
 ) -> Settings {
+    if is_manifest(root) {
+        return settings;
+    }
     let Some(mut table) = reader.table(root, "") else { return settings };
     let is_registry = ROOTS.map(|key| table.take(key).is_some()).contains(&true);
     let own = table.take("orchestrator").and_then(|node| reader.table(node, "orchestrator"));
@@ -123,13 +148,25 @@ fn common(
     if let Some(node) = flags {
         flag::read(reader, node, &mut registry.flags);
     }
+    let levels = table.take("levels");
+    if let Some(node) = levels {
+        registry.levels = level::read(reader, node).or_else(|| registry.levels.take());
+    }
     let profiles = table.take("profiles");
     if let Some(node) = profiles {
         profile::read(reader, node, &mut registry.profiles);
     }
-    let is_ours =
-        [own.is_some(), defaults.is_some(), profiles.is_some(), models.is_some(), agents.is_some(), flags.is_some()];
-    if !is_registry && !is_ours.contains(&true) {
+    let discovery = table.take("discovery");
+    if let Some(node) = discovery {
+        discovery::read(reader, node, &mut registry.discovery);
+    }
+    let interceptors = table.take("interceptors");
+    if let Some(node) = interceptors {
+        interceptor::read(reader, node, &mut registry.interceptors);
+    }
+    let is_ours = [own.is_some(), defaults.is_some()].contains(&true)
+        || [profiles, models, agents, flags, interceptors, discovery, levels].iter().any(Option::is_some);
+    if !is_registry && !is_ours {
         no_servers(reader, &mut table);
         return settings;
     }
@@ -161,6 +198,13 @@ fn orchestrate(reader: &mut Reader, mut table: Table<'_>, orchestrator: &mut Orc
     orchestrator.workflows.extend(texts(reader, &mut table, "workflows").unwrap_or_default());
     if let Some(runs) = whole(reader, &mut table, "max_concurrent_runs", 1..=100_000) {
         orchestrator.max_concurrent_runs = runs;
+    }
+    if let Some(waiting) = whole(reader, &mut table, "max_waiting_runs", 0..=100_000) {
+        orchestrator.max_waiting_runs = waiting;
+    }
+    let graces = Duration::ZERO..=Duration::from_hours(1);
+    if let Some(grace) = duration(reader, &mut table, "shutdown_grace", graces) {
+        orchestrator.shutdown_grace = grace;
     }
     if let Some(steps) = whole(reader, &mut table, "max_concurrent_steps", 1..=100_000) {
         orchestrator.max_concurrent_steps = steps;

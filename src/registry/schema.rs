@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::model::effect::Effect;
 
 mod delegation;
+mod tooling;
 
 /// A key, what may stand there, what it is for.
 type Key = (&'static str, Value, &'static str);
@@ -25,7 +26,14 @@ pub fn schema() -> Value {
             map(&json!({ "anyOf": [shared("flag"), { "type": ["boolean", "string", "number", "array"] }] })),
             "Values that workflows ask for.",
         ),
+        ("levels", shared("levels"), "What goes on while required servers are missing."),
         ("profiles", map(&shared("profile")), "Named views of servers, tools and workflows."),
+        ("discovery", shared("discovery"), "Where more servers come from."),
+        (
+            "interceptors",
+            json!({ "type": "array", "items": shared("interceptor") }),
+            "What happens to calls of servers' tools on their way, in order.",
+        ),
     ]);
     whole["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
     whole["$id"] = json!("orchestrator://schema/registry");
@@ -41,11 +49,17 @@ pub fn schema() -> Value {
         "orchestrator": orchestrator(),
         "defaults": table(settings()),
         "server": server(),
+        "rate_limit": tooling::rate_limit(),
+        "cache": tooling::cache(),
+        "batch": tooling::batch(),
+        "replicas": replicas(),
+        "replica": replica(),
         "retry": retry(),
         "breaker": breaker(),
         "health": health(),
         "tools": tools(),
         "tool": tool(),
+        "key_place": key_place(),
         "capability": capability(),
         "weights": weights(),
         "fallback_value": fallback_value(),
@@ -57,8 +71,15 @@ pub fn schema() -> Value {
         "flag": flag(),
         "auth": auth(),
         "oauth": oauth(),
+        "levels": levels(),
+        "level": level(),
         "profile": profile(),
         "visible": visible(),
+        "interceptor": interceptor(),
+        "discovery": table(vec![
+            ("include", texts(), "More files with servers, or globs of them, relative to this file; `server.json` among them."),
+            ("environment", boolean(), "Whether MCP_SERVER_NAME_URL and MCP_SERVER_NAME_COMMAND mean servers."),
+        ]),
     });
     whole
 }
@@ -110,8 +131,10 @@ fn table(keys: Vec<Key>) -> Value {
 fn orchestrator() -> Value {
     table(vec![
         ("workflows", texts(), "Files, folders or globs of workflows, relative to this file."),
-        ("max_concurrent_runs", count(1, 100_000), "Workflow runs at once; more are refused."),
+        ("max_concurrent_runs", count(1, 100_000), "Workflow runs at once; more wait."),
+        ("max_waiting_runs", count(0, 100_000), "Runs that wait for their turn; more are refused."),
         ("max_concurrent_steps", count(1, 100_000), "Tool calls of all runs at once; more wait."),
+        ("shutdown_grace", duration(), "How long what goes on may still take when the program is told to end."),
         ("settle", duration(), "How long the first list waits for servers that are still starting."),
         ("remember", duration(), "How long what a server last offered is listed although it does not run."),
         ("prefix", boolean(), "Whether tools carry the name of their server."),
@@ -120,6 +143,32 @@ fn orchestrator() -> Value {
         ("keep_runs_count", count(1, 10_000_000), "How many runs that have ended are kept."),
         ("instructions", text(), "Put before what hosts are told."),
     ])
+}
+
+fn interceptor() -> Value {
+    let mut interceptor = table(vec![
+        ("name", text(), "What it is called in errors."),
+        ("tools", texts(), "Patterns of the tools that it concerns, as `server.tool`; all if not given."),
+        ("at", json!({ "enum": ["before", "after"] }), "On which side of the call."),
+        ("when", text(), "A condition over `call`; always if not given."),
+        ("deny", text(), "Why the call is refused, or its result withheld."),
+        ("set", json!({ "type": "object" }), "Arguments to be set; one that becomes null is left out."),
+        ("output", json!({}), "What the tool has put out instead."),
+        ("command", text(), "A program that decides: JSON in, JSON out."),
+        (
+            "args",
+            json!({ "type": "array", "items": { "type": ["string", "integer", "number", "boolean"] } }),
+            "Its arguments.",
+        ),
+        ("env", named_texts(), "Its environment, beside what every child gets."),
+        ("cwd", text(), "Its working directory."),
+        ("url", text(), "An address that decides: JSON is posted there."),
+        ("headers", named_texts(), "Headers of the post."),
+        ("timeout", duration(), "How long deciding may take."),
+        ("on_error", json!({ "enum": ["deny", "allow"] }), "What becomes of a call without a decision."),
+    ]);
+    interceptor["required"] = json!(["name"]);
+    interceptor
 }
 
 fn settings() -> Vec<Key> {
@@ -134,7 +183,13 @@ fn settings() -> Vec<Key> {
 }
 
 fn server() -> Value {
-    let mut keys = vec![
+    let mut keys = server_keys();
+    keys.extend(settings());
+    table(keys)
+}
+
+fn server_keys() -> Vec<Key> {
+    vec![
         ("command", text(), "A program to start; no shell."),
         ("args", texts(), "Its arguments."),
         ("env", named_texts(), "Its environment; `${VAR}` is expanded when it is started."),
@@ -154,10 +209,33 @@ fn server() -> Value {
         ("version", text(), "The versions of the server that are allowed, for example `>=1.2, <3`."),
         ("auth", json!({ "anyOf": [{ "enum": ["oauth"] }, shared("auth")] }), "How it is proved who calls."),
         ("disabled", boolean(), "Leaves it out."),
+        ("rate_limit", tooling::limited(), "How often it may be called; more wait for their turn."),
         ("tools", shared("tools"), "Rules for its tools."),
+        (
+            "replicas",
+            json!({ "anyOf": [count(1, 64), shared("replicas"), { "type": "array", "items": shared("replica") }] }),
+            "How many instances of it there are; or further ones, and where.",
+        ),
+        ("sticky", boolean(), "Whether a host keeps the instance that it has called first."),
+        ("idle_ttl", duration(), "It is stopped when nobody has used it for so long."),
         ("fallback", texts(), "Servers with the same tools, tried when this one cannot answer."),
-    ];
-    keys.extend(settings());
+    ]
+}
+
+fn replicas() -> Value {
+    table(vec![
+        ("min", count(1, 64), "So many are always there."),
+        ("max", count(1, 64), "There are never more."),
+        ("warm", count(0, 64), "So many more than are needed are kept ready."),
+        ("down_after", duration(), "One that has not been needed for so long is stopped."),
+    ])
+}
+
+/// An instance of its own, reached as a server is.
+fn replica() -> Value {
+    let how = ["command", "args", "env", "cwd", "url", "type", "headers", "auth"];
+    let mut keys: Vec<Key> = server_keys().into_iter().filter(|(key, ..)| how.contains(key)).collect();
+    keys.push(("priority", count(0, 1_000), "Lower ones are used first; that of the first instance is 0."));
     table(keys)
 }
 
@@ -208,6 +286,24 @@ fn tool() -> Value {
         ("description", text(), "What models read."),
         ("effect", json!({ "enum": effects }), "What it may do, where its annotations are wrong."),
         ("timeout", duration(), "One attempt of one call."),
+        ("rate_limit", tooling::limited(), "How often it may be called; more wait for their turn."),
+        (
+            "cache",
+            json!({ "anyOf": [duration(), shared("cache")] }),
+            "For how long its answers are kept, if it only reads.",
+        ),
+        ("coalesce", boolean(), "Whether equal calls of one caller that are made at once are one request."),
+        ("batch", shared("batch"), "A tool that does many calls of it in one, if both only read."),
+        ("hedge", duration(), "After how long a late answer is asked for a second time, if it only reads."),
+        ("invalidates", texts(), "Tools of the server whose kept answers a call of it makes worthless."),
+        ("idempotency", shared("key_place"), "Where the key goes that makes a repeated call the same call."),
+    ])
+}
+
+fn key_place() -> Value {
+    table(vec![
+        ("argument", text(), "The argument of the tool that takes it."),
+        ("header", text(), "The header of the HTTP request that takes it."),
     ])
 }
 
@@ -278,6 +374,23 @@ fn oauth() -> Value {
         ("algorithm", json!({ "enum": algorithms }), "How the key signs; ES256 if not given."),
         ("client_metadata_url", text(), "Where the client describes itself."),
         ("redirect_port", count(1, 65_535), "Where the browser comes back to; any free port if not given."),
+    ])
+}
+
+fn levels() -> Value {
+    table(vec![
+        ("enter_after", duration(), "Required servers must have been missing for so long."),
+        ("leave_after", duration(), "They must have been back for so long."),
+        ("reduced", shared("level"), "What goes on while some are missing."),
+        ("minimal", shared("level"), "What goes on while more are missing."),
+    ])
+}
+
+fn level() -> Value {
+    table(vec![
+        ("servers", texts(), "Names or patterns of servers whose calls go on; all if not given."),
+        ("workflows", texts(), "Names or patterns of workflows that are begun; all if not given."),
+        ("missing", count(1, 10_000), "So many required servers must be missing."),
     ])
 }
 

@@ -9,13 +9,18 @@ use crate::model::durability::Durability;
 use crate::model::suggest::did_you_mean;
 use crate::policy::breaker;
 use crate::policy::health;
+use crate::policy::rate::Rate;
 use crate::policy::retry::Retry;
 use crate::registry::agent::Agents;
 use crate::registry::capability::Capabilities;
+use crate::registry::discovery::Discovery;
 use crate::registry::flag::Flags;
+use crate::registry::interceptor::Interceptor;
+use crate::registry::level::Levels;
 use crate::registry::model::Models;
 use crate::registry::oauth::Oauth;
 use crate::registry::profile::Profile;
+use crate::registry::replicas::Replicas;
 use crate::registry::text::Text;
 use crate::registry::tools::ToolRules;
 
@@ -34,8 +39,14 @@ pub struct Registry {
     pub agents: Agents,
     /// Values that workflows ask for, by name.
     pub flags: Flags,
+    /// What goes on while required servers are missing; everything if `None`.
+    pub levels: Option<Levels>,
     /// The named views by name.
     pub profiles: BTreeMap<Arc<str>, Arc<Profile>>,
+    /// Where more servers come from.
+    pub discovery: Discovery,
+    /// What happens to calls on their way, in order.
+    pub interceptors: Vec<Arc<Interceptor>>,
 }
 
 impl Registry {
@@ -53,10 +64,14 @@ impl Registry {
 pub struct Orchestrator {
     /// Files and globs of workflows, as written: relative to the file that names them.
     pub workflows: Vec<String>,
-    /// Workflow runs at once; more are refused.
+    /// Workflow runs at once; more wait.
     pub max_concurrent_runs: usize,
+    /// How many runs wait for their turn; more are refused.
+    pub max_waiting_runs: usize,
     /// Steps at once, over all runs; more wait.
     pub max_concurrent_steps: usize,
+    /// How long what goes on may still take when the program is told to end.
+    pub shutdown_grace: Duration,
     /// How long the first list waits for servers that are still starting. Later arrivals are announced as list changes.
     pub settle: Duration,
     /// For how long what a server last offered is listed although the server does not run.
@@ -78,6 +93,8 @@ impl Default for Orchestrator {
         Self {
             workflows: Vec::new(),
             max_concurrent_runs: 100,
+            max_waiting_runs: 1_000,
+            shutdown_grace: Duration::from_secs(2),
             max_concurrent_steps: 50,
             settle: Duration::from_secs(5),
             remember: Duration::from_hours(24 * 7),
@@ -105,6 +122,8 @@ pub struct Server {
     pub priority: u32,
     /// Calls at once; more wait.
     pub concurrency: usize,
+    /// How often it may be called; calls beyond that wait for their turn.
+    pub rate_limit: Option<Rate>,
     /// From the start of the process, or of the connection, to the server's first answer.
     pub connect_timeout: Duration,
     /// How long a call may take.
@@ -119,6 +138,10 @@ pub struct Server {
     pub version: Option<semver::VersionReq>,
     /// Which of its tools are offered, and how they are described.
     pub tools: ToolRules,
+    /// How many instances of it there are, and where.
+    pub replicas: Replicas,
+    /// It is stopped when nobody has used it for so long, and started again when somebody does.
+    pub idle_ttl: Option<Duration>,
     /// The servers that are asked when this one cannot answer, in order. Each is in the registry, and none leads back.
     pub fallback: Vec<Arc<str>>,
     /// Whether its own word on what its tools may do is believed.

@@ -1,12 +1,17 @@
 //! Which of a server's tools are offered, and what is said about them instead of what the server says.
 
+mod batch;
 pub(super) mod read;
+mod sharing;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::effect::Effect;
+use crate::policy::keeping::Keeping;
+use crate::policy::rate::Rate;
 use crate::registry::patterns::Patterns;
+pub use crate::registry::tools::batch::Batch;
 
 /// The rules for the tools of one server.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -30,6 +35,11 @@ impl ToolRules {
         self.overrides.get(tool)
     }
 
+    /// Whether any tool is asked a second time when it is late.
+    pub fn hedges(&self) -> bool {
+        self.overrides.values().any(|told| told.hedge.is_some())
+    }
+
     /// Every override with the server's own name of its tool.
     pub fn overrides(&self) -> impl Iterator<Item = (&str, &ToolOverride)> {
         self.overrides.iter().map(|(tool, told)| (tool.as_str(), told))
@@ -37,7 +47,7 @@ impl ToolRules {
 }
 
 /// What is said about a tool; what is `None` stays as the server says it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ToolOverride {
     /// The name that hosts see, before the server's name is put in front.
     pub rename: Option<String>,
@@ -49,6 +59,29 @@ pub struct ToolOverride {
     pub effect: Option<Effect>,
     /// How long a call may take.
     pub timeout: Option<Duration>,
+    /// How often it may be called.
+    pub rate_limit: Option<Rate>,
+    /// For how long its answers are kept.
+    pub cache: Option<Keeping>,
+    /// Whether equal calls of one caller that are made at once are one request.
+    pub coalesce: bool,
+    /// Which tool does many calls of it in one.
+    pub batch: Option<Batch>,
+    /// After how long a late answer is asked for a second time.
+    pub hedge: Option<Duration>,
+    /// Which tools' kept answers a call of it makes worthless.
+    pub invalidates: Patterns,
+    /// Where the tool wants the key that makes a repeated call the same call.
+    pub idempotency: Option<KeyPlace>,
+}
+
+/// Where a call's idempotency key is written, beside its `_meta`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyPlace {
+    /// In this argument.
+    Argument(String),
+    /// In this header of the HTTP request.
+    Header(String),
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The loop of one run: event, engine, commands, effects.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,17 +11,21 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::engine::command::Command;
+use crate::engine::command::{Command, StepCall};
 use crate::engine::event::{Called, Event, Identity, Timestamp, What};
+use crate::engine::retrace::Retrace;
 use crate::engine::run::Run;
 use crate::model::call::Progress;
 use crate::model::principal::Principal;
+use crate::model::usage::Usage;
 use crate::runner::bus::Bus;
 use crate::runner::effects::{Effects, Through, now};
+use crate::runner::gate::Ticket;
 use crate::runner::live::{Board, Handle, INBOX, Listener, Message, OpenQuestion, View};
 use crate::runner::record::{Record, Recorder, is_once_only};
 use crate::runner::report::Report;
 use crate::runner::shelf::Shelf;
+use crate::runner::waiting::{Waited, for_turn};
 use crate::workflow::plan::Plan;
 
 /// Everything that a run begins with.
@@ -49,10 +54,15 @@ pub struct Begin {
     pub key: Option<String>,
     /// What has happened to it already, if another process has begun it.
     pub history: Vec<Event>,
+    /// Its place among the runs, or its turn to have one.
+    pub ticket: Option<Ticket>,
+    /// What it takes over from the run that it tries again.
+    pub done: Retrace,
+    /// How long it may still take when the program ends.
+    pub grace: Duration,
+    /// Dropped when it is over.
+    pub held: Option<Arc<dyn Any + Send + Sync>>,
 }
-
-/// How long calls in flight may still take when the program ends and the run is left to the next.
-const GRACE: Duration = Duration::from_secs(2);
 
 /// Watches a run as it goes on.
 pub trait Watch: Send + Sync {
@@ -75,6 +85,7 @@ pub fn begin(begin: Begin) -> (impl Future<Output = Option<Arc<Report>>> + Send 
     let handle = Handle {
         run_id: begin.through.run.clone(),
         key: begin.key.clone(),
+        input: begin.key.as_ref().map(|_| begin.input.clone()),
         workflow: Arc::clone(&begin.plan.workflow.name),
         caller: Arc::clone(&begin.through.principal.name),
         board: Arc::clone(&begin.board),
@@ -100,26 +111,38 @@ pub fn begin(begin: Begin) -> (impl Future<Output = Option<Arc<Report>>> + Send 
 }
 
 /// What others want of a run beside messages.
-struct Signs {
-    stop: CancellationToken,
-    rest: CancellationToken,
-    left: CancellationToken,
+pub(super) struct Signs {
+    pub(super) stop: CancellationToken,
+    pub(super) rest: CancellationToken,
+    pub(super) left: CancellationToken,
+}
+
+/// The first event of a run.
+pub(super) fn started(begin: &Begin) -> What {
+    let (run, caller) = (&begin.through.run, &begin.through.principal.name);
+    let identity = Identity { id: run.clone(), caller: caller.to_string() };
+    What::Started { seed: seed(run), run: identity, input: begin.input.clone(), flags: begin.flags.clone() }
 }
 
 /// Runs to the end. When it is stopped the run is cancelled, and what it has done is undone first. When it is to rest, and is
 /// stored, what is in flight has a moment to come back, and the rest is left to the next process: then there is no report.
 async fn drive(
-    begin: Begin,
+    mut begin: Begin,
     listener: Arc<Listener>,
     mut messages: mpsc::Receiver<Message>,
     signs: Signs,
 ) -> Option<Report> {
     let mut ear = begin.bus.listen(begin.plan.workflow.awaited());
-    let (board, watcher) = (Arc::clone(&begin.board), begin.watcher.clone());
+    let (board, watcher, grace) = (Arc::clone(&begin.board), begin.watcher.clone(), begin.grace);
     let mut reporter = Reporter { listener, done: None };
     let (mut is_stopped, mut is_left) = (false, false);
     let mut rest_until = None;
+    let Waited::GoesOn(heard) = for_turn(&mut begin, &mut messages, &signs).await else { return None };
+    let _place = begin.ticket.take();
     let mut driven = Driven::start(begin).await;
+    for what in heard {
+        driven.apply(Event { now: now(), what }).await;
+    }
     loop {
         if let Some(watcher) = &watcher {
             watcher.changed(&driven.run);
@@ -129,7 +152,12 @@ async fn drive(
             return Some(report);
         }
         if rest_until.is_some() && !driven.effects.is_calling() {
-            return None;
+            if driven.is_resting {
+                return None;
+            }
+            if driven.run.waits_for_others() {
+                signs.stop.cancel();
+            }
         }
         reporter.report(&driven.run);
         board.set(&driven.run_id, driven.open_questions());
@@ -140,15 +168,18 @@ async fn drive(
                 Event { now: now(), what: What::CancelRequested { why: "its caller has left".to_owned() } }
             }
             () = signs.rest.cancelled(), if rest_until.is_none() && !is_stopped => {
-                if driven.recorder.is_safe() {
-                    driven.is_resting = true;
-                    rest_until = Some(Instant::now() + GRACE);
-                } else {
-                    signs.stop.cancel();
-                }
+                // One that is not stored has this time to come to its end.
+                driven.is_resting = driven.recorder.is_safe();
+                rest_until = Some(Instant::now() + grace);
                 continue;
             }
-            () = sleep_until(rest_until.unwrap_or_else(Instant::now)), if rest_until.is_some() => return None,
+            () = sleep_until(rest_until.unwrap_or_else(Instant::now)), if rest_until.is_some() && !is_stopped => {
+                if driven.recorder.is_safe() {
+                    return None;
+                }
+                signs.stop.cancel();
+                continue;
+            }
             () = signs.left.cancelled(), if !is_left => {
                 is_left = true;
                 driven.recorder.is_left();
@@ -187,17 +218,17 @@ struct Driven {
     began: Timestamp,
     recorder: Recorder,
     is_resting: bool,
-    /// Whether it had ended before it was taken up again.
-    is_old: bool,
+    /// What need not be done again.
+    done: Retrace,
     ended: Option<Timestamp>,
 }
 
 impl Driven {
     /// A run that begins, or goes on from where it is stored.
     async fn start(begin: Begin) -> Self {
-        let Begin { plan, input, flags, through, bus, shelf, record, history, .. } = begin;
+        let what = started(&begin);
+        let Begin { plan, through, bus, shelf, record, history, done, .. } = begin;
         let run_id = through.run.clone();
-        let identity = Identity { id: run_id.clone(), caller: through.principal.name.to_string() };
         let caller = through.principal.clone();
         let mut driven = Self {
             workflow: Arc::clone(&plan.workflow.name),
@@ -210,12 +241,11 @@ impl Driven {
             run_id,
             began: history.first().map_or_else(now, |first| first.now),
             is_resting: false,
-            is_old: false,
+            done,
             ended: None,
         };
         if history.is_empty() {
-            let started = What::Started { seed: seed(&driven.run_id), run: identity, input, flags };
-            driven.apply(Event { now: driven.began, what: started }).await;
+            driven.apply(Event { now: driven.began, what }).await;
         } else {
             driven.resume(history).await;
         }
@@ -225,15 +255,19 @@ impl Driven {
     /// Goes on after these events.
     async fn resume(&mut self, history: Vec<Event>) {
         let mut last = Vec::new();
-        for event in history {
+        for (place, event) in (0..).zip(history) {
             self.ended = Some(event.now);
+            self.recorder.recall(place, &event);
             last = self.run.apply(event);
         }
-        self.is_old = self.run.outcome().is_some();
-        if !self.is_old {
+        // One that has ended has that stored once more: it may have been the last thing that was not.
+        if self.run.outcome().is_none() {
             self.ended = None;
             // What the last event was to tell may not have been told; whoever has heard it does not hear it twice.
             last.retain(|command| matches!(command, Command::Emit { .. }));
+            if self.recorder.must_store(&self.run, &last) {
+                self.store(None).await;
+            }
             self.carry_out_all(last);
             self.apply(Event { now: now(), what: What::Resumed }).await;
         }
@@ -286,7 +320,9 @@ impl Driven {
             // What is not begun now is begun by the next process.
             commands.retain(|command| !matches!(command, Command::Call(_) | Command::Ask(_) | Command::Timer { .. }));
         }
-        for (place, attempt) in commands.iter().filter_map(is_once_only) {
+        let is_new = |command: &&Command| !matches!(command, Command::Call(call) if self.done.knows(call));
+        let once_only: Vec<_> = commands.iter().filter(is_new).filter_map(is_once_only).collect();
+        for (place, attempt) in once_only {
             let intended = Event { now: at, what: What::Intended { at: place.to_owned(), attempt } };
             self.recorder.note(&intended);
             self.run.apply(intended);
@@ -302,9 +338,7 @@ impl Driven {
 
     /// The run is over. Whoever waits for it is told once that is stored.
     async fn end(&mut self, report: &Report) {
-        if !self.is_old {
-            self.store(Some(report)).await;
-        }
+        self.store(Some(report)).await;
     }
 
     /// Does what the run wants done; gives back what has come of it at once.
@@ -315,7 +349,14 @@ impl Driven {
                 return Some(What::Recalled { at, kept });
             }
             Command::Keep { kept_as, value } => self.shelf.keep(&kept_as, &self.caller, &value, now()),
-            Command::Call(call) => self.effects.call(call),
+            Command::Call(call) => {
+                if let Some(result) = self.done.take(&call) {
+                    let StepCall { at, attempt, .. } = call;
+                    let (outcome, usage) = (Called::Result(result), Usage::default());
+                    return Some(What::Called { at, attempt, outcome, usage });
+                }
+                self.effects.call(call);
+            }
             Command::Ask(question) => self.effects.ask(&self.workflow, &question),
             Command::Emit { at, event, data } => self.bus.emit(format!("{}/{at}", self.run_id), event, data),
             Command::Timer { at, due } => self.effects.timer(at, due),
@@ -335,7 +376,8 @@ impl Driven {
     }
 
     fn view(&self) -> View {
-        View { steps: self.run.steps(), is_undoing: self.run.is_undoing(), doubts: self.run.doubts() }
+        let (steps, doubts) = (self.run.steps(), self.run.doubts());
+        View { steps, is_undoing: self.run.is_undoing(), doubts, is_queued: false }
     }
 
     /// What is to be told of the run, once it is over.
@@ -346,6 +388,7 @@ impl Driven {
             outcome: self.run.outcome()?.clone(),
             steps: self.run.steps(),
             undone: self.run.undone().to_vec(),
+            lost: self.run.lost().to_vec(),
             usage: self.run.usage(),
             took: self.ended.unwrap_or_else(now).saturating_sub(self.began),
         })

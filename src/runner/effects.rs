@@ -8,9 +8,10 @@ use futures::FutureExt as _;
 use serde::Deserialize as _;
 use serde_json::Value;
 use serde_json::value::to_raw_value;
-use tokio::sync::Semaphore;
+use tokio::sync::OnceCell;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
+use tokio_util::task::TaskTracker;
 
 use crate::engine::command::{Callee, StepCall, StepQuestion};
 use crate::engine::event::{Called, Failure, Timestamp, What};
@@ -21,8 +22,11 @@ use crate::model::fault::{Fault, Kind};
 use crate::model::limits::Limits;
 use crate::model::port::Invoke;
 use crate::model::principal::Principal;
+use crate::model::priority::Priority;
 use crate::model::usage::{USAGE_KEY, Usage};
+use crate::policy::turns::{Manner, Refusal};
 use crate::runner::asking;
+use crate::runner::gate::{Gate, Ticket};
 use crate::workflow::definition::Audience;
 
 /// What every call of a run has in common.
@@ -44,7 +48,11 @@ pub struct Through {
     /// The agents that the run is within.
     pub agents: Vec<Arc<str>>,
     /// How many tool calls may be made at once, by all runs together.
-    pub places: Arc<Semaphore>,
+    pub places: Arc<Gate>,
+    /// How urgent they are.
+    pub priority: Priority,
+    /// The run that this one tries again.
+    pub retry_of: Option<Arc<str>>,
 }
 
 /// A run's calls and timers in flight. Dropping it cancels them all.
@@ -54,6 +62,11 @@ pub struct Effects {
     handles: HashMap<Key, AbortHandle>,
     /// The questions that the host is being asked.
     asking: HashSet<Key>,
+    /// The runs that were set off and are not over, the cancelled ones included.
+    within: TaskTracker,
+    /// Done once they are over: what comes after the run's end waits for that, so that what a run within has done is undone
+    /// before what was done before it.
+    settled: Arc<OnceCell<()>>,
 }
 
 /// An address and an attempt; 0 for a timer.
@@ -65,19 +78,39 @@ pub type Happened = (Timestamp, Option<What>);
 impl Effects {
     /// Nothing in flight yet.
     pub fn new(through: Through) -> Self {
-        Self { through, tasks: JoinSet::new(), handles: HashMap::new(), asking: HashSet::new() }
+        Self {
+            through,
+            tasks: JoinSet::new(),
+            handles: HashMap::new(),
+            asking: HashSet::new(),
+            within: TaskTracker::new(),
+            settled: Arc::default(),
+        }
     }
 
     /// Makes a call.
     pub fn call(&mut self, step: StepCall) {
         let key = (step.at.clone(), step.attempt);
         let call = self.prepare(&step);
-        let (via, places) = (Arc::clone(&self.through.via), Arc::clone(&self.through.places));
+        let via = Arc::clone(&self.through.via);
         // A sub-workflow takes no place: it would wait for places that its own steps need.
-        let needs_place = matches!(step.callee, Callee::Tool(_));
+        let place = matches!(step.callee, Callee::Tool(_)).then(|| self.place(&call)).transpose();
+        let (within, settled) = (self.within.clone(), Arc::clone(&self.settled));
+        if step.is_afterwards {
+            within.close();
+        }
         self.start(key, async move {
-            let _place = if needs_place { places.acquire_owned().await.ok() } else { None };
-            let (outcome, usage) = match via.invoke(call).await {
+            let invoked = async {
+                if step.is_afterwards {
+                    settled.get_or_init(|| within.wait()).await;
+                }
+                let mut place = place.map_err(|refusal| too_many(&refusal))?;
+                if let Some(place) = &mut place {
+                    place.called().await;
+                }
+                via.invoke(call).await
+            };
+            let (outcome, usage) = match invoked.await {
                 Ok(reply) => {
                     let outcome = read_result(reply.body.get());
                     let usage = used(&outcome, &step.callee);
@@ -87,6 +120,12 @@ impl Effects {
             };
             (now(), Some(What::Called { at: step.at, attempt: step.attempt, outcome, usage }))
         });
+    }
+
+    /// A place among the calls of all runs, now or later.
+    fn place(&self, call: &Call) -> Result<Ticket, Refusal> {
+        let Through { places, principal, priority, .. } = &self.through;
+        places.ask(&principal.name, *priority, call.limits.deadline, Manner::Patient)
     }
 
     fn prepare(&self, step: &StepCall) -> Call {
@@ -107,6 +146,7 @@ impl Effects {
         };
         call.limits = step.timeout.map_or(limits, |timeout| limits.within(Instant::now(), timeout));
         call.is_detached = step.is_detached;
+        call.priority = Some(self.through.priority);
         call.providers.clone_from(&step.providers);
         call.root = Some(self.through.root.as_ref().map_or_else(|| self.through.run.as_str().into(), Arc::clone));
         call.limits.allowance = step.allowance;
@@ -117,6 +157,9 @@ impl Effects {
         call.idempotency_key = Some(step.key.clone().unwrap_or_else(key).into());
         if matches!(step.callee, Callee::Workflow(_)) {
             call.parent = Some(format!("{}/{}#{}", self.through.run, step.at, step.attempt).into());
+            // What comes after the end is undone by nobody, and waits for nothing of its own.
+            call.held = (!step.is_afterwards).then(|| Arc::new(self.within.token()) as _);
+            call.retry_of = self.through.retry_of.as_ref().map(|old| format!("{old}/{}", step.at).into());
         }
         call
     }
@@ -197,6 +240,14 @@ impl Effects {
             }
         }
     }
+}
+
+/// More calls wait for a place than may.
+fn too_many(refusal: &Refusal) -> Fault {
+    let (Refusal::Full { waiting, retry_after: after } | Refusal::TooLate { waiting, expected: after }) = refusal;
+    Fault::new(Kind::RateLimited, code::TOO_MANY_CALLS, format!("{waiting} calls of runs wait for their turn already"))
+        .retry_after(*after)
+        .hint("raise `max_concurrent_steps` in the registry, or let loops run fewer items at once by `concurrency`")
 }
 
 fn read_result(body: &str) -> Called {

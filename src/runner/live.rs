@@ -14,6 +14,7 @@ use crate::engine::event::What;
 use crate::engine::view::StepView;
 use crate::model::call::Progress;
 use crate::runner::report::{Report, doubt_json, step_json};
+use crate::runner::waiting::QUEUED;
 use crate::workflow::definition::Audience;
 
 /// How many messages to a run may wait.
@@ -32,7 +33,7 @@ pub enum Message {
 }
 
 /// A run at one moment.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct View {
     /// Every step that has begun.
     pub steps: Vec<StepView>,
@@ -40,6 +41,8 @@ pub struct View {
     pub is_undoing: bool,
     /// The calls of which nobody knows whether they were carried out.
     pub doubts: Vec<StepCall>,
+    /// Whether it waits for its turn to begin.
+    pub is_queued: bool,
 }
 
 /// A question that waits for `answer_run`.
@@ -136,6 +139,8 @@ pub struct Handle {
     pub run_id: String,
     /// What makes a run that is wanted twice the same run.
     pub key: Option<String>,
+    /// With what it was wanted, if it has a key.
+    pub input: Option<Value>,
     /// The name of its workflow.
     pub workflow: Arc<str>,
     /// On whose behalf it runs.
@@ -188,6 +193,7 @@ impl Handle {
         }
         let questions: Vec<_> = self.board.open().iter().map(OpenQuestion::to_json).collect();
         let status = match &view {
+            Some(view) if view.is_queued => QUEUED,
             Some(view) if !view.doubts.is_empty() => "paused",
             Some(view) if view.is_undoing => "undoing",
             _ if questions.is_empty() => "running",

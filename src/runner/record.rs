@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::engine::command::{Callee, Command};
-use crate::engine::event::Event;
+use crate::engine::event::{Event, Timestamp};
 use crate::engine::run::Run;
 use crate::journal::entry::{Entry, Opening, Standing};
 use crate::journal::writer::{Journal, NotStored};
@@ -31,6 +31,8 @@ pub(super) struct Recorder {
     run: String,
     record: Record,
     pending: Vec<Event>,
+    /// When the last thing happened.
+    latest: Option<Timestamp>,
     /// Whether it is to be stored as it goes on, be it only for those who look at it.
     is_kept: bool,
     /// Whether the last that was given could not be stored.
@@ -40,11 +42,20 @@ pub(super) struct Recorder {
 impl Recorder {
     pub(super) fn new(run: String, record: Record) -> Self {
         let is_kept = record.opening.is_none() || record.durability == Durability::Always;
-        Self { run, record, pending: Vec::new(), is_kept, is_failing: false }
+        Self { run, record, pending: Vec::new(), latest: None, is_kept, is_failing: false }
+    }
+
+    /// The event of this number had happened before the run was taken up; it may not have been stored.
+    pub(super) fn recall(&mut self, number: u64, event: &Event) {
+        self.latest = Some(event.now);
+        if number >= self.record.stored {
+            self.note(event);
+        }
     }
 
     /// Something has happened.
     pub(super) fn note(&mut self, event: &Event) {
+        self.latest = Some(event.now);
         if self.is_wanted() {
             self.pending.push(event.clone());
         }
@@ -80,8 +91,8 @@ impl Recorder {
         let Some(journal) = self.record.journal.clone().filter(|_| self.is_wanted()) else { return Ok(()) };
         let standing = match end {
             Some(report) => {
-                let ended = self.pending.last().map(|event| event.now);
-                Standing { status: report.status().to_owned(), ended, report: Some(report.to_json()) }
+                // What led to the end may have been stored before the end is.
+                Standing { status: report.status().to_owned(), ended: self.latest, report: Some(report.to_json()) }
             }
             None => standing(run, open),
         };

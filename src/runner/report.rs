@@ -20,6 +20,8 @@ pub struct Report {
     pub steps: Vec<StepView>,
     /// What became of undoing what it had done, in the order of undoing.
     pub undone: Vec<Undone>,
+    /// The calls that were in flight when it ended and of which nobody knows whether they were carried out.
+    pub lost: Vec<StepCall>,
     /// What it has used up.
     pub usage: Usage,
     /// How long it took, in milliseconds.
@@ -44,13 +46,19 @@ impl Report {
         self.outcome.failure()
     }
 
-    /// What was undone and what is left to be done by hand, in one line; `None` if there was nothing to undo.
+    /// What was undone, what is left to be done by hand and what nobody knows of, in one line; `None` if there is nothing of
+    /// the sort.
     pub fn undoing(&self) -> Option<String> {
         let of = |is_done: bool| -> Vec<String> {
             let steps = self.undone.iter().filter(|undone| undone.failure.is_none() == is_done);
             steps.map(|undone| format!("`{}`", undone.at)).collect()
         };
-        let parts = [("undone: ", of(true)), ("could not be undone and needs somebody: ", of(false))];
+        let lost = self.lost.iter().map(|call| format!("`{}`", call.at)).collect();
+        let parts = [
+            ("undone: ", of(true)),
+            ("could not be undone and needs somebody: ", of(false)),
+            ("was in flight, and nobody knows whether it happened: ", lost),
+        ];
         let told = parts.into_iter().filter(|(_, steps)| !steps.is_empty());
         let told: Vec<_> = told.map(|(what, steps)| format!("{what}{}", steps.join(", "))).collect();
         (!told.is_empty()).then(|| told.join("; "))
@@ -72,6 +80,9 @@ impl Report {
             all.insert("undone".to_owned(), undone.collect());
             let left = self.undone.iter().filter(|undone| !is_done(undone)).map(left_json);
             all.insert("not_undone".to_owned(), left.collect());
+        }
+        if !self.lost.is_empty() {
+            all.insert("in_doubt".to_owned(), self.lost.iter().map(doubt_json).collect());
         }
         all.insert("steps".to_owned(), self.steps.iter().map(step_json).collect());
         if !self.usage.is_zero() {

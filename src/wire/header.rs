@@ -1,10 +1,25 @@
 //! Text in an HTTP header: as it is where that is safe, otherwise as `=?base64?…?=` (2026-07-28, basic/transports).
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
 
 const BEFORE: &str = "=?base64?";
 const AFTER: &str = "?=";
+
+/// How long a `Retry-After` of this `value` asks to wait at `now`: so many seconds, or until a date (RFC 9110, 10.2.3).
+pub fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
+    let value = value.trim();
+    if let Ok(seconds) = value.parse() {
+        return Duration::try_from_secs_f64(seconds).ok();
+    }
+    let until = DateTimeParser::new().parse_timestamp(value).ok()?;
+    // A date that has passed asks for no wait.
+    Some(Duration::try_from(until.duration_since(now)).unwrap_or_default())
+}
 
 /// `text` in the form in which a header carries it.
 pub fn encoded(text: &str) -> String {
@@ -35,6 +50,16 @@ fn coded(text: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wait_is_asked_for_in_seconds_or_by_a_date() {
+        let now: Timestamp = "2026-11-21T13:00:00Z".parse().expect("a time");
+        let wait = |value| retry_after(value, now).map(|wait| wait.as_millis());
+        assert_eq!([wait("120"), wait(" 1.5 "), wait("0")], [Some(120_000), Some(1_500), Some(0)]);
+        assert_eq!(wait("Sat, 21 Nov 2026 13:00:30 GMT"), Some(30_000));
+        assert_eq!(wait("Sat, 21 Nov 2026 12:59:00 GMT"), Some(0), "it has passed");
+        assert_eq!([wait("-1"), wait("soon"), wait("1e300"), wait("NaN")], [None; 4]);
+    }
 
     #[test]
     fn any_text_survives_a_header() {

@@ -2,6 +2,7 @@
 //!
 //! Both faces speak the same lines, so this stands below both. Payloads stay raw.
 
+pub mod canonical;
 pub mod envelope;
 pub mod events;
 pub mod header;

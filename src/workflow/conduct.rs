@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::expr::expression::Expr;
 use crate::expr::template::Template;
 use crate::model::durability::Durability;
+use crate::model::priority::Priority;
 
 /// How a workflow is to be run.
 #[derive(Debug, Clone, Default)]
@@ -24,35 +25,6 @@ pub struct Conduct {
     pub guards: Guards,
     /// What sets it off, beside being called.
     pub triggers: Vec<Trigger>,
-}
-
-/// How urgent a run is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Priority {
-    /// When there is nothing else to do.
-    Low,
-    /// Like most.
-    #[default]
-    Normal,
-    /// Before most.
-    High,
-    /// Before all others.
-    Critical,
-}
-
-impl Priority {
-    /// Every priority.
-    pub const ALL: [Self; 4] = [Self::Low, Self::Normal, Self::High, Self::Critical];
-
-    /// The word that users write.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Low => "low",
-            Self::Normal => "normal",
-            Self::High => "high",
-            Self::Critical => "critical",
-        }
-    }
 }
 
 /// What is to be done about the data of a workflow.

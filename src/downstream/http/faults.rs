@@ -1,15 +1,15 @@
 //! What went wrong over HTTP, in words that hold no credentials.
 
-use std::time::Duration;
-
 use bytes::BytesMut;
 use futures::StreamExt as _;
 use http::StatusCode;
 use http::header::RETRY_AFTER;
+use jiff::Timestamp;
 
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
 use crate::wire::envelope::{Envelope, RpcError, bounded};
+use crate::wire::header;
 
 /// The longest body that is read to explain an error, in bytes.
 const MAX_ERROR_BODY: usize = 64 * 1024;
@@ -24,7 +24,8 @@ pub const STILL_REFUSED: &str = "see `mcp-orchestrator auth status`; the account
 /// The fault of a response whose status is no success.
 pub async fn status_fault(response: reqwest::Response) -> Fault {
     let status = response.status();
-    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let retry_after = retry_after.and_then(|value| header::retry_after(value, Timestamp::now()));
     let body = read(response, MAX_ERROR_BODY).await.unwrap_or_default();
     let envelope = Envelope::parse(&body).and_then(|envelope| envelope.error.map(RpcError::parse));
     let said = bounded(&without_urls(&String::from_utf8_lossy(&body)), 300);
@@ -36,14 +37,12 @@ pub async fn status_fault(response: reqwest::Response) -> Fault {
         }
         StatusCode::TOO_MANY_REQUESTS => {
             let fault = Fault::new(Kind::RateLimited, code::SERVER_BUSY, format!("too many requests (HTTP {status})"));
-            match retry_after {
-                Some(seconds) => fault.retry_after(Duration::from_secs(seconds)),
-                None => fault,
-            }
+            Fault { retry_after, ..fault }
         }
         _ if let Some(error) = envelope => error.fault(),
         _ if status.is_server_error() => {
-            Fault::new(Kind::Unavailable, code::SERVER_DOWN, format!("the server failed (HTTP {status}){said}")).sent()
+            let message = format!("the server failed (HTTP {status}){said}");
+            Fault { retry_after, ..Fault::new(Kind::Unavailable, code::SERVER_DOWN, message).sent() }
         }
         _ => bad_answer(format!("the server refused the request (HTTP {status}){said}")),
     }

@@ -36,6 +36,10 @@ impl Link {
         let mut guard = Guard { link: self, id, over: over.clone(), is_answered: false };
         let post = self.post(line);
         let post = if self.about.era == Era::Modern { self.with_mirrored(post, request) } else { post };
+        let post = match (&request.key_header, &request.idempotency_key) {
+            (Some(header), Some(key)) => post.header(header, encoded(key)),
+            _ => post,
+        };
         let answer = match self.site.send(post).await {
             Ok(response) => self.answer(response, &Awaited { id, request, over: &over }).await,
             Err(fault) => Err(fault),

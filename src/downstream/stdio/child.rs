@@ -62,10 +62,16 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 pub struct Child {
     pid: u32,
     marker: String,
-    exited: watch::Receiver<Option<String>>,
+    exited: watch::Receiver<Option<Exit>>,
     tail: Arc<Tail>,
     watchdog: Arc<Watchdog>,
     is_ended: AtomicBool,
+}
+
+/// How a process has ended.
+struct Exit {
+    how: String,
+    is_success: bool,
 }
 
 /// The ends of a child's standard streams that are ours.
@@ -105,7 +111,8 @@ pub fn spawn(
         let status = handle.wait().await;
         // A descendant may hold the stream open for as long as it lives.
         let _ = timeout(LAST_WORDS, following).await;
-        announce.send_replace(Some(describe(status)));
+        let is_success = status.as_ref().is_ok_and(ExitStatus::success);
+        announce.send_replace(Some(Exit { how: describe(status), is_success }));
     });
     Ok((
         Child {
@@ -157,14 +164,25 @@ impl Child {
     ///
     /// Watches the process itself: a grandchild that holds the pipes open does not hide its parent's death.
     pub async fn exited(&self) -> String {
+        self.exit().await.1
+    }
+
+    /// The same, but says nothing of a process that ended as it should.
+    pub async fn ended_well(&self) -> Result<(), String> {
+        match self.exit().await {
+            (true, _) => Ok(()),
+            (false, how) => Err(how),
+        }
+    }
+
+    async fn exit(&self) -> (bool, String) {
         let mut exited = self.exited.clone();
-        let how = exited
-            .wait_for(Option::is_some)
-            .await
-            .map_or_else(|_| "process ended".to_owned(), |how| how.as_deref().unwrap_or("process ended").to_owned());
+        let exit = exited.wait_for(Option::is_some).await;
+        let exit = exit.as_ref().ok().and_then(|exit| exit.as_ref());
+        let (is_success, how) = exit.map_or((false, "process ended"), |exit| (exit.is_success, &exit.how));
         match self.tail.last() {
-            Some(words) => format!("{how}; its last words: {words:?}"),
-            None => how,
+            Some(words) => (is_success, format!("{how}; its last words: {words:?}")),
+            None => (is_success, how.to_owned()),
         }
     }
 

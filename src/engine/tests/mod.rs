@@ -10,6 +10,7 @@ mod crash;
 mod doubt;
 mod expect;
 mod flow;
+mod golden;
 mod graph;
 mod join;
 mod laws;

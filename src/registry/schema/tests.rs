@@ -12,10 +12,16 @@ const EVERY_KIND: &str = r#"
 [defaults]
 [servers.one]
 command = "x"
+replicas = {}
 retry = {}
 breaker = {}
 health = {}
+rate_limit = { limit = "1/1s" }
 [servers.one.tools.some]
+rate_limit = { limit = "1/1s" }
+cache = { ttl = "1s" }
+idempotency = { argument = "key" }
+batch = { tool = "more", argument = "a", into = "b" }
 [capabilities."a.b"]
 weights = {}
 members = [{ tool = "one.x" }]
@@ -35,8 +41,16 @@ F = { rollout = 1 }
 [servers.two]
 url = "https://example.com/mcp"
 auth = { oauth = {} }
+replicas = [{ url = "https://b.example.com/mcp" }]
+[levels]
+reduced = {}
+minimal = {}
 [profiles.p]
 tools = {}
+[discovery]
+[[interceptors]]
+name = "i"
+deny = "no"
 "#;
 
 /// The definition that a path belongs to; empty for the file itself.
@@ -53,16 +67,26 @@ fn definition(path: &str) -> Option<&'static str> {
         "servers.two.auth" => "auth",
         "servers.two.auth.oauth" => "oauth",
         "servers.one" | "servers.two" => "server",
+        "servers.one.replicas" => "replicas",
+        "servers.two.replicas" => "replica",
         "servers.one.retry" | "models.m.retry" => "retry",
         "servers.one.breaker" => "breaker",
         "servers.one.health" => "health",
+        "servers.one.rate_limit" | "servers.one.tools.some.rate_limit" => "rate_limit",
         "servers.one.tools.some" => "tool",
+        "servers.one.tools.some.cache" => "cache",
+        "servers.one.tools.some.idempotency" => "key_place",
+        "servers.one.tools.some.batch" => "batch",
         "capabilities.\"a.b\"" => "capability",
         "capabilities.\"a.b\".weights" => "weights",
         "capabilities.\"a.b\".fallback" => "fallback_value",
         "capabilities.\"a.b\".members" => "member",
+        "levels" => "levels",
+        "levels.reduced" | "levels.minimal" => "level",
         "profiles.p" => "profile",
         "profiles.p.tools" => "visible",
+        "discovery" => "discovery",
+        "interceptors[0]" => "interceptor",
         _ => return None,
     })
 }

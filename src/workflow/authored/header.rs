@@ -9,10 +9,11 @@ use crate::document::table::Table;
 use crate::model::code;
 use crate::model::durability::Durability;
 use crate::model::name;
+use crate::model::priority::Priority;
 use crate::model::problem::Span;
 use crate::workflow::authored::author::Author;
 use crate::workflow::authored::trigger;
-use crate::workflow::conduct::{Conduct, Guards, Priority};
+use crate::workflow::conduct::{Conduct, Guards};
 use crate::workflow::site::{Place, Use};
 
 /// The hints that MCP knows, all of them booleans.

@@ -21,7 +21,7 @@ use super::{DEADLINE, eventually};
 pub(crate) struct Host {
     process: Child,
     stdin: Option<ChildStdin>,
-    lines: Receiver<String>,
+    lines: Receiver<(String, Instant)>,
     heard: Vec<Heard>,
     stderr: Arc<Mutex<String>>,
     reading: Arc<Gate>,
@@ -67,6 +67,8 @@ impl Recipe {
 pub(crate) struct Heard {
     pub(crate) raw: String,
     pub(crate) message: Value,
+    /// When it came.
+    pub(crate) at: Instant,
 }
 
 /// Whether the host reads; guarded for one look.
@@ -130,7 +132,7 @@ impl Host {
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines() {
                 let Ok(line) = line else { return };
-                if !gate.pass() || sender.send(line).is_err() {
+                if !gate.pass() || sender.send((line, Instant::now())).is_err() {
                     return;
                 }
             }
@@ -212,6 +214,12 @@ impl Host {
     /// The answer to a request: the whole message.
     pub(crate) fn answer(&mut self, id: u64) -> Value {
         self.hear(&format!("the answer to {id}"), |heard| heard.is_answer_to(id)).message.clone()
+    }
+
+    /// The answer to a request, and when it came.
+    pub(crate) fn timed_answer(&mut self, id: u64) -> (Value, Instant) {
+        let heard = self.hear(&format!("the answer to {id}"), |heard| heard.is_answer_to(id));
+        (heard.message.clone(), heard.at)
     }
 
     /// The answer to a request as it came.
@@ -320,7 +328,7 @@ impl Host {
             let line = self.lines.recv_timeout(DEADLINE);
             let line = line.unwrap_or_else(|_| panic!("{} answers have not come\n{}", ids.len(), self.stderr()));
             // Only the head is read: hundreds of large answers take a test build long to parse.
-            let head = line.strip_prefix(r#"{"jsonrpc":"2.0","id":"#).and_then(|rest| rest.split_once(','));
+            let head = line.0.strip_prefix(r#"{"jsonrpc":"2.0","id":"#).and_then(|rest| rest.split_once(','));
             if let Some(id) = head.and_then(|(id, _)| id.parse().ok()) {
                 assert!(ids.remove(&id), "{id} was answered twice, or never asked");
             }
@@ -436,12 +444,12 @@ impl Host {
 
 impl Heard {
     /// Standard output is the protocol's: anything but a JSON-RPC message on it fails the test.
-    fn read(raw: String) -> Self {
+    fn read((raw, at): (String, Instant)) -> Self {
         let message: Value = serde_json::from_str(&raw).unwrap_or_else(|error| panic!("{error} in {raw:?}"));
         let is_answer = message.get("result").is_some() != message.get("error").is_some();
         let is_message = message["jsonrpc"] == "2.0" && (message["method"].is_string() || is_answer);
         assert!(is_message, "not a JSON-RPC message: {raw}");
-        Self { raw, message }
+        Self { raw, message, at }
     }
 
     fn is_answer_to(&self, id: u64) -> bool {

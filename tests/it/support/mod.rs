@@ -7,6 +7,7 @@ pub(crate) mod face;
 pub(crate) mod guarded;
 pub(crate) mod host;
 pub(crate) mod launch;
+pub(crate) mod ledger;
 pub(crate) mod processes;
 pub(crate) mod scene;
 pub(crate) mod sockets;
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use example::Example;
 pub(crate) use host::Host;
-pub(crate) use launch::{command, fixture};
+pub(crate) use launch::{command, fixture, fixture_path};
 pub(crate) use scene::{Done, Test};
 
 /// The longest that anything is waited for.

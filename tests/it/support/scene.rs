@@ -60,9 +60,11 @@ impl Test {
         self.file(&format!("workflows/{name}.yaml"), &format!("{head}{text}"))
     }
 
-    /// Adds a file.
+    /// Adds a file, with the folders that it needs.
     pub(crate) fn file(self, name: &str, text: &str) -> Self {
-        fs::write(self.home.path().join(name), text).expect("a file of our own");
+        let path = self.home.path().join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder of our own");
+        fs::write(path, text).expect("a file of our own");
         self
     }
 
@@ -111,6 +113,17 @@ impl Test {
     pub(crate) fn serve_with(self, arguments: &[&str]) -> Host {
         let process = self.process(&[&["serve"], arguments].concat());
         Host::of(process, self.home)
+    }
+
+    /// The same with no file larger than so many blocks of 1024 bytes, as on a disk that is full.
+    #[expect(clippy::disallowed_methods, reason = "the program under test, which a test starts and ends by itself")]
+    pub(crate) fn serve_limited(self, blocks: u64) -> Host {
+        let process = self.process(&["serve"]);
+        let mut limited = Command::new("bash");
+        limited.arg("-c").arg(format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\""));
+        limited.arg(process.get_program()).args(process.get_args()).env_clear().current_dir(self.home.path());
+        limited.envs(process.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        Host::of(limited, self.home)
     }
 
     /// Serves an initialized host.

@@ -379,7 +379,7 @@ fn answer(id: &Value, result: &Value) -> String {
 }
 
 /// The verb, the path, the headers in lower case, and the body of one request.
-pub(super) fn read(stream: &TcpStream) -> Option<(String, String, String, Vec<u8>)> {
+pub(crate) fn read(stream: &TcpStream) -> Option<(String, String, String, Vec<u8>)> {
     receive(stream, 0)
 }
 
@@ -413,7 +413,7 @@ pub(super) fn silence() -> Option<()> {
 }
 
 /// Answers with a whole body.
-pub(super) fn respond(mut stream: &TcpStream, status: u16, extra: &str, kind: &str, body: &str) -> Option<()> {
+pub(crate) fn respond(mut stream: &TcpStream, status: u16, extra: &str, kind: &str, body: &str) -> Option<()> {
     let head = format!("HTTP/1.1 {status} x\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n{extra}\r\n", body.len());
     stream.write_all(format!("{head}{body}").as_bytes()).ok()
 }

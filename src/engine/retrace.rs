@@ -1,0 +1,97 @@
+//! What a run has done that another run of the same workflow need not do again.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::engine::call::is_error;
+use crate::engine::command::{Callee, Command, StepCall};
+use crate::engine::event::{Called, Event, What};
+use crate::engine::run::Run;
+use crate::workflow::definition::Workflow;
+
+/// A call that has succeeded and still stands.
+#[derive(Debug, Clone, PartialEq)]
+struct Done {
+    callee: Callee,
+    arguments: Value,
+    result: Value,
+}
+
+/// The calls of a run that have succeeded and were not undone, by address, in the order in which they were made.
+#[derive(Debug, Default)]
+pub struct Retrace {
+    done: HashMap<String, VecDeque<Done>>,
+    /// The addresses of calls that must not be made twice and of which nobody knows whether they were carried out.
+    pub doubts: BTreeSet<String>,
+}
+
+impl Retrace {
+    /// What the run has done to which this has happened.
+    pub fn of(workflow: Arc<Workflow>, history: &[Event]) -> Self {
+        let mut run = Run::new(workflow);
+        let mut sent: HashMap<(String, u32), StepCall> = HashMap::new();
+        let mut intended = BTreeSet::new();
+        let mut retrace = Self::default();
+        for event in history {
+            match &event.what {
+                What::Intended { at, attempt } => _ = intended.insert((at.clone(), *attempt)),
+                What::Called { at, attempt, outcome, .. } => {
+                    intended.remove(&(at.clone(), *attempt));
+                    let call = sent.remove(&(at.clone(), *attempt));
+                    retrace.note(call, outcome);
+                }
+                _ => {}
+            }
+            for command in run.apply(event.clone()) {
+                if let Command::Call(call) = command {
+                    sent.insert((call.at.clone(), call.attempt), call);
+                }
+            }
+        }
+        retrace.doubts.extend(intended.into_iter().map(|(at, _)| at));
+        for undone in run.undone().iter().filter(|undone| undone.failure.is_none()) {
+            let within = format!("{}/", undone.at);
+            retrace.done.retain(|at, _| **at != *undone.at && !at.starts_with(&within));
+        }
+        retrace
+    }
+
+    fn note(&mut self, call: Option<StepCall>, outcome: &Called) {
+        // What was done to undo or to check something is no work of the workflow.
+        let Some(call) = call.filter(|call| !call.at.contains('#')) else { return };
+        match outcome {
+            Called::Result(result) if !is_error(result) => {
+                let StepCall { at, callee, arguments, .. } = call;
+                self.done.entry(at).or_default().push_back(Done { callee, arguments, result: result.clone() });
+            }
+            Called::Failure(failure) if failure.leaves_doubt(call.effect) => _ = self.doubts.insert(call.at),
+            _ => {}
+        }
+    }
+
+    /// Forgets what the other run has taken over already, if `other` is what that one has done.
+    pub fn forget(&mut self, other: &Self) {
+        for (at, done) in &other.done {
+            if let Some(own) = self.done.get_mut(at) {
+                own.drain(..done.len().min(own.len()));
+            }
+        }
+    }
+
+    /// Whether `call` need not be made.
+    pub fn knows(&self, call: &StepCall) -> bool {
+        let first = self.done.get(&call.at).and_then(VecDeque::front);
+        first.is_some_and(|done| done.callee == call.callee && done.arguments == call.arguments)
+    }
+
+    /// The result of `call` if it need not be made. Once one of a step's calls is another one, none of the later are known.
+    pub fn take(&mut self, call: &StepCall) -> Option<Value> {
+        if !self.knows(call) {
+            self.done.remove(&call.at);
+            return None;
+        }
+        self.done.get_mut(&call.at)?.pop_front().map(|done| done.result)
+    }
+}

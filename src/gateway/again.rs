@@ -1,0 +1,151 @@
+//! A failed run that is tried again: as a new run of the same plan and input, which takes over what the old one has done.
+//!
+//! The old run is over: it has told its outcome, and what could be undone was. So it is not opened again; the new one has a
+//! name and a history of its own, and makes only the calls that the old one had not made with success, or had undone.
+
+use std::sync::{Arc, PoisonError};
+
+use crate::engine::event::{Event, What};
+use crate::engine::retrace::Retrace;
+use crate::gateway::door::Gateway;
+use crate::gateway::durable::TakenUp;
+use crate::gateway::keys::input_of;
+use crate::gateway::runs::Waiter;
+use crate::journal::entry::Stored;
+use crate::model::call::{Call, Target};
+use crate::model::code;
+use crate::model::fault::{Fault, Kind};
+use crate::model::limits::Limits;
+use crate::model::port::Invoke;
+use crate::model::principal::Principal;
+use crate::model::priority::Priority;
+use crate::runner::drive::{Begin, new_id};
+use crate::runner::effects::Through;
+
+fn not_now(message: String) -> Fault {
+    Fault::new(Kind::Invalid, code::NOT_RETRYABLE, message)
+}
+
+impl Gateway {
+    /// Tries a run again. What is in doubt keeps it from that, unless `does_again` says that it is to be done again.
+    pub(super) fn retry(self: &Arc<Self>, stored: &Stored, does_again: bool) -> Result<Waiter, Fault> {
+        self.still_open()?;
+        let (old, status) = (&stored.opening.run, &stored.standing.status);
+        if let Some(parent) = &stored.opening.parent {
+            let above = parent.split('/').next().unwrap_or_default();
+            return Err(not_now(format!("run `{old}` is part of run `{above}`")).hint("retry that one"));
+        }
+        if !stored.is_over() || status == "completed" {
+            return Err(not_now(format!("run `{old}` has not failed: it is {status}")));
+        }
+        let _beginning = self.live.beginning.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(store) = self.store() else { return Err(not_now("runs are not stored here".to_owned())) };
+        if let Some(next) = store.read(|reader| reader.retried(old))? {
+            let run = &next.opening.run;
+            return match self.live.any(run) {
+                Some(handle) => Ok(Waiter::of(handle)),
+                None => {
+                    Err(not_now(format!("run `{old}` was retried already, as run `{run}`")).hint("look at that one"))
+                }
+            };
+        }
+        let TakenUp { plan, history, .. } = store.taken_up(stored)?;
+        let done = Retrace::of(Arc::clone(&plan.workflow), &history);
+        if !does_again && !done.doubts.is_empty() {
+            let steps = done.doubts.iter().map(|at| format!("`{at}`")).collect::<Vec<_>>().join(", ");
+            let message =
+                format!("nobody knows whether {steps} of run `{old}` happened, and a retry would do it again");
+            return Err(Fault::new(Kind::InDoubt, code::IN_DOUBT, message)
+                .hint("look with the server's own tools; if it has not happened, retry with `payload: \"retry\"`"));
+        }
+        let mut call = call_of(stored);
+        call.retry_of = Some(old.as_str().into());
+        let priority = call.priority.unwrap_or(plan.workflow.conduct.priority);
+        let limits = Limits { depth: 1, ..Limits::default() };
+        let ticket = self.admit(&plan.workflow, &call, Limits::default())?;
+        let run = new_id();
+        let record = self.record(&plan, &call, (&run, stored.opening.key.as_deref()), 0)?;
+        let begin = Begin {
+            input: input_of(&history).cloned().unwrap_or_default(),
+            flags: flags_of(&history),
+            plan,
+            progress: None,
+            through: Through {
+                via: Arc::clone(self) as Arc<dyn Invoke>,
+                principal: call.principal,
+                profile: call.profile,
+                ask: None,
+                limits,
+                root: None,
+                run,
+                agents: Vec::new(),
+                places: Arc::clone(&self.steps),
+                priority,
+                retry_of: call.retry_of,
+            },
+            watcher: None,
+            board: Arc::default(),
+            bus: self.live.bus.clone(),
+            shelf: self.live.shelf.clone(),
+            record,
+            key: stored.opening.key.clone(),
+            history: Vec::new(),
+            ticket,
+            done,
+            grace: self.registry().orchestrator.shutdown_grace,
+            held: None,
+        };
+        Ok(self.launch(begin))
+    }
+
+    /// The same for operators, who may retry the runs of everybody.
+    pub fn retry_run(self: &Arc<Self>, run: &str, does_again: bool) -> Result<Waiter, Fault> {
+        self.retry(&self.stored_any(run)?, does_again)
+    }
+
+    /// What the run that `call` begins may take over from the one that it tries again: of a step, the last run that was its
+    /// work. Of a run that goes on already, `history` is what has happened to it.
+    pub(super) fn taken_over(&self, call: &Call, history: &[Event]) -> (Option<Arc<str>>, Retrace) {
+        let found = call.retry_of.as_deref().and_then(|old| self.retraced(old));
+        let Some((old, workflow, mut done)) = found else { return (None, Retrace::default()) };
+        if !history.is_empty() {
+            done.forget(&Retrace::of(workflow, history));
+        }
+        (Some(old), done)
+    }
+
+    /// What the run, or the run of the step, has done that is tried again.
+    fn retraced(&self, old: &str) -> Option<(Arc<str>, Arc<crate::workflow::definition::Workflow>, Retrace)> {
+        let store = self.store()?;
+        let stored = match old.split_once('/') {
+            None => store.read(|reader| reader.run(old)).ok()??,
+            Some((run, _)) => {
+                let within = format!("{old}#");
+                let all = store.read(|reader| reader.children(run)).ok()?;
+                let is_it = |stored: &Stored| stored.opening.parent.as_ref().is_some_and(|at| at.starts_with(&within));
+                all.into_iter().rfind(is_it)?
+            }
+        };
+        let TakenUp { plan, run, history } = store.taken_up(&stored).ok()?;
+        let done = Retrace::of(Arc::clone(&plan.workflow), &history);
+        Some((run.into(), plan.workflow, done))
+    }
+}
+
+/// The call that a stored run was begun by, as far as it is stored.
+pub(super) fn call_of(stored: &Stored) -> Call {
+    let opening = &stored.opening;
+    let principal = Principal::new(opening.caller.clone());
+    let mut call = Call::new(Target::Workflow(opening.workflow.clone()), None, principal);
+    call.profile = opening.terms["profile"].as_str().map(Arc::from);
+    call.priority = opening.terms["priority"].as_str().and_then(Priority::parse);
+    call.retry_of = opening.terms["retry_of"].as_str().map(Arc::from);
+    call
+}
+
+fn flags_of(history: &[Event]) -> serde_json::Value {
+    match history.first().map(|first| &first.what) {
+        Some(What::Started { flags, .. }) => flags.clone(),
+        _ => serde_json::Value::Null,
+    }
+}

@@ -1,0 +1,85 @@
+//! What operators want of runs, from another process: read from the journal and carried out here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::event::What;
+use crate::gateway::control::{AnswerArguments, answer, chosen, decide};
+use crate::gateway::door::Gateway;
+use crate::journal::mail::{Letter, Wish};
+use crate::journal::reader::Reader;
+use crate::model::code;
+use crate::model::fault::{Fault, Kind};
+
+/// How often is looked for what operators want.
+const MAIL: Duration = Duration::from_millis(200);
+
+impl Gateway {
+    /// Carries out what operators have written to the journal, until `stop`.
+    pub(super) async fn read_mail(self: Arc<Self>, stop: CancellationToken) {
+        while let Some(store) = self.store() {
+            for letter in store.read(Reader::unseen).unwrap_or_default() {
+                let answer = match self.grant(&letter).await {
+                    Ok(()) => String::new(),
+                    Err(fault) => fault.to_string(),
+                };
+                if let Err(fault) = store.read(|reader| reader.answer(letter.id, &answer)) {
+                    tracing::warn!(%fault, "an operator cannot be answered");
+                }
+            }
+            if timeout(MAIL, stop.cancelled()).await.is_ok() {
+                return;
+            }
+        }
+    }
+
+    async fn grant(self: &Arc<Self>, letter: &Letter) -> Result<(), Fault> {
+        if let Wish::Retry { does_again } = letter.wish {
+            let stored = self.stored_any(&letter.run)?;
+            drop(self.retry(&stored, does_again)?.leave());
+            return Ok(());
+        }
+        let Some(handle) = self.live.any(&letter.run) else {
+            if letter.wish == Wish::Cancel {
+                return self.bury(&letter.run).await;
+            }
+            let message = format!("run `{}` does not go on here", letter.run);
+            return Err(Fault::new(Kind::NotFound, code::NO_SUCH_RUN, message));
+        };
+        // Once it has looked up, what it asks is to be seen.
+        let _ = handle.look().await;
+        match letter.wish.clone() {
+            Wish::Cancel => {
+                let why = "an operator cancelled it".to_owned();
+                handle.tell(What::CancelRequested { why }).await;
+            }
+            Wish::Answer { step, answer: given } => {
+                let decline = given.is_none();
+                let given = AnswerArguments {
+                    run_id: letter.run.clone(),
+                    step,
+                    answer: given,
+                    decline,
+                    reason: None,
+                    wait_ms: None,
+                };
+                let question = chosen(&handle.board.open(), &given)?;
+                let answer = answer(&question, &given)?;
+                let (at, attempt) = (question.question.at.to_string(), question.question.attempt);
+                self.tell_run(&question.run_id, What::Answered { at, attempt, answer }).await;
+            }
+            Wish::Signal { event, data } => {
+                let id = format!("mail/{}", letter.id);
+                if !handle.tell(What::Arrived { id, event, data }).await {
+                    return Err(Fault::new(Kind::Invalid, code::BAD_REQUEST, "the run has ended and hears no signals"));
+                }
+            }
+            Wish::Retry { .. } => {}
+            Wish::Decide { step, payload } => decide(&handle, step.as_deref(), payload).await?,
+        }
+        Ok(())
+    }
+}
