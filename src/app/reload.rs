@@ -57,12 +57,17 @@ struct Next {
 }
 
 impl App {
+    /// What callers wish to be read anew, from now on. To be said before hosts are served: it is one more tool for them.
+    pub(super) fn wishes(&self) -> mpsc::Receiver<Wish> {
+        let (sender, wishes) = mpsc::channel(WISHES);
+        self.gateway().allow_reloads(sender);
+        wishes
+    }
+
     /// Reads the files anew whenever they change or somebody says so; never ends.
-    pub(super) async fn keep_current(&self, watched: Watched) {
+    pub(super) async fn keep_current(&self, watched: Watched, mut wishes: mpsc::Receiver<Wish>) {
         let Watched { files, registries, patterns, revisions, first } = watched;
         keep(revisions.as_ref(), first).await;
-        let (sender, mut wishes) = mpsc::channel::<Wish>(WISHES);
-        self.gateway().allow_reloads(sender);
         let mut watch = Watch::over(registries, patterns);
         loop {
             let wish = tokio::select! {

@@ -108,6 +108,7 @@ impl App {
         stop: CancellationToken,
     ) -> Result<(), Fault> {
         let end = stop.child_token();
+        let wishes = self.wishes();
         let over_stdio = async {
             if is_stdio {
                 stdio::serve(Arc::clone(&self.gateway), self.profile.clone(), end.clone()).await;
@@ -123,7 +124,7 @@ impl App {
         tokio::select! {
             _ = served => Ok(()),
             fault = self.required() => Err(fault),
-            () = self.keep_current(watched) => Ok(()),
+            () = self.keep_current(watched, wishes) => Ok(()),
         }
     }
 

@@ -31,10 +31,10 @@ fn a_workflow_whose_tool_has_gone_with_an_update_is_not_run_and_says_why() {
     host.value("flow", json!({}));
     // Its next life has no such tool.
     host.failure("gears__crash", json!({}));
-    assert!(host.says("MO5210"), "{}", host.stderr());
+    assert!(host.says("MO5212"), "{}", host.stderr());
     let written = host.record("gears", "written").len();
     let why = host.failure("flow", json!({}));
-    assert!(why.contains("MO5210") && why.contains("extra"), "{why}");
+    assert!(why.contains("MO5212") && why.contains("extra"), "{why}");
     assert_eq!(host.record("gears", "written").len(), written, "nothing of it was run");
     let status = host.value("orchestrator_status", json!({})).to_string();
     assert!(status.contains("workflow `flow` is not run"), "{status}");
@@ -60,9 +60,9 @@ fn an_update_that_wants_more_is_noticed_against_what_was_offered_before_the_star
     fs::write(&registry, &updated).expect("the registry");
     host.return_with(&[]);
     host.initialize();
-    assert!(host.says("MO5210"), "{}", host.stderr());
+    assert!(host.says("MO5212"), "{}", host.stderr());
     let why = host.failure("flow", json!({}));
-    assert!(why.contains("MO5210") && why.contains("who"), "{why}");
+    assert!(why.contains("MO5212") && why.contains("who"), "{why}");
     // A workflow that fits is run again.
     let file = host.home().join("workflows/flow.yaml");
     fs::write(&file, "name: flow\nsteps:\n  - { id: a, tool: gears.echo, args: { who: me } }\n").expect("the workflow");

@@ -19,6 +19,7 @@ const OWN: [&str; 7] = [
     "list_workflows",
     "orchestrator_status",
     "run_workflow",
+    "reload_config",
     "validate_workflow",
 ];
 
