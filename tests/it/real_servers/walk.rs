@@ -12,7 +12,7 @@ use crate::support::launch::fixture_path;
 use crate::support::{Test, eventually, fixture, processes};
 
 /// The tools of our own.
-const OWN: [&str; 7] = [
+const OWN: [&str; 8] = [
     "answer_run",
     "control_run",
     "get_run",
