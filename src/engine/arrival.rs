@@ -14,7 +14,7 @@ use crate::expr::expression::Expr;
 use crate::expr::value::Value;
 use crate::model::code;
 use crate::model::fault::Kind;
-use crate::workflow::definition::Verb;
+use crate::workflow::verb::Verb;
 
 /// How many events a run keeps that nobody has waited for yet. The oldest give way.
 const MAX_KEPT: usize = 100;

@@ -13,7 +13,7 @@ use crate::expr::value::Value;
 use crate::model::code;
 use crate::model::effect::Effect;
 use crate::model::fault;
-use crate::workflow::definition::{Branch, Case, Join, Verb};
+use crate::workflow::verb::{Branch, Case, Join, Verb};
 
 /// A `parallel` that runs.
 #[derive(Debug)]

@@ -14,7 +14,8 @@ use crate::engine::turn::Turn;
 use crate::engine::verb;
 use crate::engine::view::Origin;
 use crate::expr::value::Value;
-use crate::workflow::definition::{Fallback, Step};
+use crate::workflow::definition::Step;
+use crate::workflow::modifier::Fallback;
 
 /// Whether results of the step are kept.
 fn is_kept(step: &Step) -> bool {

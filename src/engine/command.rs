@@ -9,7 +9,7 @@ use crate::engine::event::{Failure, Timestamp};
 use crate::model::effect::Effect;
 use crate::model::name::ToolRef;
 use crate::model::usage::Allowance;
-use crate::workflow::definition::Audience;
+use crate::workflow::verb::Audience;
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq)]

@@ -8,8 +8,9 @@ use crate::engine::board::{Board, Seen};
 use crate::engine::event::Failure;
 use crate::engine::scope::Scope;
 use crate::expr::template::Template;
-use crate::workflow::definition::{Expect, Step};
+use crate::workflow::definition::Step;
 use crate::workflow::delegation::{Errand, Llm, Told};
+use crate::workflow::modifier::Expect;
 
 /// The question of an `llm` step.
 pub(super) fn question(llm: &Llm, step: &Step, scope: &Scope, at: &Arc<str>) -> Result<Json, Box<Failure>> {

@@ -18,7 +18,8 @@ use crate::expr::value::Value;
 use crate::model::code;
 use crate::model::effect::Effect;
 use crate::model::fault;
-use crate::workflow::definition::{InDoubt, Verb};
+use crate::workflow::modifier::InDoubt;
+use crate::workflow::verb::Verb;
 
 /// Where the question stands that another tool is asked about a call.
 fn check_at(at: &str) -> Arc<str> {

@@ -13,7 +13,7 @@ use crate::engine::turn::Turn;
 use crate::expr::value::Value;
 use crate::model::code;
 use crate::model::fault;
-use crate::workflow::definition::{Each, OnError};
+use crate::workflow::modifier::{Each, OnError};
 
 /// How many items a list may have.
 pub(super) const MAX_ITEMS: usize = 10_000;

@@ -5,7 +5,7 @@ use crate::engine::scope::Scope;
 use crate::expr::value::Value;
 use crate::model::code;
 use crate::model::fault::Kind;
-use crate::workflow::definition::Expect;
+use crate::workflow::modifier::Expect;
 use crate::workflow::schema;
 
 /// Fails if the result is not what the step at `at` expects. The failure has the result as its data.

@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use crate::workflow::definition::{Block, CatchBody, Step, Verb, Workflow};
+use crate::workflow::definition::{Block, Step, Workflow};
+use crate::workflow::modifier::CatchBody;
+use crate::workflow::verb::Verb;
 
 /// Which of the blocks inside a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use crate::engine::turn::Turn;
 use crate::expr::value::Value;
 use crate::model::code;
 use crate::model::fault;
-use crate::workflow::definition::{Goal, Repeat};
+use crate::workflow::modifier::{Goal, Repeat};
 
 /// A `repeat` that runs.
 #[derive(Debug)]

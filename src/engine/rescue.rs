@@ -16,7 +16,9 @@ use crate::engine::view::Origin;
 use crate::expr::value::Value;
 use crate::model::code;
 use crate::model::fault;
-use crate::workflow::definition::{Catch, CatchBody, Fallback, Step, Verb};
+use crate::workflow::definition::Step;
+use crate::workflow::modifier::{Catch, CatchBody, Fallback};
+use crate::workflow::verb::Verb;
 
 /// Tries the fallbacks from the one at `first` on.
 pub(super) fn fall_back(

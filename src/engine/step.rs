@@ -25,7 +25,8 @@ use crate::expr::value::Value;
 use crate::model::code;
 use crate::model::effect::Effect;
 use crate::model::fault;
-use crate::workflow::definition::{Step, Verb};
+use crate::workflow::definition::Step;
+use crate::workflow::verb::Verb;
 
 /// How often a step is tried in all when others keep setting what it shares.
 const RACES: u32 = 5;

@@ -24,7 +24,8 @@ use crate::expr::value::Value;
 use crate::model::code;
 use crate::model::effect::Effect;
 use crate::model::fault;
-use crate::workflow::definition::{Step, Verb};
+use crate::workflow::definition::Step;
+use crate::workflow::verb::Verb;
 
 /// What has come of a verb at once.
 pub(super) enum Deed {

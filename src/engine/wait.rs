@@ -11,8 +11,8 @@ use crate::engine::turn::Turn;
 use crate::expr::value::Value;
 use crate::model::code;
 use crate::model::fault;
-use crate::workflow::definition::Wait;
 use crate::workflow::moment;
+use crate::workflow::verb::Wait;
 
 /// A `wait` that runs.
 #[derive(Debug)]

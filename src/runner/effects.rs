@@ -27,7 +27,7 @@ use crate::model::usage::{USAGE_KEY, Usage};
 use crate::policy::turns::{Manner, Refusal};
 use crate::runner::asking;
 use crate::runner::gate::{Gate, Ticket};
-use crate::workflow::definition::Audience;
+use crate::workflow::verb::Audience;
 
 /// What every call of a run has in common.
 pub struct Through {

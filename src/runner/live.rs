@@ -15,7 +15,7 @@ use crate::engine::view::StepView;
 use crate::model::call::Progress;
 use crate::runner::report::{Report, doubt_json, step_json};
 use crate::runner::waiting::QUEUED;
-use crate::workflow::definition::Audience;
+use crate::workflow::verb::Audience;
 
 /// How many messages to a run may wait.
 pub const INBOX: usize = 16;

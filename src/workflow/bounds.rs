@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 
 use crate::document::duration::format_duration;
 use crate::expr::template::Template;
-use crate::workflow::definition::{Block, CatchBody, Fallback, Step, Verb, Wait};
+use crate::workflow::definition::{Block, Step};
+use crate::workflow::modifier::{CatchBody, Fallback};
 use crate::workflow::plan::Plan;
+use crate::workflow::verb::{Verb, Wait};
 
 /// The bounds of a run that does not fail; undoing has bounds of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -83,9 +85,8 @@ fn calls_of_step(step: &Step, open: &mut Vec<Arc<str>>) -> Option<u64> {
         // What a model or an agent calls depends on what it thinks, unless it may call nothing.
         Verb::Llm(llm) if llm.tools.is_empty() => Some(1),
         Verb::Llm(_) | Verb::Agent(_) => step.limits.allowance.calls,
-        Verb::Parallel(branches, _) => many(branches.iter().map(|branch| &branch.block).collect(), true),
-        Verb::Switch(cases) => many(cases.iter().map(|case| &case.block).collect(), false),
-        Verb::Steps(block) => many(vec![block], true),
+        Verb::Parallel(..) | Verb::Steps(_) => many(within(&step.verb), true),
+        Verb::Switch(_) => many(within(&step.verb), false),
         Verb::Set(_)
         | Verb::Wait(_)
         | Verb::Ask(_)
@@ -123,6 +124,10 @@ fn calls_of_step(step: &Step, open: &mut Vec<Arc<str>>) -> Option<u64> {
     }
 }
 
+fn within(verb: &Verb) -> Vec<&Block> {
+    verb.blocks().into_iter().map(|(_, block)| block).collect()
+}
+
 fn attempts(step: &Step) -> u64 {
     step.retry.as_ref().map_or(1, |retry| u64::from(retry.policy.attempts))
 }
@@ -152,16 +157,14 @@ fn time_of(block: &Block, open: &mut Vec<Arc<str>>) -> Option<Duration> {
 
 fn time_of_step(step: &Step, open: &mut Vec<Arc<str>>) -> Option<Duration> {
     let mut inside = Vec::new();
-    let mut longest = |blocks: Vec<&Block>| {
-        let times: Option<Vec<Duration>> = blocks.into_iter().map(|block| time_of(block, &mut inside)).collect();
+    let mut longest = || {
+        let blocks = within(&step.verb).into_iter();
+        let times: Option<Vec<Duration>> = blocks.map(|block| time_of(block, &mut inside)).collect();
         times.map(|times| times.into_iter().max().unwrap_or_default())
     };
     let verb = match &step.verb {
-        Verb::Parallel(branches, join) => {
-            longest(branches.iter().map(|branch| &branch.block).collect()).or(join.within)
-        }
-        Verb::Switch(cases) => longest(cases.iter().map(|case| &case.block).collect()),
-        Verb::Steps(block) => longest(vec![block]),
+        Verb::Parallel(_, join) => longest().or(join.within),
+        Verb::Switch(_) | Verb::Steps(_) => longest(),
         Verb::Set(_) | Verb::Emit { .. } | Verb::Fail(_) | Verb::Return(_) => Some(Duration::ZERO),
         Verb::Wait(Wait::For(template)) => {
             let literal = template.as_literal();

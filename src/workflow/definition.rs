@@ -10,16 +10,12 @@ use crate::document::format::Format;
 use crate::expr::expression::Expr;
 use crate::expr::template::Template;
 use crate::model::effect::Effect;
-use crate::model::fault::Kind;
-use crate::model::name::ToolRef;
 use crate::model::problem::{Source, Span};
-use crate::policy::retry::Retry;
 use crate::workflow::conduct::Conduct;
-use crate::workflow::delegation::{Budget, Errand, Llm, StepLimits};
+use crate::workflow::delegation::{Budget, StepLimits};
+use crate::workflow::modifier::{Cache, Catch, CatchBody, Each, Expect, Fallback, InDoubt, Repeat, StepRetry};
 use crate::workflow::site::{StepSites, WorkflowSites};
-
-/// How long an answer or an event is waited for unless the step has a `timeout`.
-pub const PATIENCE: Duration = Duration::from_hours(24);
+use crate::workflow::verb::Verb;
 
 /// A workflow whose every name, reference and schema has been checked as far as that is possible without its servers.
 #[derive(Debug, Clone)]
@@ -132,20 +128,6 @@ pub struct Step {
     pub sites: StepSites,
 }
 
-/// What is to be done about a call that must not be made twice, and that may have been made before a crash.
-#[derive(Debug, Clone, Default)]
-pub enum InDoubt {
-    /// The run waits for somebody who looks.
-    #[default]
-    Ask,
-    /// It is made again.
-    Retry,
-    /// The step fails.
-    Fail,
-    /// This tool is called, and says what has come of the call: nothing if it was not carried out.
-    Check(Verb),
-}
-
 impl Workflow {
     /// The blocks at the top, each with the part of the workflow that it is (empty for its steps).
     pub fn blocks(&self) -> impl Iterator<Item = (&str, &Block)> {
@@ -183,313 +165,26 @@ impl Workflow {
 
 impl Step {
     /// The blocks inside this step, each with the part of its address below the step's own (empty for none), in
-    /// written order: branches, cases, or steps of the verb first, then those of `catch`, then `undo`.
+    /// written order: those of the verb first, then those of `catch`, then `undo`.
     pub fn blocks(&self) -> impl Iterator<Item = (&str, &Block)> {
-        let of_verb: Vec<(&str, &Block)> = match &self.verb {
-            Verb::Parallel(branches, _) => branches.iter().map(|branch| (&*branch.name, &branch.block)).collect(),
-            Verb::Switch(cases) => cases.iter().map(|case| ("", &case.block)).collect(),
-            Verb::Steps(block) => vec![("", block)],
-            Verb::Tool { .. }
-            | Verb::Set(_)
-            | Verb::Workflow { .. }
-            | Verb::Fail(_)
-            | Verb::Return(_)
-            | Verb::Wait(_)
-            | Verb::Ask(_)
-            | Verb::Emit { .. }
-            | Verb::Await { .. }
-            | Verb::Llm(_)
-            | Verb::Agent(_) => Vec::new(),
-        };
         let of_catch = self.catch.iter().filter_map(|catch| match &catch.then {
             CatchBody::Steps(block) => Some(("catch", block)),
             CatchBody::Value(_) => None,
         });
-        of_verb.into_iter().chain(of_catch).chain(self.undo.iter().map(|block| ("undo", block)))
+        self.verb.blocks().into_iter().chain(of_catch).chain(self.undo.iter().map(|block| ("undo", block)))
     }
 
     /// [`Step::blocks`], to be filled in.
     pub fn blocks_mut(&mut self) -> impl Iterator<Item = &mut Block> {
-        let of_verb: Vec<&mut Block> = match &mut self.verb {
-            Verb::Parallel(branches, _) => branches.iter_mut().map(|branch| &mut branch.block).collect(),
-            Verb::Switch(cases) => cases.iter_mut().map(|case| &mut case.block).collect(),
-            Verb::Steps(block) => vec![block],
-            Verb::Tool { .. }
-            | Verb::Set(_)
-            | Verb::Workflow { .. }
-            | Verb::Fail(_)
-            | Verb::Return(_)
-            | Verb::Wait(_)
-            | Verb::Ask(_)
-            | Verb::Emit { .. }
-            | Verb::Await { .. }
-            | Verb::Llm(_)
-            | Verb::Agent(_) => Vec::new(),
-        };
         let of_catch = self.catch.iter_mut().filter_map(|catch| match &mut catch.then {
             CatchBody::Steps(block) => Some(block),
             CatchBody::Value(_) => None,
         });
-        of_verb.into_iter().chain(of_catch).chain(&mut self.undo)
+        self.verb.blocks_mut().into_iter().chain(of_catch).chain(&mut self.undo)
     }
 
     /// Whether it may be skipped, so that its output may be its `default` or null.
     pub fn may_be_skipped(&self) -> bool {
         self.when.is_some() || self.optional
     }
-}
-
-/// What a step does.
-#[derive(Debug, Clone)]
-pub enum Verb {
-    /// Calls a tool.
-    Tool {
-        /// Which.
-        tool: ToolRef,
-        /// With what; an object.
-        args: Template,
-        /// Which servers are to do it, in order, if it is a job that several can do; with their places in the file.
-        providers: Vec<(Arc<str>, Span)>,
-    },
-    /// Computes a value.
-    Set(Template),
-    /// Runs branches side by side. The output is an object by branch, null for those that did not succeed.
-    Parallel(Vec<Branch>, Join),
-    /// Runs the first case whose condition holds.
-    Switch(Vec<Case>),
-    /// Runs steps as one.
-    Steps(Block),
-    /// Runs another workflow.
-    Workflow {
-        /// Which.
-        name: Arc<str>,
-        /// Its input; an object.
-        args: Template,
-        /// Whether nobody waits for its end: the output is the id of its run.
-        is_detached: bool,
-    },
-    /// Lets time pass.
-    Wait(Wait),
-    /// Asks a model.
-    Llm(Box<Llm>),
-    /// Gives a task to an agent.
-    Agent(Box<Errand>),
-    /// Asks somebody.
-    Ask(Ask),
-    /// Tells whoever waits for it that something has happened.
-    Emit {
-        /// What sort of thing.
-        event: Arc<str>,
-        /// What is to be known about it.
-        data: Template,
-    },
-    /// Waits until something has happened. The output is what is known about it.
-    Await {
-        /// What sort of thing.
-        event: Arc<str>,
-        /// Only if this holds; it sees `event`.
-        filter: Option<Expr>,
-    },
-    /// Ends in failure with this message.
-    Fail(Template),
-    /// Ends the whole run with this output.
-    Return(Template),
-}
-
-impl Verb {
-    /// Whether it calls somebody, with arguments.
-    pub fn is_call(&self) -> bool {
-        matches!(self, Self::Tool { .. } | Self::Workflow { .. } | Self::Llm(_) | Self::Agent(_))
-    }
-
-    /// How long it waits for others if the step does not say.
-    pub fn patience(&self) -> Option<Duration> {
-        matches!(self, Self::Ask(_) | Self::Await { .. }).then_some(PATIENCE)
-    }
-}
-
-/// A question to somebody.
-#[derive(Debug, Clone)]
-pub struct Ask {
-    /// The question, in words.
-    pub question: Template,
-    /// The JSON Schema of the answer: an object of plain fields. Without it the question is whether somebody agrees.
-    pub answer: Option<Arc<Value>>,
-    /// Who is to answer.
-    pub audience: Audience,
-}
-
-/// Who is to answer a question.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Audience {
-    /// Whoever wanted the run.
-    #[default]
-    Caller,
-    /// Somebody of this role, who is not asked but looks for open questions.
-    Role(Arc<str>),
-}
-
-/// How much time `wait` lets pass.
-#[derive(Debug, Clone)]
-pub enum Wait {
-    /// So much: text such as `5m`, or milliseconds.
-    For(Template),
-    /// Until then: text as of RFC 3339, or milliseconds since the Unix epoch.
-    Until(Template),
-}
-
-/// One branch of `parallel`.
-#[derive(Debug, Clone)]
-pub struct Branch {
-    /// Its key in the output.
-    pub name: Arc<str>,
-    /// Its steps; the last one's output is the branch's.
-    pub block: Block,
-}
-
-/// How many branches of `parallel` must succeed, and what becomes of the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Join {
-    /// With so many successes the step has succeeded.
-    pub quorum: usize,
-    /// With more failures than this it has failed.
-    pub tolerates: usize,
-    /// How long the branches have.
-    pub within: Option<Duration>,
-    /// Whether branches that still run are cancelled when the step has succeeded.
-    pub cancels_rest: bool,
-}
-
-/// One case of `switch`.
-#[derive(Debug, Clone)]
-pub struct Case {
-    /// `None` for `else`.
-    pub when: Option<Expr>,
-    /// Its steps.
-    pub block: Block,
-}
-
-/// Repetition over a list.
-#[derive(Debug, Clone)]
-pub struct Each {
-    /// Gives the list.
-    pub over: Template,
-    /// The name of the item in expressions; `item` unless given.
-    pub binding: Arc<str>,
-    /// How many run at once; at least 1.
-    pub concurrency: usize,
-    /// How many items are begun and brought to an end before any other begins; all if not given.
-    pub batch: Option<usize>,
-    /// What a failed item does.
-    pub on_error: OnError,
-    /// How many items must succeed.
-    pub at_least: usize,
-}
-
-/// What a result must be.
-#[derive(Debug, Clone)]
-pub enum Expect {
-    /// Such that this holds; it sees `result`.
-    Holds(Expr),
-    /// What this JSON Schema describes.
-    Fits(Arc<Value>),
-}
-
-/// Repetition in time.
-#[derive(Debug, Clone)]
-pub struct Repeat {
-    /// When it is over; without it, after `max` turns.
-    pub goal: Option<Goal>,
-    /// The pause between the end of a turn and the next.
-    pub every: Duration,
-    /// How many turns there may be; at least 1.
-    pub max: u32,
-}
-
-/// When a repetition is over. The condition is looked at after each turn and sees its `result`.
-#[derive(Debug, Clone)]
-pub enum Goal {
-    /// As soon as this holds.
-    Until(Expr),
-    /// As soon as this does not hold.
-    While(Expr),
-}
-
-/// What a failed item of `for_each` does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnError {
-    /// Fails the step and cancels the other items.
-    #[default]
-    Fail,
-    /// Leaves the item out of the output.
-    Skip,
-    /// Stands in the output as `{ "error": … }`.
-    Collect,
-}
-
-/// How often a step is tried, and for which failures.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StepRetry {
-    /// How often and how far apart.
-    pub policy: Retry,
-    /// For which failures; the transient ones if not given.
-    pub on: Option<Vec<Kind>>,
-}
-
-/// For how long, and by what, the result of a step is found again.
-#[derive(Debug, Clone)]
-pub struct Cache {
-    /// How old it may be.
-    pub ttl: Duration,
-    /// What it was made from; the arguments of the call if `None`.
-    pub key: Option<Template>,
-    /// Whether every caller may have it, and not only the one it was made for.
-    pub is_shared: bool,
-}
-
-/// What is tried when a step has failed.
-#[derive(Debug, Clone)]
-pub enum Fallback {
-    /// Another tool.
-    Tool {
-        /// Which.
-        tool: ToolRef,
-        /// With what; the step's own arguments if `None`.
-        args: Option<Template>,
-        /// What it may do. Filled in by the plan.
-        effect: Effect,
-    },
-    /// A workflow.
-    Workflow {
-        /// Which.
-        name: Arc<str>,
-        /// With what; the step's own arguments if `None`.
-        args: Option<Template>,
-        /// What it may do. Filled in by the plan.
-        effect: Effect,
-    },
-    /// The step's last result, unless it is older than this.
-    Cached(Duration),
-    /// A value instead of the result.
-    Value(Template),
-}
-
-/// What is done about a failure.
-#[derive(Debug, Clone)]
-pub struct Catch {
-    /// Which kinds; all if empty.
-    pub on: Vec<Kind>,
-    /// Only if this holds; it sees `error`.
-    pub when: Option<Expr>,
-    /// What is done.
-    pub then: CatchBody,
-}
-
-/// What a [`Catch`] does.
-#[derive(Debug, Clone)]
-pub enum CatchBody {
-    /// This is the output. It sees `error`.
-    Value(Template),
-    /// These steps run; the last one's output is the step's. They see `error`.
-    Steps(Block),
 }

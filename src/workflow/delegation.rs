@@ -7,8 +7,9 @@ use std::time::Duration;
 use crate::expr::template::Template;
 use crate::model::problem::Span;
 use crate::model::usage::Allowance;
-use crate::workflow::definition::{Block, Verb, Workflow};
+use crate::workflow::definition::{Block, Workflow};
 use crate::workflow::site::CallSite;
+use crate::workflow::verb::Verb;
 
 /// A question to a model.
 #[derive(Debug, Clone)]

@@ -14,6 +14,7 @@ pub mod dialect;
 pub mod explain;
 pub mod graph;
 pub mod input;
+pub mod modifier;
 pub mod moment;
 pub mod output;
 pub mod picture;
@@ -25,6 +26,7 @@ pub mod site;
 pub mod sketch;
 pub mod surroundings;
 pub mod tool;
+pub mod verb;
 pub mod vocabulary;
 
 #[cfg(test)]

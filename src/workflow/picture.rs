@@ -7,7 +7,8 @@ mod layout;
 mod svg;
 
 use crate::model::effect::Effect;
-use crate::workflow::definition::{Step, Verb};
+use crate::workflow::definition::Step;
+use crate::workflow::verb::Verb;
 
 pub use dot::dot;
 pub use svg::svg;

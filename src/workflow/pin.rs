@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::effect::Effect;
 use crate::model::usage::Allowance;
-use crate::workflow::definition::{Block, Fallback, Step, Workflow};
+use crate::workflow::definition::{Block, Step, Workflow};
 use crate::workflow::delegation::Budget;
+use crate::workflow::modifier::Fallback;
 
 /// The plan of a workflow, without the workflow.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

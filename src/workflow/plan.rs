@@ -8,9 +8,11 @@ use std::sync::Arc;
 
 use crate::model::effect::Effect;
 use crate::model::name::ToolRef;
-use crate::workflow::definition::{Block, CatchBody, Fallback, Order, Step, Verb, Workflow};
+use crate::workflow::definition::{Block, Order, Step, Workflow};
 use crate::workflow::delegation::Told;
+use crate::workflow::modifier::{CatchBody, Fallback};
 use crate::workflow::surroundings::Surroundings;
+use crate::workflow::verb::Verb;
 
 /// A workflow whose steps know their effect and what they wait for.
 #[derive(Debug, Clone)]

@@ -3,8 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use crate::model::effect::Effect;
-use crate::workflow::definition::{Block, Fallback, Verb, Workflow};
+use crate::workflow::definition::{Block, Workflow};
+use crate::workflow::modifier::Fallback;
 use crate::workflow::plan::Plan;
+use crate::workflow::verb::Verb;
 
 /// The tool definition for `tools/list`. Its annotations promise no more than the plan holds: a claim that goes further
 /// is left out.

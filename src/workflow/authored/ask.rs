@@ -10,8 +10,8 @@ use crate::model::code;
 use crate::model::name;
 use crate::workflow::authored::author::Author;
 use crate::workflow::authored::declaration;
-use crate::workflow::definition::{Ask, Audience};
 use crate::workflow::site::{Place, StepSites};
+use crate::workflow::verb::{Ask, Audience};
 
 /// The types of the fields that somebody can fill in.
 const PLAIN: [&str; 4] = ["string", "number", "integer", "boolean"];

@@ -4,8 +4,9 @@ use crate::document::node::Value;
 use crate::document::table::Table;
 use crate::model::code;
 use crate::workflow::authored::author::Author;
-use crate::workflow::definition::{Cache, Fallback, Verb};
+use crate::workflow::modifier::{Cache, Fallback};
 use crate::workflow::site::{CallSite, Place, StepSites};
+use crate::workflow::verb::Verb;
 
 /// `cache: 10m`, or `{ ttl, key, scope, stale_if_error }`. The last of these is one more `fallback`.
 pub(super) fn cache(

@@ -9,7 +9,7 @@ use crate::model::effect::Effect;
 use crate::model::problem::Problem;
 use crate::workflow::authored::author::Author;
 use crate::workflow::authored::{modifier, step, verb};
-use crate::workflow::definition::{Catch, CatchBody, Fallback};
+use crate::workflow::modifier::{Catch, CatchBody, Fallback};
 use crate::workflow::site::{CallSite, Place, StepSites, Use};
 
 /// What an entry of `fallback` may be.

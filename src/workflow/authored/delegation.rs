@@ -12,9 +12,9 @@ use crate::model::problem::Span;
 use crate::model::usage::{Allowance, Cost};
 use crate::workflow::authored::author::Author;
 use crate::workflow::authored::verb::call_site;
-use crate::workflow::definition::Verb;
 use crate::workflow::delegation::{Budget, Errand, Llm, OnExceed, StepLimits, Told};
 use crate::workflow::site::{CallSite, Place, StepSites};
+use crate::workflow::verb::Verb;
 
 /// Keys that only mean something beside `llm`.
 const OF_LLM: [&str; 4] = ["system", "model", "providers", "tools"];

@@ -4,8 +4,9 @@ use crate::document::table::Table;
 use crate::model::code;
 use crate::workflow::authored::author::Author;
 use crate::workflow::authored::verb;
-use crate::workflow::definition::{InDoubt, Verb};
+use crate::workflow::modifier::InDoubt;
 use crate::workflow::site::{Place, StepSites};
+use crate::workflow::verb::Verb;
 
 /// What a step may say.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use crate::expr::value::Value as Constant;
 use crate::model::code;
 use crate::model::name;
 use crate::workflow::authored::author::Author;
-use crate::workflow::definition::Verb;
 use crate::workflow::site::{Place, StepSites};
+use crate::workflow::verb::Verb;
 
 /// `emit`, with its `data`.
 pub(super) fn emit(

@@ -4,7 +4,7 @@ use crate::document::node::{Node, Value};
 use crate::document::table::Table;
 use crate::model::code;
 use crate::workflow::authored::author::Author;
-use crate::workflow::definition::Join;
+use crate::workflow::verb::Join;
 
 /// The `join` of a step with so many branches; none of any other step.
 pub(super) fn read(author: &mut Author, table: &mut Table<'_>, branches: usize) -> Join {

@@ -11,7 +11,7 @@ use crate::model::suggest;
 use crate::policy::retry::{Backoff, Jitter, Retry};
 use crate::workflow::authored::author::Author;
 use crate::workflow::authored::declaration;
-use crate::workflow::definition::{Expect, StepRetry};
+use crate::workflow::modifier::{Expect, StepRetry};
 use crate::workflow::site::{Place, StepSites, Use};
 
 const MAX_ATTEMPTS: u64 = 100;

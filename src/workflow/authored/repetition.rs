@@ -9,7 +9,7 @@ use crate::model::code;
 use crate::model::name;
 use crate::workflow::authored::author::Author;
 use crate::workflow::authored::step;
-use crate::workflow::definition::{Each, Goal, OnError, Repeat};
+use crate::workflow::modifier::{Each, Goal, OnError, Repeat};
 use crate::workflow::site::{Place, StepSites, Use};
 
 /// Items at once, unless the step says otherwise.

@@ -12,8 +12,9 @@ use crate::workflow::authored::author::Author;
 use crate::workflow::authored::{
     MAX_NESTING, MAX_STEPS, cache, catch, delegation, doubt, modifier, repetition, undo, verb,
 };
-use crate::workflow::definition::{Block, Step, Verb};
+use crate::workflow::definition::{Block, Step};
 use crate::workflow::site::{Place, StepSites};
+use crate::workflow::verb::Verb;
 
 /// The steps of a list.
 pub(super) fn block(author: &mut Author, node: &Node, what: &str) -> Block {

@@ -6,7 +6,9 @@ use crate::model::code;
 use crate::policy::retry::Retry;
 use crate::workflow::authored::author::Author;
 use crate::workflow::authored::step;
-use crate::workflow::definition::{Block, StepRetry, Verb};
+use crate::workflow::definition::Block;
+use crate::workflow::modifier::StepRetry;
+use crate::workflow::verb::Verb;
 
 /// How often an undo is tried, unless it says otherwise: what is not undone, somebody has to undo by hand.
 const ATTEMPTS: u32 = 5;

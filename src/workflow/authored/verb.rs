@@ -12,8 +12,9 @@ use crate::model::problem::{Problem, Span};
 use crate::model::suggest;
 use crate::workflow::authored::author::Author;
 use crate::workflow::authored::{ask, delegation, event, join, step, wait};
-use crate::workflow::definition::{Block, Branch, Case, Verb};
+use crate::workflow::definition::Block;
 use crate::workflow::site::{ArgumentSite, CallSite, Place, StepSites};
+use crate::workflow::verb::{Branch, Case, Verb};
 
 const VERBS: [&str; 14] = [
     "tool", "set", "llm", "agent", "parallel", "switch", "steps", "workflow", "ask", "emit", "await", "wait", "fail",

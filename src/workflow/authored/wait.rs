@@ -4,9 +4,9 @@ use crate::document::node::{Node, Value};
 use crate::expr::template::Template;
 use crate::model::code;
 use crate::workflow::authored::author::Author;
-use crate::workflow::definition::Wait;
 use crate::workflow::moment;
 use crate::workflow::site::{Place, StepSites};
+use crate::workflow::verb::Wait;
 
 /// The wait, if it can be made out.
 pub(super) fn read(author: &mut Author, node: &Node, what: &str, inside: Place, sites: &mut StepSites) -> Option<Wait> {

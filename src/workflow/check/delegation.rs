@@ -9,9 +9,10 @@ use crate::model::name::ToolRef;
 use crate::model::problem::{Problem, Span};
 use crate::model::suggest;
 use crate::workflow::check::targets::{Called, Target, resolve};
-use crate::workflow::definition::{Step, Verb, Workflow};
+use crate::workflow::definition::{Step, Workflow};
 use crate::workflow::delegation::Llm;
 use crate::workflow::surroundings::Surroundings;
+use crate::workflow::verb::Verb;
 
 /// The host's own model, which every registry has.
 const SAMPLING: &str = "sampling";

@@ -10,8 +10,9 @@ use crate::model::code;
 use crate::model::problem::{Patch, Problem, Span};
 use crate::model::suggest;
 use crate::workflow::check::each_step;
-use crate::workflow::definition::{Block, Order, Step, Verb, Workflow};
+use crate::workflow::definition::{Block, Order, Step, Workflow};
 use crate::workflow::schema;
+use crate::workflow::verb::Verb;
 
 /// Advice about what has no effect where it stands.
 pub(super) fn check(workflow: &Workflow) -> Vec<Problem> {

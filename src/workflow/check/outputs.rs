@@ -8,10 +8,11 @@ use crate::model::code;
 use crate::model::problem::{Problem, Severity};
 use crate::model::suggest;
 use crate::workflow::check::scope::{Found, Scope, Visit, walk};
-use crate::workflow::definition::{Step, Verb, Workflow};
+use crate::workflow::definition::{Step, Workflow};
 use crate::workflow::schema;
 use crate::workflow::site::Use;
 use crate::workflow::surroundings::Surroundings;
+use crate::workflow::verb::Verb;
 
 /// Fields that cannot be there: an error if the schema rules them out, a warning if it does not mention them.
 pub(super) fn check(workflow: &Workflow, surroundings: &dyn Surroundings) -> Vec<Problem> {

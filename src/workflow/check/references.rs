@@ -5,10 +5,11 @@ use crate::model::code::Code;
 use crate::model::problem::{Patch, Problem, Span};
 use crate::model::suggest;
 use crate::workflow::check::scope::{Found, Scope, Visit, walk};
-use crate::workflow::definition::{Step, Verb, Workflow};
+use crate::workflow::definition::{Step, Workflow};
 use crate::workflow::delegation::shared_keys;
 use crate::workflow::schema;
 use crate::workflow::site::{Place, Use};
+use crate::workflow::verb::Verb;
 
 const STEP_PARTS: [&str; 5] = ["output", "result", "status", "error", "attempts"];
 const ERROR_PARTS: [&str; 8] = ["kind", "code", "message", "step", "server", "target", "hint", "data"];

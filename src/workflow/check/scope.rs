@@ -1,8 +1,10 @@
 //! What an expression sees from where it stands: the walk through a workflow that every check of references shares.
 
 use crate::expr::expression::Expr;
-use crate::workflow::definition::{Block, CatchBody, Step, Verb, Workflow};
+use crate::workflow::definition::{Block, Step, Workflow};
+use crate::workflow::modifier::CatchBody;
 use crate::workflow::site::{Place, Use};
+use crate::workflow::verb::Verb;
 
 /// Everything around one step.
 pub(super) struct Scope<'a> {
@@ -87,24 +89,12 @@ fn step<'a>(scope: &mut Scope<'a>, step: &'a Step, visitor: &mut impl Visit<'a>)
         scope.bindings.extend([&*each.binding, "index"]);
     }
     match &step.verb {
-        Verb::Parallel(branches, _) => branches.iter().for_each(|branch| block(scope, &branch.block, visitor)),
         Verb::Switch(cases) => {
             for case in cases {
                 guarded(scope, case.when.as_ref(), &case.block, visitor);
             }
         }
-        Verb::Steps(inner) => block(scope, inner, visitor),
-        Verb::Tool { .. }
-        | Verb::Set(_)
-        | Verb::Workflow { .. }
-        | Verb::Fail(_)
-        | Verb::Return(_)
-        | Verb::Wait(_)
-        | Verb::Ask(_)
-        | Verb::Emit { .. }
-        | Verb::Await { .. }
-        | Verb::Llm(_)
-        | Verb::Agent(_) => {}
+        verb => verb.blocks().into_iter().for_each(|(_, inner)| block(scope, inner, visitor)),
     }
     scope.catches += 1;
     for catch in &step.catch {

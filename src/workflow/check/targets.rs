@@ -6,9 +6,11 @@ use crate::model::code::Code;
 use crate::model::name::ToolRef;
 use crate::model::problem::{Patch, Problem, Span};
 use crate::model::suggest;
-use crate::workflow::definition::{Fallback, Step, Verb, Workflow};
+use crate::workflow::definition::{Step, Workflow};
+use crate::workflow::modifier::Fallback;
 use crate::workflow::site::CallSite;
 use crate::workflow::surroundings::{Facts, Surroundings};
+use crate::workflow::verb::Verb;
 
 /// One call that a step may make.
 pub(super) struct Called<'a> {

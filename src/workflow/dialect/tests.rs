@@ -6,7 +6,9 @@ use crate::document::format::Format;
 use crate::model::problem::{Problem, Source};
 use crate::workflow::authored::drafts;
 use crate::workflow::conduct::Source as Trigger;
-use crate::workflow::definition::{Fallback, Step, Verb, Workflow};
+use crate::workflow::definition::{Step, Workflow};
+use crate::workflow::modifier::Fallback;
+use crate::workflow::verb::Verb;
 
 /// The workflows of a file without errors, and what was told of it.
 fn read(text: &str, format: Format) -> (Vec<Workflow>, Vec<String>) {
