@@ -54,9 +54,44 @@ pub fn is_step_id(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
+/// The nearest name that a step may have: `Check premium` and `checkPremium` as `check_premium`.
+pub fn nearest_step_id(name: &str) -> Option<String> {
+    let mut near = String::new();
+    let mut was_lower = false;
+    for letter in name.chars().take(64) {
+        if letter.is_ascii_uppercase() && was_lower {
+            near.push('_');
+        }
+        was_lower = letter.is_ascii_lowercase() || letter.is_ascii_digit();
+        if letter.is_ascii_alphanumeric() {
+            near.push(letter.to_ascii_lowercase());
+        } else if !near.is_empty() && !near.ends_with('_') {
+            near.push('_');
+        }
+    }
+    let near = near.trim_end_matches('_');
+    let is_number = near.starts_with(|first: char| first.is_ascii_digit());
+    let near = if is_number { format!("step_{near}") } else { near.to_owned() };
+    is_step_id(&near).then_some(near)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_become_names_of_steps() {
+        for (words, name) in [
+            ("Check premium", "check_premium"),
+            ("checkPremium", "check_premium"),
+            ("1. last", "step_1_last"),
+            ("-- a -- b --", "a_b"),
+            ("HTTPGet", "httpget"),
+        ] {
+            assert_eq!(nearest_step_id(words).as_deref(), Some(name), "{words}");
+        }
+        assert_eq!(nearest_step_id("…"), None);
+    }
 
     #[test]
     fn the_first_dot_divides_server_and_tool() {

@@ -8,7 +8,6 @@ use serde_json::{Map, Value as Json};
 use crate::document::node::{Field, Node, Value};
 use crate::document::reader::Reader;
 use crate::model::code;
-use crate::model::problem::Problem;
 use crate::registry::settings::whole;
 
 /// The flags by name.
@@ -66,12 +65,12 @@ fn flag(reader: &mut Reader, field: &Field) -> Option<Flag> {
         return Some(Flag { on: value.clone(), off: value, rollout: 100 });
     }
     let mut table = reader.table(&field.value, &what)?;
-    let rollout = whole(reader, &mut table, "rollout", 0..=100);
-    let (on, off) = (table.take("on").map(Node::to_json), table.take("off").map(Node::to_json));
-    if rollout.is_none() && !reader.problems.iter().any(Problem::is_error) {
+    if table.key_span("rollout").is_none() {
         reader.error(code::MISSING, field.key_span.clone(), format!("`{what}` needs `rollout`")).help =
             Some("for how many percent of the callers it is on: `{ rollout = 25 }`".to_owned());
     }
+    let rollout = whole(reader, &mut table, "rollout", 0..=100);
+    let (on, off) = (table.take("on").map(Node::to_json), table.take("off").map(Node::to_json));
     table.finish(reader);
     let rollout: usize = rollout?;
     Some(Flag { on: on.unwrap_or(Json::Bool(true)), off: off.unwrap_or(Json::Bool(false)), rollout: rollout as u64 })

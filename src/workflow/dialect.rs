@@ -4,6 +4,7 @@
 //! What was read as something else is told once for each spelling.
 
 mod header;
+mod naming;
 mod step;
 
 use std::collections::BTreeSet;
@@ -15,7 +16,7 @@ use crate::model::problem::{Problem, Source, Span};
 
 /// The workflows of a file as trees of our own language, and what was read as something else.
 pub fn normalised(root: Node, source: &Arc<Source>) -> (Vec<Node>, Vec<Problem>) {
-    let mut reading = Reading { source, told: BTreeSet::new(), notes: Vec::new() };
+    let mut reading = Reading { source, told: BTreeSet::new(), notes: Vec::new(), count: 0 };
     let workflows = header::workflows(root, &mut reading);
     (workflows, reading.notes)
 }
@@ -25,11 +26,14 @@ struct Reading<'a> {
     source: &'a Arc<Source>,
     told: BTreeSet<String>,
     notes: Vec<Problem>,
+    /// How much was read as something else, told or not.
+    count: usize,
 }
 
 impl Reading<'_> {
     /// Tells, the first time, that `theirs` is read as `ours`.
     fn note(&mut self, span: &Span, theirs: &str, ours: &str) {
+        self.count += 1;
         if self.told.insert(format!("{theirs}\n{ours}")) {
             let message = format!("{theirs} is read as {ours}");
             self.notes.push(Problem::warning(code::OTHER_SPELLING, self.source, span.clone(), message));
@@ -38,6 +42,7 @@ impl Reading<'_> {
 
     /// Tells, the first time, that `theirs` has no meaning here, and why.
     fn leave_out(&mut self, span: &Span, theirs: &str, why: &str) {
+        self.count += 1;
         if self.told.insert(format!("{theirs}\n")) {
             let message = format!("{theirs} is left out: {why}");
             self.notes.push(Problem::warning(code::OTHER_SPELLING, self.source, span.clone(), message));
@@ -106,16 +111,6 @@ fn list(span: &Span, items: Vec<Node>) -> Node {
 fn table(span: &Span, fields: Vec<(&str, Span, Node)>) -> Node {
     let fields = fields.into_iter().map(|(key, key_span, value)| Field { key: key.to_owned(), key_span, value });
     Node { span: span.clone(), value: Value::Table(fields.collect()) }
-}
-
-/// `Check premium` as `check_premium`.
-fn slug(name: &str) -> String {
-    let plain: String = name
-        .chars()
-        .map(|letter| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '_' })
-        .collect();
-    let parts: Vec<_> = plain.split('_').filter(|part| !part.is_empty()).collect();
-    parts.join("_")
 }
 
 /// Every text below a node, changed.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::document::format::Format;
 use crate::document::write::write;
-use crate::model::name::{ToolRef, is_step_id};
+use crate::model::name::{ToolRef, nearest_step_id};
 use crate::workflow::surroundings::Surroundings;
 
 /// Where the draft's first line says that the schema is, seen from the draft.
@@ -126,13 +126,7 @@ impl Draft {
 
 /// A name that expressions can use.
 fn legal(name: &str) -> String {
-    let word: String = name
-        .chars()
-        .map(|letter| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '_' })
-        .take(60)
-        .collect();
-    let word = word.trim_matches('_').to_owned();
-    if is_step_id(&word) { word } else { format!("x_{word}").trim_end_matches('_').to_owned() }
+    nearest_step_id(name).unwrap_or_else(|| "value".to_owned())
 }
 
 /// What can be said of an argument without the schema that it stands in.

@@ -104,32 +104,13 @@ fn id(author: &mut Author, table: &mut Table<'_>, what: &str) -> (String, Span) 
 
 /// Reports a name that is not `[a-z][a-z0-9_]*`, with the nearest one that is.
 pub(super) fn bad_id(author: &mut Author, id: &str, span: &Span, whose: &str) {
-    let legal = legal_id(id);
+    let legal = name::nearest_step_id(id);
     let replacement = legal.as_ref().map(|legal| author.reader.requoted(span, legal));
     let message = format!("`{id}` cannot name {whose}");
     let problem = author.reader.error(code::WRONG_VALUE, span.clone(), message);
     problem.label = Some("lower-case letters, digits and `_`, a letter first".to_owned());
     problem.help = legal.map(|legal| format!("for example `{legal}`"));
     problem.patch = replacement.map(|replacement| Patch { span: span.clone(), replacement });
-}
-
-fn legal_id(id: &str) -> Option<String> {
-    let mut legal = String::new();
-    let mut was_lower = false;
-    for letter in id.chars().take(64) {
-        if letter.is_ascii_uppercase() && was_lower {
-            legal.push('_');
-        }
-        was_lower = letter.is_ascii_lowercase() || letter.is_ascii_digit();
-        legal.push(if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '_' });
-    }
-    let legal = legal.trim_matches('_');
-    let legal = if legal.starts_with(|first: char| first.is_ascii_digit()) {
-        format!("step_{legal}")
-    } else {
-        legal.to_owned()
-    };
-    name::is_step_id(&legal).then_some(legal)
 }
 
 fn parts(author: &mut Author, (node, mut table): (&Node, Table<'_>), id: &str, span: Span, what: &str) -> Step {

@@ -37,7 +37,8 @@ fn unreachable(workflow: &Workflow, block: &Block, problems: &mut Vec<Problem>) 
     }
     let always_ends = |step: &Step| {
         let is_end = matches!(step.verb, Verb::Fail(_) | Verb::Return(_));
-        is_end && step.when.is_none() && step.each.is_none() && !step.optional && step.catch.is_empty()
+        let is_caught = step.optional || !step.catch.is_empty() || !step.fallback.is_empty();
+        is_end && step.when.is_none() && step.each.is_none() && !is_caught
     };
     let Some(end) = block.steps.iter().position(always_ends) else { return };
     let Some(after) = block.steps.get(end + 1).filter(|step| step.after.is_none()) else { return };

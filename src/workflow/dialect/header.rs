@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::document::node::{Field, Node, Value};
-use crate::model::name::{is_step_id, is_workflow_name};
+use crate::model::name::{is_workflow_name, nearest_step_id};
 use crate::model::problem::Span;
+use crate::workflow::dialect::naming::Names;
 use crate::workflow::dialect::step::{self, Service};
-use crate::workflow::dialect::{Fields, Reading, each_text, fields, list, slug, table, text};
+use crate::workflow::dialect::{Fields, Reading, each_text, fields, list, table, text};
 
 /// How a step that failed is tried again, as a whole workflow says it.
 const RETRY_POLICY: [(&str, &[&str]); 4] = [
@@ -26,11 +27,18 @@ pub(super) fn workflows(root: Node, reading: &mut Reading<'_>) -> Vec<Node> {
     if !is_many {
         return vec![workflow(whole, span, &BTreeMap::new(), reading)];
     }
-    let services = whole.take("services").map(|field| services(field.value)).unwrap_or_default();
+    let services = whole.take("services").map(|field| services(field.value, reading)).unwrap_or_default();
     let Some(Field { key_span, value: Node { value: Value::Table(all), .. }, .. }) = whole.take("workflows") else {
         return vec![whole.into_node(span)];
     };
     reading.note(&key_span, "each entry of `workflows`", "a workflow of its own");
+    for field in &whole.0 {
+        reading.leave_out(
+            &field.key_span,
+            &format!("`{}`", field.key),
+            "beside `workflows` only `services` has a meaning",
+        );
+    }
     let one = |Field { key, key_span, value }: Field| match fields(value) {
         Ok((span, mut fields)) => {
             if !fields.has("name") {
@@ -44,9 +52,16 @@ pub(super) fn workflows(root: Node, reading: &mut Reading<'_>) -> Vec<Node> {
 }
 
 /// `services`: which server stands behind a name, and how patient one is with it.
-fn services(node: Node) -> BTreeMap<String, Service> {
+fn services(node: Node, reading: &mut Reading<'_>) -> BTreeMap<String, Service> {
     let Ok((_, all)) = fields(node) else { return BTreeMap::new() };
-    let service = |field: Field| {
+    let mut service = |field: Field| {
+        if let Value::Table(keys) = &field.value.value {
+            let known = ["server", "tools", "timeout", "retries"];
+            for other in keys.iter().filter(|other| !known.contains(&other.key.as_str())) {
+                let why = "of a service `server`, `timeout` and `retries` have a meaning";
+                reading.leave_out(&other.key_span, &format!("`{}` of a service", other.key), why);
+            }
+        }
         let number = |key: &str| match field.value.get(key).map(|node| &node.value) {
             Some(Value::Number(number)) => number.as_u64(),
             _ => None,
@@ -54,11 +69,11 @@ fn services(node: Node) -> BTreeMap<String, Service> {
         let server = field.value.get("server").and_then(Node::as_text).unwrap_or(&field.key).to_owned();
         (field.key.clone(), Service { server, timeout: number("timeout"), retries: number("retries") })
     };
-    all.0.into_iter().map(service).collect()
+    all.0.into_iter().map(&mut service).collect()
 }
 
 fn workflow(mut whole: Fields, span: Span, services: &BTreeMap<String, Service>, reading: &mut Reading<'_>) -> Node {
-    let before = reading.notes.len();
+    let before = reading.count;
     if whole.has("id") && whole.has("name") {
         whole.rename(&["name"], "title", reading);
     }
@@ -69,27 +84,30 @@ fn workflow(mut whole: Fields, span: Span, services: &BTreeMap<String, Service>,
         reading.note(&field.key_span, &format!("`{}`", field.key), "`retry` of every step");
         retry(field.value)
     });
-    let names = step::names(whole.get("steps"));
+    let names = Names::of(whole.get("steps"));
     if let Some(steps) = whole.0.iter_mut().find(|field| field.key == "steps")
         && let Value::List(items) = &mut steps.value.value
     {
         let rules = step::Rules { services, names: &names, retry: policy.as_ref() };
-        *items = std::mem::take(items).into_iter().map(|item| step::step(item, &rules, reading)).collect();
+        let written = std::mem::take(items).into_iter().enumerate();
+        *items = written.map(|(place, item)| step::step(place, item, &rules, reading)).collect();
     }
     fall_back(&mut whole, reading);
-    if reading.notes.len() > before && !whole.has("input") {
+    if reading.count > before && !whole.has("input") {
         declare(&mut whole, &span, reading);
     }
     // Only a file that is another's in other ways, too, may name its workflow as it likes.
-    let is_foreign = reading.notes.len() > before;
+    let is_foreign = reading.count > before;
     if let Some(Field { key_span, value, .. }) = whole.take("name") {
         let name = value.as_text().unwrap_or_default().to_owned();
-        if is_foreign && !is_workflow_name(&name) && is_workflow_name(&slug(&name)) {
-            reading.note(&value.span, &format!("the name `{name}`"), &format!("`{}`", slug(&name)));
+        let other =
+            nearest_step_id(&name).filter(|other| is_foreign && !is_workflow_name(&name) && is_workflow_name(other));
+        if let Some(other) = other {
+            reading.note(&value.span, &format!("the name `{name}`"), &format!("`{other}`"));
             if !whole.has("title") {
                 whole.put("title", key_span.clone(), value.clone());
             }
-            whole.put("name", key_span, text(&value.span, slug(&name)));
+            whole.put("name", key_span, text(&value.span, other));
         } else {
             whole.put("name", key_span, value);
         }
@@ -108,9 +126,13 @@ fn trigger(whole: &mut Fields, reading: &mut Reading<'_>) {
         Ok(inside) => inside,
         Err(other) => return whole.put("triggers", key_span, other),
     };
-    if let Some(payload) = inside.take("payload").filter(|_| !whole.has("input")) {
-        reading.note(&payload.key_span, "`payload` of a trigger", "the `input` of the workflow");
-        whole.put("input", payload.key_span, declared(payload.value));
+    if let Some(payload) = inside.take("payload") {
+        if whole.has("input") {
+            reading.leave_out(&payload.key_span, "`payload` of a trigger", "the workflow has an `input`");
+        } else {
+            reading.note(&payload.key_span, "`payload` of a trigger", "the `input` of the workflow");
+            whole.put("input", payload.key_span, declared(payload.value));
+        }
     }
     let trigger = inside.into_node(span.clone());
     whole.put("triggers", key_span, list(&span, vec![trigger]));
@@ -169,10 +191,14 @@ fn guards(whole: &mut Fields, reading: &mut Reading<'_>) {
     }
     let Some(Field { key_span, value, .. }) = whole.take("guards") else { return };
     let Ok((span, mut guards)) = fields(value) else { return };
-    if let Some(Field { key_span, value, .. }) = guards.take("budget").filter(|_| !whole.has("budget")) {
-        reading.note(&key_span, "`guards.budget`", "`budget`");
-        let keys = [("maxMs", "time"), ("maxTokens", "tokens"), ("maxCost", "cost")];
-        whole.put("budget", key_span, renamed(value, &keys));
+    if let Some(Field { key_span, value, .. }) = guards.take("budget") {
+        if whole.has("budget") {
+            reading.leave_out(&key_span, "`guards.budget`", "the workflow has a `budget`");
+        } else {
+            reading.note(&key_span, "`guards.budget`", "`budget`");
+            let keys = [("maxMs", "time"), ("maxTokens", "tokens"), ("maxCost", "cost")];
+            whole.put("budget", key_span, renamed(value, &keys));
+        }
     }
     let mut ours = Fields(Vec::new());
     if let Some(Field { key_span, value, .. }) = guards.take("security") {
@@ -209,12 +235,7 @@ fn fall_back(whole: &mut Fields, reading: &mut Reading<'_>) {
         &span,
         vec![("workflow", fallback.key_span.clone(), fallback.value), ("args", span.clone(), text(&span, "$input"))],
     );
-    let id = whole
-        .get("name")
-        .and_then(Node::as_text)
-        .map(slug)
-        .filter(|id| is_step_id(id))
-        .unwrap_or_else(|| "all".to_owned());
+    let id = whole.get("name").and_then(Node::as_text).and_then(nearest_step_id).unwrap_or_else(|| "all".to_owned());
     let one = table(
         &steps.value.span.clone(),
         vec![

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::Number;
 
 use crate::document::node::{Field, Node, Value};
-use crate::model::name::is_step_id;
-use crate::model::problem::Span;
 use crate::workflow::authored::is_type;
 use crate::workflow::dialect::header::retry;
-use crate::workflow::dialect::{Fields, Reading, each_text, fields, list, slug, table, text};
+use crate::workflow::dialect::naming::Names;
+use crate::workflow::dialect::{Fields, Reading, each_text, fields, list, table, text};
 
 /// A server as another file calls it.
 pub(super) struct Service {
@@ -25,49 +24,24 @@ pub(super) struct Service {
 pub(super) struct Rules<'a> {
     /// Servers under other names.
     pub(super) services: &'a BTreeMap<String, Service>,
-    /// What the steps are called there, and here.
-    pub(super) names: &'a [(String, String)],
+    /// What the steps are called.
+    pub(super) names: &'a Names,
     /// How a step is tried again that does not say it itself.
     pub(super) retry: Option<&'a Node>,
 }
 
-/// What the steps of a list are called: as they are written, and as they have to be called here. A step without a name has that
-/// of its tool.
-pub(super) fn names(steps: Option<&Node>) -> Vec<(String, String)> {
-    let Some(Value::List(items)) = steps.map(|node| &node.value) else { return Vec::new() };
-    let mut names: Vec<(String, String)> = Vec::new();
-    for item in items {
-        let given = ["id", "name", "tool", "action"].iter().find_map(|key| item.get(key)?.as_text());
-        let written = given.unwrap_or_default().to_owned();
-        let plain = if is_step_id(&written) { written.clone() } else { slug(&written) };
-        let is_taken = |name: &str| names.iter().any(|(_, taken)| taken == name);
-        let mut name = plain.clone();
-        let mut number = 2;
-        while is_taken(&name) {
-            name = format!("{plain}_{number}");
-            number += 1;
-        }
-        names.push((written, name));
-    }
-    names
-}
-
 /// A step as ours.
-pub(super) fn step(node: Node, rules: &Rules<'_>, reading: &mut Reading<'_>) -> Node {
-    let place = rules.names.iter().position(|(written, _)| {
-        let given = ["id", "name", "tool", "action"].iter().find_map(|key| node.get(key)?.as_text());
-        given == Some(written)
-    });
+pub(super) fn step(place: usize, node: Node, rules: &Rules<'_>, reading: &mut Reading<'_>) -> Node {
     let (span, mut step) = match fields(node) {
         Ok(step) => step,
         Err(other) => return other,
     };
-    let before = reading.notes.len();
+    let before = reading.count;
     let server = server(&mut step, rules, reading);
     step.rename(&["name"], "id", reading);
     step.rename(&["params", "parameters", "input", "with"], "args", reading);
     step.rename(&["condition", "if"], "when", reading);
-    step.rename(&["retries"], "retry", reading);
+    retries(&mut step, reading);
     step.rename(&["provider"], "providers", reading);
     if let Some(policy) = step.take_one(&["retryPolicy", "retry_policy"]) {
         reading.note(&policy.key_span, &format!("`{}`", policy.key), "`retry`");
@@ -81,8 +55,10 @@ pub(super) fn step(node: Node, rules: &Rules<'_>, reading: &mut Reading<'_>) -> 
     flags(&mut step, reading);
     fallback(&mut step, reading);
     undo(&mut step, server.as_deref(), rules, reading);
-    let is_foreign = reading.notes.len() > before || server.is_some();
-    named(&mut step, place, is_foreign, rules, &span, reading);
+    // A step that is ours says for itself what it is called.
+    if reading.count > before {
+        rules.names.apply(&mut step, place, &span, reading);
+    }
     if let Some(text) = step.0.iter_mut().find(|field| field.key == "when") {
         bare(&mut text.value);
     }
@@ -111,7 +87,8 @@ fn server(step: &mut Fields, rules: &Rules<'_>, reading: &mut Reading<'_>) -> Op
     if let Some(retries) =
         service.and_then(|service| service.retries).filter(|_| !step.has("retry") && !step.has("retries"))
     {
-        let value = Node { span: whose.value.span.clone(), value: number(retries.max(1)) };
+        reading.note(&whose.key_span, "`retries` of a service", "`retry` of its steps, with the first time");
+        let value = Node { span: whose.value.span.clone(), value: number(retries.saturating_add(1)) };
         step.put("retry", whose.key_span, value);
     }
     Some(server)
@@ -131,6 +108,21 @@ fn after(step: &mut Fields, reading: &mut Reading<'_>) {
     }
 }
 
+/// `retries`, which counts how often something is tried again, as `retry`, which counts the first time, too.
+fn retries(step: &mut Fields, reading: &mut Reading<'_>) {
+    let Some(mut field) = step.take("retries") else { return };
+    if step.has("retry") {
+        return reading.leave_out(&field.key_span, "`retries`", "the step has a `retry`");
+    }
+    reading.note(&field.key_span, "`retries`", "`retry`, with the first time");
+    if let Value::Number(number) = &field.value.value
+        && let Some(again) = number.as_u64()
+    {
+        field.value.value = Value::Number(Number::from(again.saturating_add(1)));
+    }
+    step.put("retry", field.key_span, field.value);
+}
+
 /// `config`: the time limit, the fallback and the tokens are the step's, the rest goes with the arguments.
 fn config(step: &mut Fields, reading: &mut Reading<'_>) {
     let Some(field) = step.take("config") else { return };
@@ -139,14 +131,22 @@ fn config(step: &mut Fields, reading: &mut Reading<'_>) {
         Ok(config) => config,
         Err(other) => return step.put("config", field.key_span, other),
     };
-    for (theirs, ours) in [("timeout", "timeout"), ("fallback", "fallback"), ("retries", "retry")] {
-        if let Some(found) = config.take(theirs).filter(|_| !step.has(ours)) {
-            step.put(ours, found.key_span, found.value);
+    for key in ["timeout", "fallback", "retries"] {
+        let Some(found) = config.take(key) else { continue };
+        if step.has(key) {
+            reading.leave_out(&found.key_span, &format!("`config.{key}`"), "the step says it itself");
+        } else {
+            step.put(key, found.key_span, found.value);
         }
     }
-    if let Some(tokens) = config.take("maxTokens").filter(|_| !step.has("limits")) {
+    retries(step, reading);
+    if let Some(tokens) = config.take("maxTokens") {
         let span = tokens.value.span.clone();
-        step.put("limits", tokens.key_span.clone(), table(&span, vec![("tokens", tokens.key_span, tokens.value)]));
+        if step.has("limits") {
+            reading.leave_out(&tokens.key_span, "`config.maxTokens`", "the step has `limits`");
+        } else {
+            step.put("limits", tokens.key_span.clone(), table(&span, vec![("tokens", tokens.key_span, tokens.value)]));
+        }
     }
     if config.0.is_empty() {
         return;
@@ -155,8 +155,17 @@ fn config(step: &mut Fields, reading: &mut Reading<'_>) {
     let (key_span, args) = args.unwrap_or_else(|| (field.key_span.clone(), table(&field.key_span, Vec::new())));
     match fields(args) {
         Ok((span, mut args)) => {
-            config.0.retain(|field| !args.has(&field.key));
-            args.0.extend(config.0);
+            for field in config.0 {
+                if args.has(&field.key) {
+                    reading.leave_out(
+                        &field.key_span,
+                        &format!("`config.{}`", field.key),
+                        "the step's arguments have it",
+                    );
+                } else {
+                    args.0.push(field);
+                }
+            }
             step.put("args", key_span, args.into_node(span));
         }
         Err(other) => step.put("args", key_span, other),
@@ -169,8 +178,10 @@ fn flags(step: &mut Fields, reading: &mut Reading<'_>) {
     if step.get("required").is_some_and(is_bool)
         && let Some(field) = step.take("required")
     {
-        reading.note(&field.key_span, "`required: false`", "`optional: true`");
-        if field.value.value == Value::Bool(false) {
+        if field.value.value == Value::Bool(true) {
+            reading.leave_out(&field.key_span, "`required: true`", "every step is, unless it says `optional: true`");
+        } else {
+            reading.note(&field.key_span, "`required: false`", "`optional: true`");
             let yes = Node { span: field.value.span, value: Value::Bool(true) };
             step.put("optional", field.key_span, yes);
         }
@@ -233,42 +244,6 @@ fn undo(step: &mut Fields, server: Option<&str>, rules: &Rules<'_>, reading: &mu
         });
     }
     step.put("undo", key_span, undo);
-}
-
-/// The id, and the names of other steps wherever they are named.
-fn named(
-    step: &mut Fields,
-    place: Option<usize>,
-    is_foreign: bool,
-    rules: &Rules<'_>,
-    span: &Span,
-    reading: &mut Reading<'_>,
-) {
-    let Some((written, name)) = place.and_then(|place| rules.names.get(place)) else { return };
-    match step.take("id") {
-        Some(field) if is_foreign && written != name => {
-            reading.note(&field.value.span, &format!("the name `{written}`"), &format!("`{name}`"));
-            step.put("id", field.key_span, text(&field.value.span, name.clone()));
-        }
-        Some(field) => step.0.push(field),
-        None if !name.is_empty() && is_foreign && step.has("tool") => {
-            let at = span.start..span.start;
-            reading.note(span, "a step without a name", "one with the name of its tool");
-            step.put("id", at.clone(), text(&at, name.clone()));
-        }
-        None => {}
-    }
-    let changed: Vec<_> = rules.names.iter().filter(|(written, name)| written != name && !written.is_empty()).collect();
-    for field in step.0.iter_mut().filter(|field| field.key != "id" && field.key != "tool") {
-        each_text(&mut field.value, &mut |text| {
-            for (written, name) in &changed {
-                if text == written {
-                    name.clone_into(text);
-                }
-                *text = text.replace(&format!("steps.{written}."), &format!("steps.{name}."));
-            }
-        });
-    }
 }
 
 /// `"${ a == b }"` as `a == b`: a condition is an expression already.

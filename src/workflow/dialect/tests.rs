@@ -77,7 +77,7 @@ fn steps_of_mcp_and_action_with_a_compensation() {
         ["google-workspace.get_contact", "main-platform.get_coach", "textbee.send"]
     );
     assert_eq!((&*steps[2].id, steps[0].timeout.map(|timeout| timeout.as_secs())), ("send_sms", Some(15)));
-    assert_eq!(steps[0].retry.as_ref().map(|retry| retry.policy.attempts), Some(2));
+    assert_eq!(steps[0].retry.as_ref().map(|retry| retry.policy.attempts), Some(3), "the first time counts, too");
     let after: Vec<_> = steps[2].after.iter().flatten().map(AsRef::as_ref).collect();
     assert_eq!(after, ["get_contact", "get_coach_info"]);
     let undo = steps[2].undo.as_ref().expect("an undo");
@@ -249,19 +249,58 @@ id: pipeline
 name: Build and test
 retryPolicy: { max_attempts: 3, base_delay: 1000, max_delay: 30000, strategy: exponential }
 steps:
-  - { id: Generate Code, service: coder, tool: generate, parameters: { spec: $input.spec }, dependencies: [], timeout: 60000, required: true }
+  - { id: Generate Code, service: coder, tool: generate, parameters: { spec: $input.spec, title: Generate Code }, dependencies: [], timeout: 60000, required: true }
   - { id: runTests, service: tester, tool: run, parameters: { code: '$steps.Generate Code.output.code' }, dependencies: [Generate Code], timeout: 1000, required: false, fallback: manual_review }
 ";
-    let text = text.replace("'$steps.Generate Code.output.code'", "$steps.runTests_never");
-    let text = text.replace("$steps.runTests_never", "fixed");
-    let (workflow, _) = one(&text);
+    let (workflow, _) = one(text);
     let [first, second] = workflow.body.steps.as_slice() else { panic!("two steps") };
     assert_eq!((&*workflow.name, workflow.title.as_deref()), ("pipeline", Some("Build and test")));
-    assert_eq!((&*first.id, &*second.id), ("generate_code", "runtests"));
+    assert_eq!((&*first.id, &*second.id), ("generate_code", "run_tests"));
     assert_eq!(second.after.as_ref().map(|after| after[0].to_string()), Some("generate_code".to_owned()));
     assert!(!first.optional && second.optional);
+    let Verb::Tool { args, .. } = &second.verb else { panic!("a tool") };
+    assert!(format!("{args:?}").contains("steps.generate_code.output.code"), "{args:?}");
+    let Verb::Tool { args, .. } = &first.verb else { panic!("a tool") };
+    assert!(format!("{args:?}").contains("\"Generate Code\""), "what a tool is given is nobody's name: {args:?}");
     assert_eq!(first.retry.as_ref().map(|retry| retry.policy.attempts), Some(3));
     assert!(matches!(&second.fallback[0], Fallback::Workflow { name, .. } if **name == *"manual_review"));
+}
+
+#[test]
+fn steps_without_names_have_those_of_their_tools() {
+    let text = "
+name: twice
+steps:
+  - { mcp: crm, action: get, params: { id: 1 } }
+  - { mcp: crm, action: get, params: { id: 2 } }
+  - { name: get_2, mcp: crm, action: get, params: { id: $steps.get.output.next } }
+";
+    let (workflow, _) = one(text);
+    let ids: Vec<_> = workflow.body.steps.iter().map(|step| &*step.id).collect();
+    assert_eq!(ids, ["get", "get_3", "get_2"]);
+}
+
+#[test]
+fn what_is_left_out_is_told() {
+    let text = r#"{
+      "versoin": "1",
+      "services": { "main": { "server": "crm", "timeuot": 3 } },
+      "workflows": { "a": { "steps": [ { "service": "main", "tool": "get", "retries": 0 } ] } }
+    }"#;
+    let (workflows, notes) = read(text, Format::Json);
+    assert_eq!(workflows[0].body.steps[0].retry.as_ref().map(|retry| retry.policy.attempts), Some(1));
+    for key in ["`versoin` is left out", "`timeuot` of a service is left out"] {
+        assert!(notes.iter().any(|note| note.contains(key)), "{key}: {notes:#?}");
+    }
+}
+
+#[test]
+fn many_steps_of_one_name_are_read_quickly() {
+    let text = format!("name: many\nsteps:\n{}", "  - { tool: s.a }\n  - { id: a, set: 1 }\n".repeat(20_000));
+    let began = std::time::Instant::now();
+    let (_, problems) = drafts(&Source::new("file", text), Format::Yaml);
+    assert!(problems.iter().any(|problem| problem.message.contains("more than 1000 steps")), "{:?}", problems.first());
+    assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
 }
 
 #[test]
