@@ -2,11 +2,24 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 /// The units, longest first, in milliseconds.
 const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// Nothing here waits longer than ten years; more could not be added to a clock's reading without overflow.
 pub const LONGEST: Duration = Duration::from_hours(3_650 * 24);
+
+/// What [`parse_duration`] takes, as a JSON Schema.
+pub fn schema() -> Value {
+    json!({
+        "description": "A length of time: `500ms`, `30s`, `1m30s`, `24h`, `7d`, or milliseconds.",
+        "anyOf": [
+            { "type": "string", "pattern": "^([0-9]+|([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$", "minLength": 1 },
+            { "type": "integer", "minimum": 0 },
+        ],
+    })
+}
 
 /// Parses numbers with units (`ms`, `s`, `m`, `h`, `d`), longer units first. A bare number is in milliseconds.
 ///

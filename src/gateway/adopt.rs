@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -169,9 +170,14 @@ impl Gateway {
         };
         let (sender, outcome) = oneshot::channel();
         let wish = self.reloads.get().ok_or_else(nobody)?.try_send(sender);
-        wish.map_err(|_| {
-            Fault::new(Kind::RateLimited, code::NOT_ALLOWED, "the files are being read anew already")
-                .hint("`orchestrator_status` says what is wrong with them")
+        wish.map_err(|why| match why {
+            TrySendError::Full(_) => {
+                Fault::new(Kind::RateLimited, code::SERVER_BUSY, "the files are being read anew already")
+                    .hint("`orchestrator_status` says what is wrong with them")
+            }
+            TrySendError::Closed(_) => {
+                Fault::new(Kind::Unavailable, code::SHUTTING_DOWN, "the program is about to end and reads no files")
+            }
         })?;
         let outcome = timeout(PATIENCE, outcome).await.ok().and_then(Result::ok);
         let outcome = outcome.ok_or_else(|| {

@@ -8,19 +8,16 @@ use std::sync::{Arc, PoisonError};
 use crate::engine::event::{Event, What};
 use crate::engine::retrace::Retrace;
 use crate::gateway::door::Gateway;
-use crate::gateway::durable::TakenUp;
-use crate::gateway::keys::input_of;
+use crate::gateway::durable::{Store, TakenUp};
 use crate::gateway::runs::Waiter;
 use crate::journal::entry::Stored;
 use crate::model::call::{Call, Target};
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
 use crate::model::limits::Limits;
-use crate::model::port::Invoke;
 use crate::model::principal::Principal;
 use crate::model::priority::Priority;
 use crate::runner::drive::{Begin, new_id};
-use crate::runner::effects::Through;
 
 fn not_now(message: String) -> Fault {
     Fault::new(Kind::Invalid, code::NOT_RETRYABLE, message)
@@ -40,14 +37,22 @@ impl Gateway {
         }
         let _beginning = self.live.beginning.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(store) = self.store() else { return Err(not_now("runs are not stored here".to_owned())) };
+        let already =
+            |run: &str| not_now(format!("run `{old}` was retried already, as run `{run}`")).hint("look at that one");
+        // One that has only just begun may not be stored yet.
+        match self.live.retried(old) {
+            Some(handle) if handle.report().is_none() => return Ok(Waiter::of(handle)),
+            Some(handle) => return Err(already(&handle.run_id)),
+            None => {}
+        }
         if let Some(next) = store.read(|reader| reader.retried(old))? {
-            let run = &next.opening.run;
-            return match self.live.any(run) {
-                Some(handle) => Ok(Waiter::of(handle)),
-                None => {
-                    Err(not_now(format!("run `{old}` was retried already, as run `{run}`")).hint("look at that one"))
-                }
-            };
+            return Err(already(&next.opening.run));
+        }
+        if let Some(key) = &stored.opening.key
+            && let Some(run) = self.of_key(store, key)?
+        {
+            let message = format!("the key of run `{old}` stands for run `{run}` now");
+            return Err(not_now(message).hint("look at that one"));
         }
         let TakenUp { plan, history, .. } = store.taken_up(stored)?;
         let done = Retrace::of(Arc::clone(&plan.workflow), &history);
@@ -55,47 +60,30 @@ impl Gateway {
             let steps = done.doubts.iter().map(|at| format!("`{at}`")).collect::<Vec<_>>().join(", ");
             let message =
                 format!("nobody knows whether {steps} of run `{old}` happened, and a retry would do it again");
-            return Err(Fault::new(Kind::InDoubt, code::IN_DOUBT, message)
-                .hint("look with the server's own tools; if it has not happened, retry with `payload: \"retry\"`"));
+            return Err(Fault::new(Kind::InDoubt, code::IN_DOUBT, message).hint(
+                "look with the server's own tools; if it has not happened, retry with `payload: \"retry\"`, or by \
+                       `runs retry --again`",
+            ));
         }
         let mut call = call_of(stored);
+        self.keeps_workflow(&plan.workflow.name, &call)?;
         call.retry_of = Some(old.as_str().into());
-        let priority = call.priority.unwrap_or(plan.workflow.conduct.priority);
-        let limits = Limits { depth: 1, ..Limits::default() };
         let ticket = self.admit(&plan.workflow, &call, Limits::default())?;
         let run = new_id();
         let record = self.record(&plan, &call, (&run, stored.opening.key.as_deref()), 0)?;
-        let begin = Begin {
-            input: input_of(&history).cloned().unwrap_or_default(),
-            flags: flags_of(&history),
-            plan,
-            progress: None,
-            through: Through {
-                via: Arc::clone(self) as Arc<dyn Invoke>,
-                principal: call.principal,
-                profile: call.profile,
-                ask: None,
-                limits,
-                root: None,
-                run,
-                agents: Vec::new(),
-                places: Arc::clone(&self.steps),
-                priority,
-                retry_of: call.retry_of,
-            },
-            watcher: None,
-            board: Arc::default(),
-            bus: self.live.bus.clone(),
-            shelf: self.live.shelf.clone(),
-            record,
-            key: stored.opening.key.clone(),
-            history: Vec::new(),
-            ticket,
-            done,
-            grace: self.registry().orchestrator.shutdown_grace,
-            held: None,
-        };
+        let begin = Begin { flags: flags_of(&history), done, ..self.unattended(plan, call, run, record, &history) };
+        let begin = Begin { key: stored.opening.key.clone(), ticket, ..begin };
         Ok(self.launch(begin))
+    }
+
+    /// The run that a key stands for: one that goes on or has completed.
+    fn of_key(&self, store: &Store, key: &str) -> Result<Option<String>, Fault> {
+        if let Some(handle) = self.live.of_key(key) {
+            return Ok(Some(handle.run_id.clone()));
+        }
+        let found = store.read(|reader| reader.of_key(key))?;
+        let found = found.filter(|found| !found.is_over() || found.standing.status == "completed");
+        Ok(found.map(|found| found.opening.run))
     }
 
     /// The same for operators, who may retry the runs of everybody.

@@ -10,7 +10,7 @@ use crate::gateway::door::Gateway;
 use crate::gateway::sharing::within;
 use crate::model::call::{Call, Reply};
 use crate::model::entry::Entry;
-use crate::model::fault::Fault;
+use crate::model::fault::{Fault, Kind};
 use crate::model::limits::Limits;
 use crate::model::name::ToolRef;
 use crate::model::port::BoxFuture;
@@ -46,7 +46,9 @@ impl Gateway {
         let batch = server.tools.get(&entry.id)?.batch.clone()?;
         let large = ToolRef { server: entry.server.to_string(), tool: batch.tool.clone() };
         let large = self.catalog().origin(&large).cloned()?;
-        (entry.effect.is_read() && large.effect.is_read()).then_some((batch, large))
+        let only_reads = entry.effect.is_read() && large.effect.is_read();
+        // Whoever watches over the large tool watches over each call.
+        (only_reads && self.passage(&large, Some(entry)).is_none()).then_some((batch, large))
     }
 
     /// Gathers calls, and makes them as one. It belongs to none of them: nobody's deadline, progress or questions are its own.
@@ -66,8 +68,12 @@ impl Gateway {
             let Some(arguments) = (items.len() > 1).then(|| joined(&items, &batch.into, &others)).flatten() else {
                 return Ok(None);
             };
-            let reply = gateway.call_unshared(&large, &Call { arguments: Some(arguments), ..call }).await?;
-            let parts = if reply.is_tool_error() { None } else { apart(&reply, &batch, &items) };
+            let parts = match gateway.call_unshared(&large, &Call { arguments: Some(arguments), ..call }).await {
+                Ok(reply) if !reply.is_tool_error() => apart(&reply, &batch, &items),
+                Err(fault) if fault.is_retryable() || fault.kind == Kind::Cancelled => return Err(fault),
+                // One that it does not want must not be answered for the others.
+                Ok(_) | Err(_) => None,
+            };
             if parts.is_none() {
                 tracing::debug!(server = %large.server, tool = %large.id, "a batch is made one by one");
             }

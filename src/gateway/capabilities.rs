@@ -12,8 +12,7 @@ use crate::catalog::naming::exposed;
 use crate::catalog::snapshot::{Catalog, Own};
 use crate::engine::call::output_of;
 use crate::gateway::door::Gateway;
-use crate::gateway::reply;
-use crate::gateway::route::served_by;
+use crate::gateway::reply::{self, SERVED_BY_KEY, with_meta};
 use crate::gateway::trail::{Trail, retold, told};
 use crate::gateway::workflows::parse_input;
 use crate::model::call::{Call, Reply};
@@ -43,7 +42,7 @@ impl Gateway {
             self.note(&member.tool, began, is_success);
             if is_success {
                 let name = member.tool.to_string();
-                return last.map(|reply| trail.onto(served_by(reply, &name), &name));
+                return last.map(|reply| trail.onto(with_meta(&reply, SERVED_BY_KEY, &name), &name));
             }
             let may_repeat = self.catalog().origin(&member.tool).is_none_or(|entry| entry.effect.may_repeat());
             let was_sent = last.as_ref().err().is_none_or(|fault| fault.was_sent);
@@ -57,7 +56,7 @@ impl Gateway {
             }
         }
         match &capability.fallback {
-            Some(value) => Ok(trail.onto(served_by(reply::structured(value), "fallback"), "fallback")),
+            Some(value) => Ok(trail.onto(with_meta(&reply::structured(value), SERVED_BY_KEY, &"fallback"), "fallback")),
             None => last,
         }
     }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::document::format::Format;
 use crate::engine::event::{Event, What};
+use crate::engine::retrace::Retrace;
 use crate::gateway::admission::priority;
 use crate::gateway::again::call_of;
 use crate::gateway::door::Gateway;
@@ -19,6 +20,7 @@ use crate::model::code;
 use crate::model::durability::Durability;
 use crate::model::fault::{Fault, Kind};
 use crate::model::limits::Limits;
+use crate::model::port::Invoke;
 use crate::model::principal::Principal;
 use crate::model::problem::{Problem, Source};
 use crate::runner::drive::Begin;
@@ -205,8 +207,22 @@ impl Gateway {
         let priority = priority(&plan.workflow, &call);
         let (retry_of, done) = self.taken_over(&call, &history);
         let ticket = self.admit_again(&call.principal.name, priority, stored.standing.status == QUEUED);
+        let begin = self.unattended(plan, Call { retry_of, ..call }, run, record, &history);
+        Ok(self.launch(Begin { key: opening.key.clone(), history, ticket, done, ..begin }))
+    }
+
+    /// A run that nobody waits for, as it begins.
+    pub(super) fn unattended(
+        self: &Arc<Self>,
+        plan: Plan,
+        call: Call,
+        run: String,
+        record: Record,
+        history: &[Event],
+    ) -> Begin {
+        let priority = priority(&plan.workflow, &call);
         let through = Through {
-            via: Arc::clone(self) as Arc<dyn crate::model::port::Invoke>,
+            via: Arc::clone(self) as Arc<dyn Invoke>,
             principal: call.principal,
             profile: call.profile,
             ask: None,
@@ -217,11 +233,11 @@ impl Gateway {
             agents: Vec::new(),
             places: Arc::clone(&self.steps),
             priority,
-            retry_of,
+            retry_of: call.retry_of,
         };
-        let begin = Begin {
+        Begin {
             plan,
-            input: input_of(&history).cloned().unwrap_or_default(),
+            input: input_of(history).cloned().unwrap_or_default(),
             flags: Value::Null,
             progress: None,
             through,
@@ -230,14 +246,13 @@ impl Gateway {
             bus: self.live.bus.clone(),
             shelf: self.live.shelf.clone(),
             record,
-            key: opening.key.clone(),
-            history,
-            ticket,
-            done,
+            key: None,
+            history: Vec::new(),
+            ticket: None,
+            done: Retrace::default(),
             grace: self.registry().orchestrator.shutdown_grace,
             held: None,
-        };
-        Ok(self.launch(begin))
+        }
     }
 
     /// Goes on with a stored run that does not go on here.
@@ -249,6 +264,10 @@ impl Gateway {
                 .hint("one that has failed is tried again by `retry`; one that is part of another goes on with it"));
         }
         let store = self.store().ok_or_else(|| no_such_run(run))?;
+        let _beginning = self.live.beginning.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(handle) = self.live.any(run) {
+            return Ok(handle);
+        }
         Ok(self.resume(store, stored)?.leave())
     }
 

@@ -26,7 +26,10 @@ pub struct Known<'a> {
     registry: Arc<Registry>,
     /// Through which profile it is seen.
     profile: Option<Arc<str>>,
+    /// What is seen through it.
     catalog: Arc<Catalog>,
+    /// What all servers offer.
+    servers: Arc<Catalog>,
     /// What workflows may do, as far as it has been found out. One that is being looked at counts as destructive, so that
     /// one that calls itself is not looked at for ever.
     effects: RefCell<HashMap<String, Effect>>,
@@ -41,12 +44,13 @@ impl Gateway {
     /// What is known now to those who see through `profile`.
     pub(super) fn known_through(&self, profile: Option<&Arc<str>>) -> Known<'_> {
         let profile = profile.cloned();
-        Known { profile: profile.clone(), ..self.known_over(self.seen(profile.as_deref())) }
+        Known { profile: profile.clone(), catalog: self.seen(profile.as_deref()), ..self.known() }
     }
 
     /// What is known if `catalog` is what the servers offer.
     pub(super) fn known_over(&self, catalog: Arc<Catalog>) -> Known<'_> {
-        Known { gateway: self, registry: self.registry(), profile: None, catalog, effects: RefCell::default() }
+        let (servers, registry) = (Arc::clone(&catalog), self.registry());
+        Known { gateway: self, registry, profile: None, catalog, servers, effects: RefCell::default() }
     }
 }
 
@@ -105,7 +109,7 @@ impl Surroundings for Known<'_> {
 
     fn tool(&self, tool: &ToolRef) -> Option<Facts> {
         let capability = self.capabilities().find(|(name, _)| *name == tool);
-        let capability = capability.map(|(_, capability)| capabilities::facts(capability, &self.gateway.catalog()));
+        let capability = capability.map(|(_, capability)| capabilities::facts(capability, &self.servers));
         capability.or_else(|| self.catalog.origin(tool).map(|entry| facts(entry))).or_else(|| self.said_of(tool))
     }
 
@@ -144,8 +148,7 @@ impl Surroundings for Known<'_> {
     }
 
     fn agent(&self, name: &str) -> Option<Effect> {
-        let servers = self.gateway.catalog();
-        most(&self.registry.agents, name, |tool| Some(servers.origin(tool)?.effect))
+        most(&self.registry.agents, name, |tool| Some(self.servers.origin(tool)?.effect))
     }
 }
 

@@ -135,28 +135,30 @@ pub fn answer(value: &Value, usage: Usage, by: &str) -> Reply {
 }
 
 /// The same reply with one more member of its `_meta`.
-pub fn with_meta(reply: &Reply, key: &str, value: &impl Serialize) -> Reply {
+pub fn with_meta(reply: &Reply, key: &'static str, value: &impl Serialize) -> Reply {
+    edited(reply, |meta| meta.set(key, value))
+}
+
+/// The same reply with another `_meta`.
+fn edited(reply: &Reply, edit: impl FnOnce(&mut Object)) -> Reply {
     let Some(mut result) = Object::parse(&reply.body) else { return reply.clone() };
     let old = result.get("_meta").map(ToOwned::to_owned);
     let mut meta = old.as_deref().and_then(Object::parse).unwrap_or_default();
-    meta.set(key, value);
+    edit(&mut meta);
     result.set("_meta", &meta);
     Reply::new(result.to_raw())
 }
 
 /// A reply that was kept for `age`, and is `stale` for this reason. It has cost nothing this time.
 pub fn kept(reply: &Reply, age: Duration, stale: Option<&str>) -> Reply {
-    let Some(mut result) = Object::parse(&reply.body) else { return reply.clone() };
     let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
-    let old = result.get("_meta").map(ToOwned::to_owned);
-    let mut meta = old.as_deref().and_then(Object::parse).unwrap_or_default();
-    meta.retain(|key| key != USAGE_KEY);
-    meta.set(CACHED_KEY, &json!({ "age_ms": age }));
-    if let Some(why) = stale {
-        meta.set(STALE_KEY, &json!({ "age_ms": age, "reason": why }));
-    }
-    result.set("_meta", &meta);
-    Reply::new(result.to_raw())
+    edited(reply, |meta| {
+        meta.retain(|key| key != USAGE_KEY);
+        meta.set(CACHED_KEY, &json!({ "age_ms": age }));
+        if let Some(why) = stale {
+            meta.set(STALE_KEY, &json!({ "age_ms": age, "reason": why }));
+        }
+    })
 }
 
 /// The same for a host, which takes nothing but objects as structured content.

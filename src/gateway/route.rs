@@ -14,8 +14,7 @@ use crate::gateway::capabilities::shown_as;
 use crate::gateway::door::Gateway;
 use crate::gateway::interceptors::Passage;
 use crate::gateway::replicas::{caller, is_safe};
-use crate::gateway::reply;
-use crate::gateway::reply::SERVED_BY_KEY;
+use crate::gateway::reply::{self, SERVED_BY_KEY};
 use crate::gateway::trail::Trail;
 use crate::model::call::{Call, Reply};
 use crate::model::code;
@@ -178,7 +177,7 @@ impl Gateway {
                 }
             };
             match result {
-                Ok(reply) => return Ok(served_by(reply, other)),
+                Ok(reply) => return Ok(reply::with_meta(&reply, SERVED_BY_KEY, other)),
                 Err(next_fault) => {
                     fault = next_fault;
                     if !is_safe(&fault, entry.effect) {
@@ -355,14 +354,4 @@ fn terms(server: &Server, entry: &Entry, call: &Call) -> Terms {
     let rule = server.tools.get(&entry.id);
     let timeout = rule.and_then(|rule| rule.timeout).unwrap_or(server.timeout);
     Terms { effect: entry.effect, timeout, limits: call.limits, may_wait: true }
-}
-
-/// Says in the result's `_meta` that another server has answered.
-pub(super) fn served_by(reply: Reply, server: &str) -> Reply {
-    let Some(mut result) = Object::parse(&reply.body) else { return reply };
-    let old = result.get("_meta").map(ToOwned::to_owned);
-    let mut meta = old.as_deref().and_then(Object::parse).unwrap_or_default();
-    meta.set(SERVED_BY_KEY, &server);
-    result.set("_meta", &meta);
-    Reply::new(result.to_raw())
 }

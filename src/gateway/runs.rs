@@ -113,6 +113,13 @@ impl Runs {
         known.live.values().chain(ended).find(|handle| handle.key.as_deref() == Some(key)).cloned()
     }
 
+    /// The run that tries this one again.
+    pub(super) fn retried(&self, run_id: &str) -> Option<Arc<Handle>> {
+        let known = self.known();
+        let ended = known.ended.iter().map(|(handle, _)| handle);
+        known.live.values().chain(ended).find(|handle| handle.retry_of.as_deref() == Some(run_id)).cloned()
+    }
+
     /// Whether no run begins any more.
     pub(super) fn is_closing(&self) -> bool {
         self.is_closing.load(Ordering::Relaxed)
@@ -138,16 +145,28 @@ pub enum Stand {
 }
 
 impl Waiter {
-    /// One more who waits for a run, which goes on without him.
+    /// The one who has begun the run.
+    fn first(handle: Arc<Handle>) -> Self {
+        Self::new(handle, true)
+    }
+
+    /// One more who waits for a run.
     pub(super) fn of(handle: Arc<Handle>) -> Self {
-        Self { handle, leaves_it: true }
+        Self::new(handle, false)
+    }
+
+    fn new(handle: Arc<Handle>, is_first: bool) -> Self {
+        handle.waiters.fetch_add(1, Ordering::AcqRel);
+        Self { handle, is_first }
     }
 }
 
-/// Somebody who waits for a run. When it is dropped before the run is over, the run is cancelled.
+/// Somebody who waits for a run. When the last is dropped before the run is over, and nobody has left it to itself, the run is
+/// cancelled.
 pub struct Waiter {
     handle: Arc<Handle>,
-    leaves_it: bool,
+    /// Whether the run's progress is told to this one.
+    is_first: bool,
 }
 
 impl Waiter {
@@ -159,7 +178,6 @@ impl Waiter {
     /// Waits for the end of the run.
     pub async fn ended(&mut self) -> Result<Arc<Report>, Fault> {
         let report = self.handle.ended().await;
-        self.leaves_it = true;
         report.ok_or_else(|| {
             if !self.handle.rest.is_cancelled() {
                 return Fault::new(Kind::Internal, code::INTERNAL, "the run was lost").sent();
@@ -181,9 +199,7 @@ impl Waiter {
     }
 
     /// Lets the run go on without anybody who waits for it.
-    pub fn leave(mut self) -> Arc<Handle> {
-        self.leaves_it = true;
-        self.handle.listener.hush();
+    pub fn leave(self) -> Arc<Handle> {
         self.handle.left.cancel();
         Arc::clone(&self.handle)
     }
@@ -191,10 +207,14 @@ impl Waiter {
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        self.handle.listener.hush();
+        let Handle { waiters, listener, left, rest, stop, .. } = &*self.handle;
+        if self.is_first {
+            listener.hush();
+        }
+        let is_last = waiters.fetch_sub(1, Ordering::AcqRel) == 1;
         // When the program ends everybody leaves, and that is no reason to cancel what another process can go on with.
-        if !self.leaves_it && !self.handle.rest.is_cancelled() {
-            self.handle.stop.cancel();
+        if is_last && self.handle.report().is_none() && !left.is_cancelled() && !rest.is_cancelled() {
+            stop.cancel();
         }
     }
 }
@@ -205,8 +225,9 @@ impl Gateway {
         let held = what.held.take();
         let (going, handle) = begin(what);
         let handle = Arc::new(handle);
+        let waiter = Waiter::first(Arc::clone(&handle));
         let (run_id, stop) = (handle.run_id.clone(), handle.stop.clone());
-        self.live.known().live.insert(run_id.clone(), Arc::clone(&handle));
+        self.live.known().live.insert(run_id.clone(), handle);
         let gateway = Arc::clone(self);
         self.endings.spawn(async move {
             let report = going.await;
@@ -221,7 +242,7 @@ impl Gateway {
                 tracing::warn!(run = report.run_id, workflow = report.workflow, "the caller left; {undoing}");
             }
         });
-        Waiter { handle, leaves_it: false }
+        waiter
     }
 
     /// No run begins from now on. Those that are stored come to rest, to be taken up by the next process; the others have the

@@ -20,6 +20,7 @@ use crate::policy::keeping::{Keeping, Use};
 use crate::wire::canonical::canonical;
 
 /// A call whose answer may be kept or shared.
+#[derive(Clone)]
 pub(super) struct Sharing {
     keeping: Option<Keeping>,
     book: Arc<Book>,
@@ -113,16 +114,17 @@ impl Gateway {
     /// Fetches a new answer for later callers, unless too many are being fetched.
     fn revalidate(self: &Arc<Self>, sharing: &Sharing, entry: &Arc<Entry>, call: &Call) {
         let Ok(permit) = Arc::clone(&self.answers.refreshes).try_acquire_owned() else { return };
-        let (waiting, how) = self.fly(sharing, entry, call);
-        if let (How::Miss, Some(flight)) = (how, waiting.flight()) {
-            let stop = self.stop.clone();
-            self.tasks.spawn(async move {
-                let _permit = permit;
-                if let Some(Err(fault)) = stop.run_until_cancelled(flight).await {
-                    tracing::debug!(%fault, "a stale answer was not renewed");
-                }
-            });
-        }
+        let (gateway, sharing, entry, call) = (Arc::clone(self), sharing.clone(), Arc::clone(entry), call.clone());
+        self.tasks.spawn(async move {
+            let _permit = permit;
+            let (waiting, how) = gateway.fly(&sharing, &entry, &call);
+            if how != How::Miss {
+                return;
+            }
+            if let Some(Err(fault)) = gateway.stop.run_until_cancelled(waiting.answer()).await {
+                tracing::debug!(%fault, "a stale answer was not renewed");
+            }
+        });
     }
 }
 

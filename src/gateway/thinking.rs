@@ -12,8 +12,8 @@ use crate::llm::structured::{complaint, read};
 use crate::model::call::Call;
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
+use crate::model::name::SAMPLING;
 use crate::model::usage::{Allowance, Cost, Usage};
-use crate::registry::mentions::SAMPLING;
 use crate::registry::model::Price;
 use crate::wire::envelope::bounded;
 
@@ -31,6 +31,16 @@ pub(super) struct Thought {
     pub(super) allowance: Allowance,
 }
 
+/// A fault of somebody who has called tools that may write: whoever begins again would call them again.
+fn half_done(mut fault: Fault) -> Fault {
+    if fault.is_retryable() {
+        fault.kind = Kind::InDoubt;
+        fault.message =
+            format!("{}; tools that may write had been called before, so it was not tried again", fault.message);
+    }
+    fault.sent()
+}
+
 /// What has come of it.
 pub(super) struct Finished {
     /// The answer: text, or what was asked for by a schema.
@@ -46,12 +56,18 @@ pub(super) struct Finished {
 impl Gateway {
     /// Asks until there is an answer. What was used up is told even of a failure.
     pub(super) async fn think(self: Arc<Self>, thought: Thought, call: &Call) -> Result<Finished, Fault> {
-        let mut used = Usage::default();
-        let result = self.turns(thought, call, &mut used).await;
-        result.map_err(|fault| fault.spent(used))
+        let (mut used, mut has_acted) = (Usage::default(), false);
+        let result = self.turns(thought, call, &mut used, &mut has_acted).await;
+        result.map_err(|fault| if has_acted { half_done(fault).spent(used) } else { fault.spent(used) })
     }
 
-    async fn turns(self: Arc<Self>, thought: Thought, call: &Call, used: &mut Usage) -> Result<Finished, Fault> {
+    async fn turns(
+        self: Arc<Self>,
+        thought: Thought,
+        call: &Call,
+        used: &mut Usage,
+        has_acted: &mut bool,
+    ) -> Result<Finished, Fault> {
         let Thought { mut chain, mut chat, toolbox, turns, allowance } = thought;
         let allowance = call.limits.allowance.and(allowance);
         let mut is_repaired = false;
@@ -67,6 +83,7 @@ impl Gateway {
             *used += answer.usage;
             if !answer.calls.is_empty() {
                 let left = allowance.less(*used);
+                *has_acted |= !toolbox.only_reads(&answer.calls);
                 let (spent, results) = self.use_tools(&toolbox, &answer.calls, left, call).await;
                 *used += spent;
                 chat.messages.push(Message::Assistant { text: answer.text, calls: answer.calls });

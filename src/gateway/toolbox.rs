@@ -17,7 +17,7 @@ use crate::model::call::{Call, Target};
 use crate::model::effect::Effect;
 use crate::model::entry::Kind as EntryKind;
 use crate::model::fault::{Fault, Kind};
-use crate::model::name::ToolRef;
+use crate::model::name::{OURS, ToolRef};
 use crate::model::port::Invoke as _;
 use crate::model::suggest::did_you_mean;
 use crate::model::usage::{Allowance, Usage};
@@ -29,9 +29,6 @@ const MAX_RESULT: usize = 64 * 1024;
 
 /// The calls that one answer of a model may ask for.
 const MAX_CALLS: usize = 32;
-
-/// What stands before the dot in a pattern for the tools that are ours.
-const OURS: [&str; 2] = ["workflow", "agent"];
 
 /// The tool by which a model lets others know something.
 const NOTE: &str = "set_context";
@@ -115,10 +112,9 @@ impl Gateway {
         allowance: Allowance,
         call: &Call,
     ) -> (Usage, Result<Vec<ToolResult>, Fault>) {
-        let reads = calls.iter().all(|asked| toolbox.tools.get(&asked.name).is_none_or(|known| known.effect.is_read()));
         let mut used = Usage::default();
         let mut results = Vec::new();
-        let step = if reads { calls.len().max(1) } else { 1 };
+        let step = if toolbox.only_reads(calls) { calls.len().max(1) } else { 1 };
         for some in calls.chunks(step) {
             let left = allowance.less(used);
             let made = some.iter().enumerate().map(|(place, asked)| {
@@ -164,6 +160,9 @@ impl Gateway {
         inner.limits.allowance = left;
         inner.ask.clone_from(&call.ask);
         inner.agents.clone_from(&call.agents);
+        // It is part of the run that the model thinks for.
+        inner.root.clone_from(&call.root);
+        inner.priority = call.priority;
         match self.invoke(inner).await {
             Ok(reply) => {
                 let (text, is_error) = said(&reply.body);
@@ -192,6 +191,11 @@ impl Toolbox {
             }),
         });
         tools.chain(note).collect()
+    }
+
+    /// Whether the calls that a model asks for do nothing but read.
+    pub(super) fn only_reads(&self, calls: &[ToolCall]) -> bool {
+        calls.iter().all(|asked| self.tools.get(&asked.name).is_none_or(|known| known.effect.is_read()))
     }
 
     /// The same tools, and one by which something can be set under these names.

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::gateway::reply::with_meta;
 use crate::model::call::Reply;
 use crate::model::fault::Fault;
 use crate::wire::object::Object;
@@ -38,16 +39,11 @@ impl Trail {
     /// The reply of `who`, which says who was asked before. What is said already came after that.
     pub(super) fn onto(&self, reply: Reply, who: &str) -> Reply {
         let Some((_, rest)) = self.failed.split_first() else { return reply };
-        let Some(mut result) = Object::parse(&reply.body) else { return reply };
         let next = rest.iter().map(|(who, _)| who.as_str()).chain([who]);
         let hops = self.failed.iter().zip(next).map(|((from, why), to)| raw(&Hop { from, to, why }));
-        let old = result.get("_meta").map(ToOwned::to_owned);
-        let mut meta = old.as_deref().and_then(Object::parse).unwrap_or_default();
-        let later = meta.get(DEGRADED_KEY).and_then(|raw| serde_json::from_str::<Vec<Box<RawValue>>>(raw.get()).ok());
+        let later = told(&reply).and_then(|raw| serde_json::from_str::<Vec<Box<RawValue>>>(raw.get()).ok());
         let hops: Vec<_> = hops.chain(later.unwrap_or_default()).collect();
-        meta.set(DEGRADED_KEY, &hops);
-        result.set("_meta", &meta);
-        Reply::new(result.to_raw())
+        with_meta(&reply, DEGRADED_KEY, &hops)
     }
 }
 
@@ -62,13 +58,10 @@ pub(super) fn told(reply: &Reply) -> Option<Box<RawValue>> {
 
 /// `reply` with what another, of which it was made, has `told`.
 pub(super) fn retold(reply: Reply, told: Option<Box<RawValue>>) -> Reply {
-    let Some(told) = told else { return reply };
-    let Some(mut result) = Object::parse(&reply.body) else { return reply };
-    let old = result.get("_meta").map(ToOwned::to_owned);
-    let mut meta = old.as_deref().and_then(Object::parse).unwrap_or_default();
-    meta.set(DEGRADED_KEY, &told);
-    result.set("_meta", &meta);
-    Reply::new(result.to_raw())
+    match told {
+        Some(told) => with_meta(&reply, DEGRADED_KEY, &told),
+        None => reply,
+    }
 }
 
 fn raw(hop: &Hop<'_>) -> Box<RawValue> {

@@ -54,6 +54,17 @@ pub fn is_step_id(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
+/// What stands before the dot where a workflow or an agent is meant, and no server's tool.
+pub const OURS: [&str; 2] = ["workflow", "agent"];
+
+/// The host's own model, which every registry has.
+pub const SAMPLING: &str = "sampling";
+
+/// Whether a name may stand for several: it is a glob.
+pub fn is_pattern(name: &str) -> bool {
+    name.contains(['*', '?', '[', '{'])
+}
+
 /// The nearest name that a step may have: `Check premium` and `checkPremium` as `check_premium`.
 pub fn nearest_step_id(name: &str) -> Option<String> {
     let mut near = String::new();

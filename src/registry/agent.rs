@@ -9,7 +9,7 @@ use crate::document::reader::Reader;
 use crate::document::table::Table;
 use crate::model::code;
 use crate::model::effect::Effect;
-use crate::model::name::{ToolRef, is_server_name};
+use crate::model::name::{OURS, ToolRef, is_pattern, is_server_name};
 use crate::model::suggest;
 use crate::model::usage::{Allowance, Cost};
 use crate::registry::capability::{Adapter, adapter};
@@ -17,9 +17,6 @@ use crate::registry::mentions::Mentions;
 use crate::registry::model;
 use crate::registry::patterns::{Patterns, compiled};
 use crate::registry::settings::{duration, text, texts, whole};
-
-/// What stands before the dot where a workflow or an agent is meant, and no server's tool.
-const OURS: [&str; 2] = ["workflow", "agent"];
 
 /// How often an agent asks its model within one task, unless it says otherwise.
 const TURNS: u32 = 16;
@@ -180,9 +177,8 @@ fn tools(reader: &mut Reader, table: &mut Table<'_>, mentions: &mut Mentions) ->
     let what = table.path("tools");
     let Some(written) = reader.texts(node, &what) else { return Patterns::default() };
     if let Value::List(items) = &node.value {
-        let is_open = |server: &str| server.contains(['*', '?', '[', '{']);
         let named = written.iter().zip(items).filter_map(|(name, item)| Some((ToolRef::parse(name)?, item)));
-        let named = named.filter(|(tool, _)| !is_open(&tool.server) && !OURS.contains(&tool.server.as_str()));
+        let named = named.filter(|(tool, _)| !is_pattern(&tool.server) && !OURS.contains(&tool.server.as_str()));
         mentions.tools.extend(named.map(|(tool, item)| (Arc::clone(&reader.source), tool, item.span.clone())));
     }
     compiled(reader, node, &what, written).unwrap_or_default()

@@ -74,6 +74,11 @@ pub struct Adapter {
 }
 
 impl Adapter {
+    /// Always this text.
+    pub(super) fn constant(text: &str) -> Self {
+        Self { written: Json::from(text), root: "", template: Template::Value(Json::from(text).into()) }
+    }
+
     /// The value over `value`.
     pub fn apply(&self, value: &Json) -> Result<Json, Error> {
         let scope: Arc<dyn Lookup> = Arc::new(One::new(self.root, value));

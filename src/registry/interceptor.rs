@@ -123,17 +123,28 @@ pub(super) fn read(reader: &mut Reader, node: &Node, interceptors: &mut Vec<Arc<
     for (place, item) in items.iter().enumerate() {
         let Some(mut table) = reader.table(item, &format!("interceptors[{place}]")) else { continue };
         let found = reader.problems.len();
-        let interceptor = interceptor(reader, &mut table);
+        let name = table.require(reader, "name").and_then(|node| reader.text(node, &table.path("name")));
+        let tools = patterns(reader, &mut table, "tools");
+        let name = name.unwrap_or_else(|| table.what().to_owned());
+        let interceptor = interceptor(reader, &mut table, name.clone(), tools.clone());
         table.finish(reader);
-        if let Some(interceptor) = interceptor.filter(|_| !reader.failed_since(found)) {
-            interceptors.push(Arc::new(interceptor));
-        }
+        let interceptor = interceptor.filter(|_| !reader.failed_since(found));
+        interceptors.push(Arc::new(interceptor.unwrap_or_else(|| broken(name, tools))));
     }
 }
 
-fn interceptor(reader: &mut Reader, table: &mut Table<'_>) -> Option<Interceptor> {
-    let name = table.require(reader, "name").and_then(|node| reader.text(node, &table.path("name")));
-    let tools = patterns(reader, table, "tools");
+/// Stands in for an interceptor that cannot be understood: what it was to guard is not left open.
+fn broken(name: String, tools: Option<Patterns>) -> Interceptor {
+    let why = Adapter::constant("it has a mistake in the registry, which `mcp-orchestrator check` shows");
+    Interceptor { name, tools, at: At::Before, when: None, action: Action::Deny(why) }
+}
+
+fn interceptor(
+    reader: &mut Reader,
+    table: &mut Table<'_>,
+    name: String,
+    tools: Option<Patterns>,
+) -> Option<Interceptor> {
     let at = word(reader, table, "at", &[("before", At::Before), ("after", At::After)]);
     let when = table.take("when").and_then(|node| condition(reader, node, &table.path("when")));
     let (action, side) = action(reader, table)?;
@@ -143,7 +154,7 @@ fn interceptor(reader: &mut Reader, table: &mut Table<'_>) -> Option<Interceptor
         let span = table.key_span("at").unwrap_or_else(|| table.span());
         reader.error(code::CONFLICT, span, format!("`{}` can only be done {right} a call", table.path(key)));
     }
-    let interceptor = Interceptor { name: name?, tools, at, when, action };
+    let interceptor = Interceptor { name, tools, at, when, action };
     check_references(reader, table, &interceptor);
     Some(interceptor)
 }

@@ -57,11 +57,10 @@ fn package(package: &Node) -> Option<Node> {
     let before = before.iter().map(|&word| word.to_owned());
     let args = before.chain(passed).chain(runtime).chain([escaped(&versioned)]);
     let args = args.chain(arguments(package, "packageArguments")).map(|word| text(span, word)).collect();
-    let command = word(package, "runtimeHint").filter(|hint| *hint == *launcher).unwrap_or(launcher);
     Some(table(
         span,
         vec![
-            ("command", text(span, command.to_owned())),
+            ("command", text(span, (*launcher).to_owned())),
             ("args", Node { span: span.clone(), value: Value::List(args) }),
             ("env", named(span, variables)),
         ],

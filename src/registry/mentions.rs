@@ -4,14 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::model::code;
-use crate::model::name::ToolRef;
+use crate::model::name::{SAMPLING, ToolRef};
 use crate::model::problem::{Problem, Source, Span};
 use crate::model::suggest;
 use crate::registry::cross::Members;
 use crate::registry::server::Registry;
-
-/// What stands for the host's own model wherever models are named.
-pub const SAMPLING: &str = "sampling";
 
 /// Everything that is named somewhere.
 #[derive(Debug, Default)]

@@ -9,11 +9,11 @@ use crate::document::node::{Field, Node, Value};
 use crate::document::reader::Reader;
 use crate::document::table::Table;
 use crate::model::code;
-use crate::model::name::is_server_name;
+use crate::model::name::{SAMPLING, is_server_name};
 use crate::model::usage::{Cost, Usage};
 use crate::policy::retry::Retry;
 use crate::registry::launch;
-use crate::registry::mentions::{Mentions, SAMPLING};
+use crate::registry::mentions::Mentions;
 use crate::registry::settings::{boolean, duration, retry, whole, word};
 use crate::registry::text::Text;
 

@@ -4,6 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::document::duration;
 use crate::model::effect::Effect;
 
 mod delegation;
@@ -39,13 +40,7 @@ pub fn schema() -> Value {
     whole["$id"] = json!("orchestrator://schema/registry");
     whole["title"] = json!("A registry of mcp-orchestrator");
     whole["$defs"] = json!({
-        "duration": {
-            "description": "A length of time: `500ms`, `30s`, `1m30s`, `24h`, `7d`, or milliseconds.",
-            "anyOf": [
-                { "type": "string", "pattern": "^([0-9]+|([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$", "minLength": 1 },
-                { "type": "integer", "minimum": 0 },
-            ],
-        },
+        "duration": duration::schema(),
         "orchestrator": orchestrator(),
         "defaults": table(settings()),
         "server": server(),

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -85,6 +86,7 @@ pub fn begin(begin: Begin) -> (impl Future<Output = Option<Arc<Report>>> + Send 
     let handle = Handle {
         run_id: begin.through.run.clone(),
         key: begin.key.clone(),
+        retry_of: begin.through.retry_of.clone(),
         input: begin.key.as_ref().map(|_| begin.input.clone()),
         workflow: Arc::clone(&begin.plan.workflow.name),
         caller: Arc::clone(&begin.through.principal.name),
@@ -93,6 +95,7 @@ pub fn begin(begin: Begin) -> (impl Future<Output = Option<Arc<Report>>> + Send 
         stop: CancellationToken::new(),
         rest: CancellationToken::new(),
         left: CancellationToken::new(),
+        waiters: AtomicUsize::default(),
         inbox,
         ended,
     };

@@ -1,6 +1,7 @@
 //! A run that goes on, as others see it who want something of it.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -139,6 +140,8 @@ pub struct Handle {
     pub run_id: String,
     /// What makes a run that is wanted twice the same run.
     pub key: Option<String>,
+    /// The run that it tries again.
+    pub retry_of: Option<Arc<str>>,
     /// With what it was wanted, if it has a key.
     pub input: Option<Value>,
     /// The name of its workflow.
@@ -153,8 +156,10 @@ pub struct Handle {
     pub stop: CancellationToken,
     /// Leaves it to the next process, if it is stored.
     pub rest: CancellationToken,
-    /// Nobody waits for it any more.
+    /// It goes on without anybody who waits for it.
     pub left: CancellationToken,
+    /// How many wait for it.
+    pub waiters: AtomicUsize,
     pub(super) inbox: mpsc::Sender<Message>,
     pub(super) ended: watch::Receiver<Option<Arc<Report>>>,
 }

@@ -1,5 +1,6 @@
 //! How much a run can be: the most calls that it makes, and the longest time that it takes, as far as the file tells.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use crate::document::duration::format_duration;
 use crate::expr::template::Template;
 use crate::workflow::definition::{Block, Step};
-use crate::workflow::modifier::{CatchBody, Fallback};
+use crate::workflow::modifier::{CatchBody, Expect, Fallback};
 use crate::workflow::plan::Plan;
 use crate::workflow::verb::{Verb, Wait};
 
@@ -25,23 +26,15 @@ pub struct Bounds {
 
 /// The bounds of what is planned.
 pub fn bounds(plan: &Plan) -> Bounds {
-    let mut open = Vec::new();
-    let calls = calls_of(&plan.workflow.body, &mut open);
-    let mut timeless = Vec::new();
-    let time = time_of(&plan.workflow.body, &mut timeless);
-    let time = match (plan.workflow.longest(), time) {
-        (Some(limit), time) => Some(time.map_or(limit, |time| time.min(limit))),
-        (None, time) => {
-            open.append(&mut timeless);
-            time
-        }
-    };
-    open.sort();
-    open.dedup();
-    let budget = plan.workflow.budget.unwrap_or_default();
-    let calls = calls.into_iter().chain(budget.allowance.calls).min();
-    let time = time.into_iter().chain(budget.time).min();
-    Bounds { calls, time, open }
+    let (workflow, budget) = (&plan.workflow, plan.workflow.budget.unwrap_or_default());
+    let (mut countless, mut timeless) = (Vec::new(), Vec::new());
+    let calls = calls_of(&workflow.body, &mut countless).into_iter().chain(budget.allowance.calls).min();
+    let time = time_of(&workflow.body, &mut timeless).into_iter().chain(workflow.longest()).chain(budget.time).min();
+    // Whatever a step leaves open, a limit of the whole closes.
+    let of_calls = countless.into_iter().filter(|_| calls.is_none());
+    let of_time = timeless.into_iter().filter(|_| time.is_none());
+    let open: BTreeSet<_> = of_calls.chain(of_time).collect();
+    Bounds { calls, time, open: open.into_iter().collect() }
 }
 
 impl Bounds {
@@ -78,12 +71,16 @@ fn calls_of(block: &Block, open: &mut Vec<Arc<str>>) -> Option<u64> {
 fn calls_of_step(step: &Step, open: &mut Vec<Arc<str>>) -> Option<u64> {
     let mut many = |blocks: Vec<&Block>, adds: bool| {
         let counts: Option<Vec<u64>> = blocks.into_iter().map(|block| calls_of(block, open)).collect();
-        counts.map(|counts| if adds { counts.iter().sum() } else { counts.into_iter().max().unwrap_or(0) })
+        let add = |sum: u64, count| sum.saturating_add(count);
+        counts.map(|counts| counts.into_iter().fold(0, if adds { add } else { u64::max }))
     };
     let once = match &step.verb {
         Verb::Tool { .. } | Verb::Workflow { .. } => Some(1),
         // What a model or an agent calls depends on what it thinks, unless it may call nothing.
-        Verb::Llm(llm) if llm.tools.is_empty() => Some(1),
+        // An answer that does not fit is asked for once more.
+        Verb::Llm(llm) if llm.tools.is_empty() => {
+            Some(if matches!(step.expect, Some(Expect::Fits(_))) { 2 } else { 1 })
+        }
         Verb::Llm(_) | Verb::Agent(_) => step.limits.allowance.calls,
         Verb::Parallel(..) | Verb::Steps(_) => many(within(&step.verb), true),
         Verb::Switch(_) => many(within(&step.verb), false),

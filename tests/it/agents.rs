@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::brain::{Brain, Say};
-use crate::support::{Test, fixture};
+use crate::support::{DEADLINE, Test, eventually, fixture};
 
 /// A critic over `brain` with these further lines.
 fn critic(brain: &Brain, lines: &str) -> String {
@@ -100,6 +100,37 @@ fn an_agent_uses_its_tools_and_other_agents_but_never_itself() {
     };
     assert_eq!((names(0), names(1)), (vec!["agent__helper".to_owned()], vec!["shop__echo".to_owned()]));
     assert!(heard[3].body["messages"].to_string().contains("there is no tool `agent__critic`"), "{}", heard[3].body);
+}
+
+#[test]
+fn a_workflow_that_an_agent_runs_asks_whoever_wanted_the_outer_one() {
+    let brain = Brain::saying([Say::Call("inner", json!({})), Say::Text("It may.")]);
+    let test = Test::new().registry(&critic(&brain, "tools = [\"workflow.inner\"]"));
+    let test = test.workflow("inner", "steps:\n  - { id: may, ask: Go on? }\n");
+    let mut host = test.workflow("outer", "steps:\n  - { id: a, agent: critic, task: ask }\n").start();
+    let waiting = host.value("run_workflow", json!({ "workflow": "outer" }));
+    assert_eq!((&waiting["status"], &waiting["questions"][0]["step"]), (&json!("waiting"), &json!("may")), "{waiting}");
+    let answer = json!({ "run_id": waiting["questions"][0]["run_id"], "step": "may", "answer": true });
+    host.call("answer_run", answer);
+    let run = json!({ "run_id": waiting["run_id"] });
+    let mut seen = Value::Null;
+    let is_done = eventually(DEADLINE, || {
+        seen = host.value("get_run", run.clone());
+        seen["status"] == "completed"
+    });
+    assert!(is_done && seen["output"] == "It may.", "{seen}");
+}
+
+#[test]
+fn a_step_whose_agent_has_written_something_is_not_tried_again() {
+    let brain =
+        Brain::saying([Say::Call("shop__write", json!({})), Say::Status(429, "", "slow down"), Say::Text("Done.")]);
+    let test = Test::new().registry(&critic(&brain, "tools = [\"shop.write\"]")).server("shop", fixture(["healthy"]));
+    let mut host = test.workflow("w", "steps:\n  - { id: a, agent: critic, task: pay, retry: 3 }\n").start();
+    host.ready(&["shop"]);
+    let failed = host.failed("run_workflow", json!({ "workflow": "w" }));
+    assert_eq!(failed["error"]["kind"], "in_doubt", "{failed}");
+    assert_eq!(host.record("shop", "calls"), ["write"]);
 }
 
 #[test]

@@ -86,6 +86,47 @@ fn a_retry_takes_over_what_was_done_also_after_another_crash() {
 }
 
 #[test]
+fn retries_at_the_same_time_are_one_run() {
+    let mut host = start(test("steps:\n  - { id: a, tool: north.write }\n  - { id: may, ask: Go on? }\n"));
+    let old = begin(&mut host);
+    until(&mut host, &old, "waiting");
+    control(&mut host, &old, "reject", Value::Null);
+    let retry = json!({ "run_id": old, "action": "retry" });
+    let sent: Vec<_> = (0..4).map(|_| host.send_call("control_run", retry.clone())).collect();
+    let begun: Vec<_> = sent.into_iter().map(|sent| id(&host.answer(sent)["result"]["structuredContent"])).collect();
+    assert!(begun.iter().all(|run| *run == begun[0]), "{begun:?}");
+}
+
+#[test]
+fn a_run_that_has_lost_its_key_is_not_retried() {
+    let mut host = start(test("steps:\n  - { id: a, tool: north.write }\n  - { id: may, ask: Go on? }\n"));
+    let wanted = json!({ "workflow": "flow", "wait": false, "idempotency_key": "k" });
+    let old = id(&host.value("run_workflow", wanted.clone()));
+    until(&mut host, &old, "waiting");
+    control(&mut host, &old, "reject", Value::Null);
+    let new = id(&host.value("run_workflow", wanted));
+    let refused = host.failure("control_run", json!({ "run_id": old, "action": "retry" }));
+    assert!(refused.contains("MO4054") && refused.contains(&new), "{refused}");
+}
+
+#[test]
+fn who_joins_a_run_keeps_it_going_when_the_first_leaves() {
+    let mut host = start(test("steps:\n  - { id: may, await: shop.open }\n  - { id: a, tool: north.write }\n"));
+    let wanted = json!({ "workflow": "flow", "idempotency_key": "k" });
+    let first = host.send_call("run_workflow", wanted.clone());
+    let second = host.send_call("run_workflow", wanted);
+    let mut run = Value::Null;
+    assert!(eventually(DEADLINE, || {
+        run = host.value("get_run", json!({}))["runs"][0]["run_id"].clone();
+        run.is_string()
+    }));
+    host.notify("notifications/cancelled", json!({ "requestId": first }));
+    host.call("control_run", json!({ "run_id": run, "action": "signal", "event": "shop.open" }));
+    let done = host.answer(second)["result"]["structuredContent"].clone();
+    assert_eq!(done["status"], "completed", "{done}");
+}
+
+#[test]
 fn what_was_undone_is_done_again() {
     let mut host = start(test(
         "steps:\n  - { id: a, tool: north.write, undo: { tool: south.write } }\n  - { id: b, tool: north.pid }\n  - { id: may, ask: Go on? }\n",

@@ -36,6 +36,17 @@ fn a_call_is_refused_for_the_reason_that_the_registry_gives() {
 }
 
 #[test]
+fn one_with_a_mistake_lets_nothing_through() {
+    let rule = |tools: &str, deny: &str| {
+        format!("[[interceptors]]\nname = \"guard\"\ntools = [\"{tools}\"]\ndeny = \"{deny}\"\n")
+    };
+    let mut host = start(&rule("north.echo", "no: ${call.argumnts.word}"));
+    let said = host.failure("north__echo", json!({ "word": "a" }));
+    assert!(said.contains("MO5210") && said.contains("`guard` refuses the call: it has a mistake"), "{said}");
+    host.call("north__write", json!({ "word": "what it does not concern" }));
+}
+
+#[test]
 fn arguments_are_set_and_left_out_and_results_replaced_in_order() {
     let mut host = start(
         r#"

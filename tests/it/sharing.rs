@@ -183,6 +183,10 @@ fn a_tool_that_may_write_is_never_kept() {
 
 /// A shop that is asked for single items, and can be asked for many.
 fn shop(batch: &str, many: Value) -> Host {
+    shop_with(batch, many, "")
+}
+
+fn shop_with(batch: &str, many: Value, registry: &str) -> Host {
     let plays = json!({ "item": { "says": { "one": "$id" } }, "items": many });
     let test = Test::new().file("plays.json", &plays.to_string());
     let script = test.home().join("plays.json").to_string_lossy().into_owned();
@@ -190,7 +194,8 @@ fn shop(batch: &str, many: Value) -> Host {
         "[servers.shop.tools]\nitems = {{ effect = \"read\" }}\nitem = {{ effect = \"read\", batch = {{ tool = \"items\", \
          argument = \"id\", into = \"ids\", {batch} }} }}\n"
     );
-    let mut host = test.server("shop", fixture(["script", "--script", &script]).with(&tools)).start();
+    let test = test.registry(registry).server("shop", fixture(["script", "--script", &script]).with(&tools));
+    let mut host = test.start();
     host.ready(&["shop"]);
     host
 }
@@ -226,8 +231,20 @@ fn results_in_order_need_no_key_and_a_call_alone_stays_small() {
 
 #[test]
 fn a_large_call_that_fails_is_made_one_by_one() {
-    let mut host = shop("window = \"200ms\"", json!({ "fails": "one of them is wrong" }));
+    for large in [json!({ "fails": "one of them is wrong" }), json!("a play that is an error of the protocol")] {
+        let mut host = shop("window = \"200ms\"", large);
+        let answers = items(&mut host, &["a", "b"]);
+        let told: Vec<_> = answers.iter().map(|result| result["structuredContent"].clone()).collect();
+        assert_eq!(told, [json!({ "one": "a" }), json!({ "one": "b" })]);
+        assert_eq!(host.record("shop", "calls").len(), 3);
+    }
+}
+
+#[test]
+fn what_watches_over_the_large_tool_is_not_evaded_by_small_calls() {
+    let guard = "\n[[interceptors]]\nname = \"guard\"\ntools = [\"shop.items\"]\ndeny = \"no\"\n";
+    let mut host = shop_with("window = \"200ms\"", json!({ "says": { "result": "$ids" } }), guard);
     let told: Vec<_> = items(&mut host, &["a", "b"]).iter().map(|result| result["structuredContent"].clone()).collect();
     assert_eq!(told, [json!({ "one": "a" }), json!({ "one": "b" })]);
-    assert_eq!(host.record("shop", "calls").len(), 3);
+    assert_eq!(host.record("shop", "calls"), ["item", "item"]);
 }

@@ -7,7 +7,7 @@ use crate::document::table::Table;
 use crate::expr::template::Template;
 use crate::expr::value::Value as Constant;
 use crate::model::code;
-use crate::model::name::{ToolRef, is_step_id};
+use crate::model::name::{ToolRef, is_pattern, is_step_id};
 use crate::model::problem::Span;
 use crate::model::usage::{Allowance, Cost};
 use crate::workflow::authored::author::Author;
@@ -77,11 +77,6 @@ fn tools(author: &mut Author, table: &mut Table<'_>) -> Vec<(Arc<str>, CallSite)
         }
     }
     names.into_iter().zip(items).map(|(name, item)| (Arc::from(name), call_site(item, None))).collect()
-}
-
-/// Whether a name stands for any number of tools.
-pub(super) fn is_pattern(name: &str) -> bool {
-    name.contains(['*', '?', '[', '{'])
 }
 
 /// The keys beside `agent: NAME`.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::expr::template::Template;
 use crate::model::code;
 use crate::model::code::Code;
-use crate::model::name::ToolRef;
+use crate::model::name::{OURS, SAMPLING, ToolRef, is_pattern};
 use crate::model::problem::{Problem, Span};
 use crate::model::suggest;
 use crate::workflow::check::targets::{Called, Target, resolve};
@@ -14,12 +14,6 @@ use crate::workflow::delegation::Llm;
 use crate::workflow::surroundings::Surroundings;
 use crate::workflow::verb::Verb;
 
-/// The host's own model, which every registry has.
-const SAMPLING: &str = "sampling";
-
-/// What stands before the dot where a tool of our own is meant.
-const OURS: [&str; 2] = ["workflow", "agent"];
-
 /// What is wrong with the models, tools, agents and providers that a step names.
 pub(super) fn check(workflow: &Workflow, surroundings: &dyn Surroundings, step: &Step) -> Vec<Problem> {
     match &step.verb {
@@ -27,14 +21,7 @@ pub(super) fn check(workflow: &Workflow, surroundings: &dyn Surroundings, step: 
             let models = models(workflow, surroundings, llm);
             models.into_iter().chain(tools(workflow, surroundings, llm)).collect()
         }
-        Verb::Agent(errand) => {
-            let known = surroundings.agents();
-            let known = known.filter(|known| !known.iter().any(|name| **name == *errand.agent));
-            let problem = |known: Vec<String>| {
-                unknown(workflow, (code::UNKNOWN_AGENT, "agent"), &errand.agent, &errand.site, &known)
-            };
-            known.map(problem).into_iter().collect()
-        }
+        Verb::Agent(errand) => no_such_agent(workflow, surroundings, &errand.agent, &errand.site).into_iter().collect(),
         Verb::Tool { tool, providers, .. } if !providers.is_empty() => {
             let Some(known) = surroundings.providers(tool) else {
                 let message = format!("`{tool}` is no capability, so nobody else can do its job");
@@ -75,14 +62,21 @@ fn models(workflow: &Workflow, surroundings: &dyn Surroundings, llm: &Llm) -> Ve
 fn tools(workflow: &Workflow, surroundings: &dyn Surroundings, llm: &Llm) -> Vec<Problem> {
     let nothing = Template::Table(Vec::new());
     let wrong = llm.tools.iter().filter_map(|(name, site)| {
-        let tool = ToolRef::parse(name).filter(|tool| !OURS.contains(&tool.server.as_str()))?;
-        if name.contains(['*', '?', '[', '{']) {
-            return None;
+        let tool = ToolRef::parse(name).filter(|_| !is_pattern(name))?;
+        let [of_workflows, of_agents] = OURS;
+        if tool.server == of_agents {
+            return no_such_agent(workflow, surroundings, &tool.tool, &site.target);
         }
-        let call = Called { target: Target::Tool(&tool), args: &nothing, target_site: site, args_site: site };
+        let target = if tool.server == of_workflows { Target::Workflow(&tool.tool) } else { Target::Tool(&tool) };
+        let call = Called { target, args: &nothing, target_site: site, args_site: site };
         resolve(workflow, surroundings, &call).err().map(|problem| *problem)
     });
     wrong.collect()
+}
+
+fn no_such_agent(workflow: &Workflow, surroundings: &dyn Surroundings, name: &str, site: &Span) -> Option<Problem> {
+    let known = surroundings.agents().filter(|known| !known.iter().any(|known| **known == *name))?;
+    Some(unknown(workflow, (code::UNKNOWN_AGENT, "agent"), name, site, &known))
 }
 
 fn unknown(workflow: &Workflow, (code, what): (Code, &str), name: &str, span: &Span, known: &[String]) -> Problem {

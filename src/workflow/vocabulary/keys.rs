@@ -30,7 +30,7 @@ const TOOL: Shape = Pattern(r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}\.\S+$");
 const EVENT: Shape = Pattern("^[A-Za-z][A-Za-z0-9_.-]{0,127}$");
 const PROVIDERS: Shape = Either(&[Text, List(&Text, 0)]);
 /// A number with or without `k` or `m`.
-const AMOUNT: Shape = Either(&[Count(0, u64::MAX), Pattern("^[0-9]+(\\.[0-9]+)? ?[kKmM]?$")]);
+const AMOUNT: Shape = Either(&[Count(0, u64::MAX), Pattern("^([0-9]+|[0-9]+(\\.[0-9]+)?[kKmM])$")]);
 const MAX_ITEMS: u64 = 10_000;
 
 const fn key(name: &'static str, shape: Shape, about: &'static str) -> Key {

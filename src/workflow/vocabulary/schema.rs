@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::document::duration;
 use crate::workflow::vocabulary::{Key, Kind, Shape};
 
 /// The schema of a workflow file.
@@ -52,20 +53,13 @@ fn name(kind: Kind) -> &'static str {
 
 /// What many keys have in common.
 fn shared() -> [(&'static str, Value); 4] {
-    let duration = json!({
-        "description": "A length of time: `500ms`, `30s`, `1m30s`, `24h`, `7d`, or milliseconds.",
-        "anyOf": [
-            { "type": "string", "pattern": "^([0-9]+|([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$", "minLength": 1 },
-            { "type": "integer", "minimum": 0 },
-        ],
-    });
     let types = json!({ "enum": ["string", "number", "integer", "boolean", "object", "array", "null"] });
     let expression = json!({ "type": "string", "pattern": "\\$" });
     let fields = json!({
         "type": "object",
         "additionalProperties": { "anyOf": [{ "$ref": "#/$defs/type" }, { "type": ["object", "array", "string", "boolean"] }] },
     });
-    [("duration", duration), ("type", types), ("expression", expression), ("fields", fields)]
+    [("duration", duration::schema()), ("type", types), ("expression", expression), ("fields", fields)]
 }
 
 fn table(kind: Kind) -> Value {
