@@ -6,6 +6,7 @@ mod architecture;
 mod asking;
 mod authoring;
 mod bombs;
+mod bounds;
 mod calls;
 mod capabilities;
 mod chains;
