@@ -10,6 +10,7 @@ mod bounds;
 mod calls;
 mod capabilities;
 mod chains;
+mod churn;
 mod cli;
 mod degradation;
 mod discovery;
