@@ -14,6 +14,7 @@ mod number;
 pub mod parse;
 pub mod reader;
 pub mod rewrite;
+pub mod size;
 pub mod table;
 mod toml;
 pub mod write;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::document::duration::{format_duration, from_millis, meant_duration, parse_duration};
 use crate::document::node::{Node, Value};
+use crate::document::size::{parse_size, show_size};
 use crate::document::table::Table;
 use crate::model::code;
 use crate::model::code::Code;
@@ -150,6 +151,20 @@ impl Reader {
             self.misfit(node, what, "an amount").help = Some("for example `2000`, `400k`, `1.5m`".to_owned());
         }
         amount
+    }
+
+    /// An amount of memory within `range`, in bytes, such as `512MB`.
+    pub fn size(&mut self, node: &Node, what: &str, range: RangeInclusive<u64>) -> Option<u64> {
+        let size = match &node.value {
+            Value::Text(text) => parse_size(text).filter(|size| range.contains(size)),
+            _ => None,
+        };
+        if size.is_none() {
+            let wanted =
+                format!("an amount of memory from {} to {}", show_size(*range.start()), show_size(*range.end()));
+            self.misfit(node, what, &wanted).help = Some("for example `512MB`, `2GB`, `64MiB`".to_owned());
+        }
+        size
     }
 
     /// The items of a list.

@@ -16,6 +16,7 @@ use crate::downstream::stdio::child::{Child, Pipes, spawn};
 use crate::downstream::stdio::tail::Tail;
 use crate::downstream::stdio::watchdog::Watchdog;
 use crate::model::fault::Fault;
+use crate::registry::bounds::Bounds;
 use crate::registry::interceptor::{Hook, HookPlace};
 use crate::registry::server::{Address, Command};
 
@@ -60,7 +61,7 @@ impl Hooks {
 
     async fn run(&self, name: &str, command: &Command, question: &Value) -> Result<Vec<u8>, String> {
         let tail = Arc::new(Tail::default());
-        let started = spawn(name, command, &tail, &self.watchdog, &self.tasks);
+        let started = spawn(name, (command, Bounds::default()), &tail, &self.watchdog, &self.tasks);
         let (child, Pipes { mut stdin, stdout }) = started.map_err(|fault| fault.message)?;
         let child = Killed(child);
         let put = async move {

@@ -68,8 +68,7 @@ impl Session {
         let known = server.era.map(pinned).or(known);
         let (wire, about) = match &server.launch {
             Launch::Command(command) => {
-                let (stdio, about) =
-                    connect(&server.name, command, known, capabilities, inbox, watchdog, &tasks).await?;
+                let (stdio, about) = connect(server, command, known, capabilities, inbox, watchdog, &tasks).await?;
                 (Wire::Stdio(stdio), about)
             }
             // Connecting over HTTP takes much room, which every task of a supervisor would have to have.

@@ -93,7 +93,7 @@ fn server(
         Dialect::Own => table.finish(reader),
         Dialect::Foreign => mention_rest(reader, table),
     }
-    let Settings { connect_timeout, timeout, concurrency, retry, breaker, health } = settings;
+    let Settings { connect_timeout, timeout, concurrency, retry, breaker, health, limits } = settings;
     let server = Server {
         name: Arc::from(name),
         launch: launch?,
@@ -107,6 +107,7 @@ fn server(
         retry,
         breaker,
         health,
+        limits,
         version,
         tools,
         replicas,

@@ -60,7 +60,7 @@ pub(super) fn launch(reader: &mut Reader, table: &mut Table<'_>, dialect: Dialec
             Some(Launch::Command(Command { command, args, env, cwd }))
         }
         (None, Some((key, url))) => {
-            without_effect(reader, table, &["args", "env", "cwd"], "command");
+            without_effect(reader, table, &["args", "env", "cwd", "limits"], "command");
             let transport = match given {
                 Some((given, Type::Command)) => {
                     contradiction(reader, table, given, key);

@@ -5,6 +5,7 @@
 
 pub mod agent;
 mod authored;
+pub mod bounds;
 pub mod capability;
 mod cross;
 mod dialect;

@@ -47,6 +47,7 @@ pub fn schema() -> Value {
         "rate_limit": tooling::rate_limit(),
         "cache": tooling::cache(),
         "batch": tooling::batch(),
+        "bounds": bounds(),
         "replicas": replicas(),
         "replica": replica(),
         "retry": retry(),
@@ -174,6 +175,7 @@ fn settings() -> Vec<Key> {
         ("retry", json!({ "anyOf": [count(1, 100), shared("retry")] }), "How often a call is tried."),
         ("breaker", shared("breaker"), "When a failing server is left alone."),
         ("health", shared("health"), "How it is found out whether the server is well."),
+        ("limits", shared("bounds"), "What the server's processes may use of the machine."),
     ]
 }
 
@@ -181,6 +183,15 @@ fn server() -> Value {
     let mut keys = server_keys();
     keys.extend(settings());
     table(keys)
+}
+
+fn bounds() -> Value {
+    table(vec![
+        ("memory", text(), "Memory of all its processes together, for example `512MB`."),
+        ("cpu_time", duration(), "Processor time of each process."),
+        ("files", count(16, 1_000_000), "Files that each process may have open."),
+        ("processes", count(1, 100_000), "How many processes there may be."),
+    ])
 }
 
 fn server_keys() -> Vec<Key> {

@@ -12,6 +12,7 @@ use crate::policy::health;
 use crate::policy::rate::Rate;
 use crate::policy::retry::Retry;
 use crate::registry::agent::Agents;
+use crate::registry::bounds::Bounds;
 use crate::registry::capability::Capabilities;
 use crate::registry::discovery::Discovery;
 use crate::registry::flag::Flags;
@@ -134,6 +135,8 @@ pub struct Server {
     pub breaker: breaker::Settings,
     /// How its health is watched.
     pub health: Health,
+    /// What its processes may use of the machine.
+    pub limits: Bounds,
     /// Which versions of the server are acceptable.
     pub version: Option<semver::VersionReq>,
     /// Which of its tools are offered, and how they are described.

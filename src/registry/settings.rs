@@ -10,6 +10,7 @@ use crate::model::code;
 use crate::policy::breaker;
 use crate::policy::health;
 use crate::policy::retry::{Backoff, Jitter, Retry};
+use crate::registry::bounds::Bounds;
 use crate::registry::server::{Health, Probe};
 
 const INSTANT: Duration = Duration::ZERO;
@@ -26,6 +27,7 @@ pub(super) struct Settings {
     pub(super) retry: Retry,
     pub(super) breaker: breaker::Settings,
     pub(super) health: Health,
+    pub(super) limits: Bounds,
 }
 
 impl Default for Settings {
@@ -37,6 +39,7 @@ impl Default for Settings {
             retry: Retry::default(),
             breaker: breaker::Settings::default(),
             health: Health::default(),
+            limits: Bounds::default(),
         }
     }
 }
@@ -55,6 +58,9 @@ impl Settings {
         }
         if let Some(node) = table.take("health") {
             health(&mut self.health, reader, node, &table.path("health"));
+        }
+        if let Some(node) = table.take("limits") {
+            self.limits.refine(reader, node, &table.path("limits"));
         }
         self
     }
@@ -123,7 +129,7 @@ fn probe(reader: &mut Reader, node: &Node, what: &str) -> Option<Probe> {
 }
 
 /// Replaces `place` if there is something to replace it by.
-fn set<T>(place: &mut T, value: Option<T>) {
+pub(super) fn set<T>(place: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *place = value;
     }

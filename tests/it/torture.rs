@@ -3,7 +3,7 @@
 //!
 //! `TORTURE_KILLS` kills more often than the usual, `TORTURE_SEED` plays one world again.
 
-mod chance;
+pub(crate) mod chance;
 mod ledger;
 mod plan;
 mod stored;
@@ -18,7 +18,7 @@ const WORLDS: u64 = 6;
 const RUNS: usize = 11;
 const KILLS: usize = 26;
 
-fn wanted<T: std::str::FromStr>(name: &str) -> Option<T> {
+pub(crate) fn wanted<T: std::str::FromStr>(name: &str) -> Option<T> {
     std::env::var(name).ok()?.parse().ok()
 }
 

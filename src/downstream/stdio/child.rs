@@ -1,8 +1,8 @@
 //! Starting a child process, and ending it with everything that it has started.
 
 use std::process::{ExitStatus, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::process::{ChildStdin, ChildStdout, Command};
@@ -10,12 +10,15 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use crate::downstream::stdio::confine::{confine, within};
+use crate::downstream::stdio::death::describe;
 use crate::downstream::stdio::sweep::{Force, MARKER, end_group, end_marked, group_lives};
 use crate::downstream::stdio::tail::Tail;
 use crate::downstream::stdio::watchdog::Watchdog;
 use crate::downstream::variables::Surroundings;
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
+use crate::registry::bounds::Bounds;
 use crate::registry::server;
 use crate::registry::text::{Text, Unset};
 
@@ -82,10 +85,10 @@ pub struct Pipes {
     pub stdout: ChildStdout,
 }
 
-/// Starts `command` as `server`. Its tasks run on `tasks` and end with the process.
+/// Starts `command` as `server`, to keep within `bounds`. Its tasks run on `tasks` and end with the process.
 pub fn spawn(
     server: &str,
-    command: &server::Command,
+    (command, bounds): (&server::Command, Bounds),
     tail: &Arc<Tail>,
     watchdog: &Arc<Watchdog>,
     tasks: &TaskTracker,
@@ -102,17 +105,30 @@ pub fn spawn(
         return Err(Fault::new(Kind::Internal, code::INTERNAL, "the child started without its standard streams"));
     };
     watchdog.adopt(pid);
+    confine(server, pid, &bounds);
     tail.clear();
     let follower = Arc::clone(tail);
     let name = server.to_owned();
     let following = tasks.spawn(async move { follower.follow(&name, stderr).await });
     let (announce, exited) = watch::channel(None);
+    let verdict = Arc::new(OnceLock::new());
+    if bounds.are_watched() {
+        let (mut ended, verdict) = (exited.clone(), Arc::clone(&verdict));
+        tasks.spawn(async move {
+            tokio::select! {
+                _ = ended.wait_for(Option::is_some) => {}
+                () = within(pid, bounds, verdict) => {}
+            }
+        });
+    }
+    let words = Arc::clone(tail);
     tasks.spawn(async move {
         let status = handle.wait().await;
         // A descendant may hold the stream open for as long as it lives.
         let _ = timeout(LAST_WORDS, following).await;
         let is_success = status.as_ref().is_ok_and(ExitStatus::success);
-        announce.send_replace(Some(Exit { how: describe(status), is_success }));
+        let how = describe(status, &bounds, verdict.get(), words.last().as_deref());
+        announce.send_replace(Some(Exit { how, is_success }));
     });
     Ok((
         Child {
@@ -209,21 +225,6 @@ impl Child {
         }
         end_marked(&self.marker, Force::Kill);
         self.watchdog.release(self.pid);
-    }
-}
-
-fn describe(status: std::io::Result<ExitStatus>) -> String {
-    let status = match status {
-        Ok(status) => status,
-        Err(error) => return format!("process was lost: {error}"),
-    };
-    #[cfg(unix)]
-    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
-        return format!("process was killed by signal {signal}");
-    }
-    match status.code() {
-        Some(code) => format!("process exited with code {code}"),
-        None => "process ended".to_owned(),
     }
 }
 

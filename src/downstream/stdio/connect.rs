@@ -16,7 +16,7 @@ use crate::downstream::stdio::pipes::{self, Ends};
 use crate::downstream::stdio::watchdog::Watchdog;
 use crate::model::code;
 use crate::model::fault::Fault;
-use crate::registry::server;
+use crate::registry::server::{self, Server};
 
 /// How long a dead process may still have answers in its pipe.
 const LAST_ANSWERS: Duration = Duration::from_millis(100);
@@ -44,7 +44,7 @@ impl Stdio {
 ///
 /// A server that ends on the unknown one of the two first questions is started again and asked in the old way alone.
 pub async fn connect(
-    name: &str,
+    server: &Server,
     command: &server::Command,
     known: Option<Era>,
     capabilities: &Value,
@@ -53,7 +53,7 @@ pub async fn connect(
     tasks: &TaskTracker,
 ) -> Result<(Stdio, About), Fault> {
     let open = async |era| {
-        let (child, pipes) = spawn(name, command, inbox.tail(), watchdog, tasks)?;
+        let (child, pipes) = spawn(&server.name, (command, server.limits), inbox.tail(), watchdog, tasks)?;
         let lane = pipes::open(pipes.stdout, pipes.stdin, Ends::Pipes, inbox, tasks);
         let stdio = Stdio { child: Arc::new(child), lane };
         watch(&stdio, tasks);

@@ -16,6 +16,7 @@ replicas = {}
 retry = {}
 breaker = {}
 health = {}
+limits = {}
 rate_limit = { limit = "1/1s" }
 [servers.one.tools.some]
 rate_limit = { limit = "1/1s" }
@@ -72,6 +73,7 @@ fn definition(path: &str) -> Option<&'static str> {
         "servers.one.retry" | "models.m.retry" => "retry",
         "servers.one.breaker" => "breaker",
         "servers.one.health" => "health",
+        "servers.one.limits" => "bounds",
         "servers.one.rate_limit" | "servers.one.tools.some.rate_limit" => "rate_limit",
         "servers.one.tools.some" => "tool",
         "servers.one.tools.some.cache" => "cache",

@@ -406,6 +406,11 @@ impl Host {
         processes::peak_memory(self.process.id())
     }
 
+    /// What the program holds now.
+    pub(crate) fn held(&self) -> processes::Held {
+        processes::held(self.process.id())
+    }
+
     /// Closes the program's standard input.
     pub(crate) fn leave(&mut self) {
         self.stdin = None;

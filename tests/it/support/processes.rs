@@ -45,7 +45,27 @@ pub(crate) fn lives(pid: i32) -> bool {
 
 /// How much memory the process has had at most, in bytes.
 pub(crate) fn peak_memory(pid: u32) -> u64 {
+    told(pid, "VmHWM:") * 1024
+}
+
+/// What a process holds at a moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Held {
+    pub(crate) descriptors: u64,
+    pub(crate) threads: u64,
+    /// In bytes.
+    pub(crate) memory: u64,
+}
+
+/// What the process holds now.
+pub(crate) fn held(pid: u32) -> Held {
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).expect("the process is there").count();
+    Held { descriptors: descriptors as u64, threads: told(pid, "Threads:"), memory: told(pid, "VmRSS:") * 1024 }
+}
+
+/// The number that the system tells of the process under `key`.
+fn told(pid: u32, key: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process is there");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells");
-    line.trim().trim_end_matches("kB").trim().parse::<u64>().expect("a number") * 1024
+    let line = status.lines().find_map(|line| line.strip_prefix(key)).expect("Linux tells");
+    line.trim().trim_end_matches("kB").trim().parse().expect("a number")
 }
