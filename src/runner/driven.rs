@@ -71,15 +71,15 @@ impl Driven {
             self.recorder.recall(place, &event);
             last = self.run.apply(event);
         }
+        // What the last event was to tell may not have been told; whoever has heard it does not hear it twice.
+        last.retain(|command| matches!(command, Command::Emit { .. }));
+        if self.recorder.must_store(&self.run, &last) {
+            self.store(None).await;
+        }
+        self.carry_out_all(last);
         // One that has ended has that stored once more: it may have been the last thing that was not.
         if self.run.outcome().is_none() {
             self.ended = None;
-            // What the last event was to tell may not have been told; whoever has heard it does not hear it twice.
-            last.retain(|command| matches!(command, Command::Emit { .. }));
-            if self.recorder.must_store(&self.run, &last) {
-                self.store(None).await;
-            }
-            self.carry_out_all(last);
             self.apply(Event { now: now(), what: What::Resumed }).await;
         }
     }
