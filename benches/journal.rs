@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use mcp_orchestrator::document::format::Format;
 use mcp_orchestrator::engine::event::{Event, Identity, What};
 use mcp_orchestrator::engine::retrace::Retrace;
-use mcp_orchestrator::journal::entry::{Entry, Opening, Standing};
+use mcp_orchestrator::journal::entry::{Entry, Line, Opening, Standing};
 use mcp_orchestrator::journal::writer::{Journal, Retention};
 use mcp_orchestrator::model::call::{Call, Reply};
 use mcp_orchestrator::model::durability::Durability;
@@ -88,8 +88,8 @@ fn planned(text: &str) -> Plan {
     plan(&workflow.unwrap_or_else(|| panic!("{problems:?}")), &Here)
 }
 
-fn opening(run: &str, plan: &Plan) -> Box<Opening> {
-    Box::new(Opening {
+fn opening(run: &str, plan: &Plan) -> Arc<Opening> {
+    Arc::new(Opening {
         run: run.to_owned(),
         workflow: "flow".to_owned(),
         definition: plan.workflow.source.text.clone(),
@@ -229,7 +229,7 @@ fn recovery(runtime: &tokio::runtime::Runtime, folder: &Path) -> String {
             opening: Some(opening(&run, &plan)),
             run,
             first: 0,
-            events: vec![Event { now: now(), what }],
+            events: vec![Line::from(&Event { now: now(), what })],
             standing: Some(standing),
         };
         waiting.spawn_on(

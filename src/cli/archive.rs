@@ -9,7 +9,7 @@ use crate::cli::exit::Exit;
 use crate::cli::runs::{Refusal, unreadable};
 use crate::cli::terminal::Terminal;
 use crate::engine::event::Event;
-use crate::journal::entry::{Entry, Opening, Standing, Stored};
+use crate::journal::entry::{Entry, Line, Opening, Standing, Stored};
 use crate::journal::reader::Reader;
 use crate::journal::writer::{Journal, Retention};
 use crate::runner::effects::now;
@@ -88,7 +88,7 @@ fn read(text: &str) -> Result<Vec<Entry>, String> {
         if line.get("journal").is_none() {
             let event: Event = serde_json::from_value(line).map_err(wrong)?;
             let entry = entries.last_mut().ok_or_else(|| format!("{number}: it does not begin with a run"))?;
-            entry.events.push(event);
+            entry.events.push(Line::from(&event));
             continue;
         }
         let Head { journal, run, status, ended, report } = serde_json::from_value(line).map_err(wrong)?;

@@ -75,7 +75,7 @@ async fn act(reader: &Reader, folder: &Path, what: Runs, terminal: Terminal) -> 
         }
         Runs::Retry { run, again } => {
             post(reader, folder, &run, Wish::Retry { does_again: again }, terminal).await?;
-            if let Some(next) = reader.retried(&run).map_err(|why| unreadable(&why))? {
+            if let Some(next) = successor(reader, folder, &run).await? {
                 terminal.data(&next.opening.run);
             }
         }
@@ -195,6 +195,18 @@ async fn post(reader: &Reader, folder: &Path, run: &str, wish: Wish, terminal: T
         }
     }
     Err((format!("{holder} has not answered within {PATIENCE:?}"), Exit::Failed))
+}
+
+/// The run that tries `run` again, once its process has stored it.
+async fn successor(reader: &Reader, folder: &Path, run: &str) -> Result<Option<Stored>, Refusal> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let next = reader.retried(run).map_err(|why| unreadable(&why))?;
+        if next.is_some() || holder(folder).is_none() || Instant::now() >= until {
+            return Ok(next);
+        }
+        sleep(LOOK).await;
+    }
 }
 
 /// Whether another process does what is wanted, or this one can without the servers.

@@ -145,7 +145,7 @@ impl Gateway {
                 .hint("see the log for what is wrong with the data directory; nothing was run"));
         }
         let opening = (stored == 0).then(|| {
-            Box::new(Opening {
+            Arc::new(Opening {
                 run: run.to_owned(),
                 workflow: workflow.name.to_string(),
                 definition: workflow.source.text.clone(),

@@ -1,5 +1,7 @@
 //! What the journal holds.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -41,18 +43,35 @@ pub struct Standing {
     pub report: Option<Value>,
 }
 
+/// An event as it is written. Whoever stores it encodes it, so that the one thread that writes need not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line(Arc<str>);
+
+impl From<&Event> for Line {
+    fn from(event: &Event) -> Self {
+        Self(serde_json::to_string(event).expect("events have text for keys and no other numbers than JSON has").into())
+    }
+}
+
+impl Line {
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// Something to be written, in one piece.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Entry {
     /// The run.
     pub run: String,
     /// What it begins with, if it does.
-    pub opening: Option<Box<Opening>>,
+    pub opening: Option<Arc<Opening>>,
     /// The number of the first event.
     pub first: u64,
     /// What has happened.
-    pub events: Vec<Event>,
-    /// How it stands then.
+    pub events: Vec<Line>,
+    /// How it stands then, if that is not how it stood before.
     pub standing: Option<Standing>,
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::engine::event::{Event, What};
-use crate::journal::entry::{Entry, Opening, Standing};
+use crate::journal::entry::{Entry, Line, Opening, Standing};
 use crate::journal::folder;
 use crate::journal::open::Error;
 use crate::journal::reader::Reader;
@@ -30,7 +30,12 @@ fn event(name: &str) -> Event {
     Event { now: 7, what: What::Fired { at: name.to_owned() } }
 }
 
-fn first(run: &str, events: Vec<Event>) -> Entry {
+fn lines(events: &[Event]) -> Vec<Line> {
+    events.iter().map(Line::from).collect()
+}
+
+fn first(run: &str, events: &[Event]) -> Entry {
+    let events = lines(events);
     Entry { run: run.to_owned(), opening: Some(opening(run).into()), events, ..Entry::default() }
 }
 
@@ -49,9 +54,9 @@ async fn what_was_stored_is_there_after_a_restart() {
     let large = event(&"x".repeat(100_000));
     {
         let journal = open(home.path());
-        journal.append(first("r1", vec![event("a"), large.clone()])).await.expect("stored");
+        journal.append(first("r1", &[event("a"), large.clone()])).await.expect("stored");
         journal
-            .append(Entry { run: "r1".into(), first: 2, events: vec![event("b")], ..Entry::default() })
+            .append(Entry { run: "r1".into(), first: 2, events: lines(&[event("b")]), ..Entry::default() })
             .await
             .expect("stored");
     }
@@ -70,10 +75,10 @@ async fn what_is_old_or_too_much_is_deleted_with_all_that_belongs_to_it() {
     {
         let journal = open(home.path());
         for (run, end) in [("old", 5), ("one", 100), ("two", 101), ("three", 102)] {
-            journal.append(first(run, vec![event(&"x".repeat(70_000))])).await.expect("stored");
+            journal.append(first(run, &[event(&"x".repeat(70_000))])).await.expect("stored");
             journal.append(ended(run, end)).await.expect("stored");
         }
-        journal.append(first("open", Vec::new())).await.expect("stored");
+        journal.append(first("open", &[])).await.expect("stored");
     }
     let retention = Retention { age: Duration::from_millis(50), count: 2 };
     let journal = Journal::open(home.path(), retention, 120).expect("a journal");
@@ -107,7 +112,7 @@ async fn a_broken_file_is_put_aside_and_a_new_one_begun() {
     let journal = open(home.path());
     let aside = journal.aside.clone().expect("a broken file");
     assert!(std::fs::read_to_string(aside).expect("a file").starts_with("this is no journal"));
-    journal.append(first("r1", vec![event("a")])).await.expect("stored");
+    journal.append(first("r1", &[event("a")])).await.expect("stored");
     drop(journal);
     // Cut in the middle.
     let bytes = std::fs::read(&file).expect("a file");
@@ -130,9 +135,10 @@ fn copy(from: &std::path::Path) -> tempfile::TempDir {
 async fn at_every_flush_all_that_was_waited_for_is_in_the_files() {
     let home = tempfile::tempdir().expect("a folder");
     let journal = open(home.path());
-    journal.append(first("r1", vec![event("0")])).await.expect("stored");
+    journal.append(first("r1", &[event("0")])).await.expect("stored");
     for seq in 1..40 {
-        let entry = Entry { run: "r1".into(), first: seq, events: vec![event(&seq.to_string())], ..Entry::default() };
+        let entry =
+            Entry { run: "r1".into(), first: seq, events: lines(&[event(&seq.to_string())]), ..Entry::default() };
         journal.append(entry).await.expect("stored");
         let copy = copy(home.path());
         // What a process without the lock sees after a loss of power: the log is played back.
@@ -147,10 +153,13 @@ async fn at_every_flush_all_that_was_waited_for_is_in_the_files() {
 async fn a_torn_end_of_the_log_is_dropped_and_the_rest_is_there() {
     let home = tempfile::tempdir().expect("a folder");
     let journal = open(home.path());
-    journal.append(first("r1", (0..20).map(|place| event(&place.to_string())).collect())).await.expect("stored");
+    journal
+        .append(first("r1", &(0..20).map(|place| event(&place.to_string())).collect::<Vec<_>>()))
+        .await
+        .expect("stored");
     let whole = std::fs::read(home.path().join("journal.sqlite-wal")).expect("a log");
     journal
-        .append(Entry { run: "r1".into(), first: 20, events: vec![event("last")], ..Entry::default() })
+        .append(Entry { run: "r1".into(), first: 20, events: lines(&[event("last")]), ..Entry::default() })
         .await
         .expect("stored");
     let longer = std::fs::read(home.path().join("journal.sqlite-wal")).expect("a log");
@@ -171,7 +180,7 @@ async fn a_flipped_bit_is_found_or_does_no_harm() {
     {
         let journal = open(home.path());
         let standing = Standing { status: "running".to_owned(), ended: None, report: None };
-        let entry = Entry { standing: Some(standing), ..first("r1", all.clone()) };
+        let entry = Entry { standing: Some(standing), ..first("r1", &all) };
         journal.append(entry).await.expect("stored");
     }
     let bytes = std::fs::read(home.path().join("journal.sqlite")).expect("a file");
@@ -196,4 +205,30 @@ async fn a_flipped_bit_is_found_or_does_no_harm() {
         }
     }
     assert!(found > 20, "only {found} were found");
+}
+
+#[tokio::test]
+async fn an_entry_that_cannot_be_stored_is_alone_with_that() {
+    let home = tempfile::tempdir().expect("a folder");
+    let journal = open(home.path());
+    let nobodys = || Entry { run: "nobody".into(), events: lines(&[event("a")]), ..Entry::default() };
+    let all = (0..50).map(async |number| {
+        let (name, other) = (format!("r{number}"), nobodys());
+        tokio::join!(journal.append(first(&name, &[event("a")])), journal.append(other))
+    });
+    for (stored, refused) in futures::future::join_all(all).await {
+        stored.expect("a run of its own");
+        refused.expect_err("no run");
+    }
+    assert!(!journal.is_failing());
+}
+
+#[tokio::test]
+async fn a_beginning_that_comes_twice_is_one_run() {
+    let home = tempfile::tempdir().expect("a folder");
+    let journal = open(home.path());
+    journal.append(first("r1", &[event("a")])).await.expect("stored, though nobody was told");
+    journal.append(first("r1", &[event("a"), event("b")])).await.expect("stored once more");
+    let reader = journal.reader().expect("a reader");
+    assert_eq!(reader.events("r1", 0).expect("events"), [event("a"), event("b")]);
 }

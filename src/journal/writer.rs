@@ -1,12 +1,13 @@
 //! The one thread that writes. Whatever waits for it becomes one transaction, so many runs share the cost of one flush.
 
 use std::path::{Path, PathBuf};
+use std::slice;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, ErrorCode, params};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -35,7 +36,28 @@ pub struct NotStored(pub String);
 /// One thing for the thread to do.
 struct Order {
     entry: Entry,
+    /// The parts of the entry that are trees, encoded by whoever gives the order.
+    texts: Texts,
     done: oneshot::Sender<Result<(), NotStored>>,
+}
+
+#[derive(Default)]
+struct Texts {
+    plan: String,
+    terms: String,
+    report: Option<String>,
+}
+
+impl Order {
+    fn of(entry: Entry) -> (Self, oneshot::Receiver<Result<(), NotStored>>) {
+        let mut texts = Texts::default();
+        if let Some(opening) = &entry.opening {
+            (texts.plan, texts.terms) = (opening.plan.to_string(), opening.terms.to_string());
+        }
+        texts.report = entry.standing.as_ref().and_then(|standing| Some(standing.report.as_ref()?.to_string()));
+        let (done, stored) = oneshot::channel();
+        (Self { entry, texts, done }, stored)
+    }
 }
 
 /// How much of what has ended is kept.
@@ -105,18 +127,17 @@ impl Journal {
     pub async fn append(&self, entry: Entry) -> Result<(), NotStored> {
         let orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(orders) = orders else { return Err(NotStored("the journal is closed".to_owned())) };
-        let (done, stored) = oneshot::channel();
+        let (order, stored) = Order::of(entry);
         let silent = || NotStored(format!("the disk has not answered for {PATIENCE:?}"));
         let gone = || NotStored("the journal is closed".to_owned());
-        timeout(PATIENCE, orders.send(Order { entry, done })).await.map_err(|_| silent())?.map_err(|_| gone())?;
+        timeout(PATIENCE, orders.send(order)).await.map_err(|_| silent())?.map_err(|_| gone())?;
         timeout(PATIENCE, stored).await.map_err(|_| silent())?.map_err(|_| gone())?
     }
 
     /// Stores an entry some time soon, if there is room: nobody waits for it.
     pub fn offer(&self, entry: Entry) {
         let orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let (done, _) = oneshot::channel();
-        if orders.is_some_and(|orders| orders.try_send(Order { entry, done }).is_err()) {
+        if orders.is_some_and(|orders| orders.try_send(Order::of(entry).0).is_err()) {
             tracing::debug!("the journal is too busy to take what nobody waits for");
         }
     }
@@ -145,80 +166,98 @@ fn write(mut connection: Connection, mut waiting: mpsc::Receiver<Order>, is_fail
         {
             batch.push(next);
         }
-        let stored = store_all(&mut connection, &batch).map_err(|error| NotStored(error.to_string()));
-        is_failing.store(stored.is_err(), Ordering::Relaxed);
+        let stored = store_all(&mut connection, &batch);
+        let is_one_to_blame = matches!(&stored, Err(why) if is_about_one(why)) && batch.len() > 1;
+        let stored = stored.map_err(|why| NotStored(why.to_string()));
+        is_failing.store(stored.is_err() && !is_one_to_blame, Ordering::Relaxed);
         for order in batch {
+            let mut alone =
+                || store_all(&mut connection, slice::from_ref(&order)).map_err(|why| NotStored(why.to_string()));
+            let stored = if is_one_to_blame { alone() } else { stored.clone() };
             // Fails only if nobody waits for it.
-            let _ = order.done.send(stored.clone());
+            let _ = order.done.send(stored);
         }
     }
     // What is not copied back now is at the next start.
     let _ = connection.pragma_update(None, "wal_checkpoint", "truncate");
 }
 
+/// Whether it is a single entry that cannot be stored, whatever the disk does.
+fn is_about_one(why: &rusqlite::Error) -> bool {
+    matches!(
+        why.sqlite_error_code(),
+        Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch)
+    )
+}
+
 fn store_all(connection: &mut Connection, batch: &[Order]) -> rusqlite::Result<()> {
     let change = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     for order in batch {
-        store(&change, &order.entry)?;
+        store(&change, order)?;
     }
     change.commit()
 }
 
-fn store(change: &Connection, entry: &Entry) -> rusqlite::Result<()> {
+fn store(change: &Connection, Order { entry, texts, .. }: &Order) -> rusqlite::Result<()> {
+    let count = (entry.first + entry.events.len() as u64).cast_signed();
     if let Some(opening) = &entry.opening {
-        begin(change, opening)?;
+        begin(change, opening, texts, count)?;
     }
     let mut insert =
         change.prepare_cached("insert or ignore into event (run, seq, body, output, sum) values (?, ?, ?, ?, ?)")?;
     for (seq, event) in (entry.first..).zip(&entry.events) {
-        let body = serde_json::to_string(event).map_err(|why| rusqlite::Error::ToSqlConversionFailure(why.into()))?;
-        let sum = sum(seq, &body);
+        let body = event.as_str();
+        let sum = sum(seq, body);
         if body.len() < LARGE {
             insert.execute(params![entry.run, seq.cast_signed(), body, None::<String>, sum])?;
             continue;
         }
-        let hash = hash(&body);
+        let hash = hash(body);
         change
             .prepare_cached("insert or ignore into output (hash, body) values (?, ?)")?
             .execute(params![hash, body])?;
         insert.execute(params![entry.run, seq.cast_signed(), None::<String>, hash, sum])?;
     }
-    if let Some(standing) = &entry.standing {
-        change
-            .prepare_cached(
-                "update run set status = ?, ended = ?, report = ?, events = max(coalesce(events, 0), ?) where id = ?",
-            )?
-            .execute(params![
-                standing.status,
-                standing.ended.map(u64::cast_signed),
-                standing.report.as_ref().map(ToString::to_string),
-                (entry.first + entry.events.len() as u64).cast_signed(),
-                entry.run
-            ])?;
+    match &entry.standing {
+        Some(standing) => {
+            let all =
+                "update run set status = ?, ended = ?, report = ?, events = max(coalesce(events, 0), ?) where id = ?";
+            let ended = standing.ended.map(u64::cast_signed);
+            change.prepare_cached(all)?.execute(params![standing.status, ended, texts.report, count, entry.run])?;
+        }
+        // Spares the indices, which hold how a run stands.
+        None if entry.opening.is_none() => {
+            let only = "update run set events = max(coalesce(events, 0), ?) where id = ?";
+            change.prepare_cached(only)?.execute(params![count, entry.run])?;
+        }
+        None => {}
     }
     Ok(())
 }
 
-fn begin(change: &Connection, opening: &Opening) -> rusqlite::Result<()> {
+fn begin(change: &Connection, opening: &Opening, texts: &Texts, count: i64) -> rusqlite::Result<()> {
     let hash = hash(&format!("{}\n{}", opening.format, opening.definition));
     change
         .prepare_cached("insert or ignore into definition (hash, body, format) values (?, ?, ?)")?
         .execute(params![hash, opening.definition, opening.format])?;
+    // Whoever has waited for a slow disk in vain brings the same beginning again.
     change
         .prepare_cached(
-            "insert into run (id, workflow, definition, plan, caller, parent, key, terms, began, status)
-             values (?, ?, ?, ?, ?, ?, ?, ?, ?, 'running')",
+            "insert into run (id, workflow, definition, plan, caller, parent, key, terms, began, status, events)
+             values (?, ?, ?, ?, ?, ?, ?, ?, ?, 'running', ?)
+             on conflict (id) do update set events = max(coalesce(events, 0), excluded.events)",
         )?
         .execute(params![
             opening.run,
             opening.workflow,
             hash,
-            opening.plan.to_string(),
+            texts.plan,
             opening.caller,
             opening.parent,
             opening.key,
-            opening.terms.to_string(),
-            opening.began.cast_signed()
+            texts.terms,
+            opening.began.cast_signed(),
+            count
         ])?;
     Ok(())
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 use crate::engine::command::{Callee, Command};
 use crate::engine::event::{Event, Timestamp};
 use crate::engine::run::Run;
-use crate::journal::entry::{Entry, Opening, Standing};
+use crate::journal::entry::{Entry, Line, Opening, Standing};
 use crate::journal::writer::{Journal, NotStored};
 use crate::model::durability::Durability;
 use crate::runner::live::OpenQuestion;
@@ -21,7 +21,7 @@ pub struct Record {
     /// How sure it must be.
     pub durability: Durability,
     /// What the run begins with, until that is stored.
-    pub opening: Option<Box<Opening>>,
+    pub opening: Option<Arc<Opening>>,
     /// How many events are stored.
     pub stored: u64,
 }
@@ -30,7 +30,9 @@ pub struct Record {
 pub(super) struct Recorder {
     run: String,
     record: Record,
-    pending: Vec<Event>,
+    pending: Vec<Line>,
+    /// How it was last said to stand; `None` if an earlier process has said it.
+    told: Option<Standing>,
     /// When the last thing happened.
     latest: Option<Timestamp>,
     /// Whether it is to be stored as it goes on, be it only for those who look at it.
@@ -42,7 +44,9 @@ pub(super) struct Recorder {
 impl Recorder {
     pub(super) fn new(run: String, record: Record) -> Self {
         let is_kept = record.opening.is_none() || record.durability == Durability::Always;
-        Self { run, record, pending: Vec::new(), latest: None, is_kept, is_failing: false }
+        let running = || Standing { status: "running".to_owned(), ended: None, report: None };
+        let told = record.opening.is_some().then(running);
+        Self { run, record, pending: Vec::new(), told, latest: None, is_kept, is_failing: false }
     }
 
     /// The event of this number had happened before the run was taken up; it may not have been stored.
@@ -57,7 +61,7 @@ impl Recorder {
     pub(super) fn note(&mut self, event: &Event) {
         self.latest = Some(event.now);
         if self.is_wanted() {
-            self.pending.push(event.clone());
+            self.pending.push(Line::from(event));
         }
     }
 
@@ -75,10 +79,12 @@ impl Recorder {
         self.is_kept = true;
     }
 
-    /// Whether what has happened must be stored before `commands` are carried out.
+    /// Whether what has happened must be stored before `commands` are carried out. The end of a run, of which nobody knows yet,
+    /// is stored with its report.
     pub(super) fn must_store(&mut self, run: &Run, commands: &[Command]) -> bool {
-        self.is_kept |= commands.iter().any(matters) || run.waits_for_others();
-        self.is_wanted() && self.is_kept
+        let is_urgent = commands.iter().any(matters);
+        self.is_kept |= is_urgent || run.waits_for_others();
+        self.is_wanted() && self.is_kept && (is_urgent || run.outcome().is_none())
     }
 
     /// Stores what has happened. What cannot be stored now is tried again with what happens next.
@@ -96,12 +102,13 @@ impl Recorder {
             }
             None => standing(run, open),
         };
+        let is_news = self.told.as_ref() != Some(&standing);
         let entry = Entry {
             run: self.run.clone(),
             opening: self.record.opening.clone(),
             first: self.record.stored,
             events: self.pending.clone(),
-            standing: Some(standing),
+            standing: is_news.then(|| standing.clone()),
         };
         if !self.is_kept {
             // It has only read, so it may be lost, and nobody waits for the disk.
@@ -111,6 +118,7 @@ impl Recorder {
         let stored = journal.append(entry).await;
         match &stored {
             Ok(()) => {
+                self.told = Some(standing);
                 self.record.opening = None;
                 self.record.stored += self.pending.len() as u64;
                 self.pending.clear();
@@ -137,14 +145,15 @@ fn standing(run: &Run, open: &[OpenQuestion]) -> Standing {
     };
     let questions: Vec<Value> = open.iter().map(OpenQuestion::to_json).collect();
     let in_doubt: Vec<Value> = doubts.iter().map(doubt_json).collect();
-    let mut report = json!({});
+    let mut report = Map::new();
     if !questions.is_empty() {
-        report["questions"] = Value::from(questions);
+        report.insert("questions".to_owned(), Value::from(questions));
     }
     if !in_doubt.is_empty() {
-        report["in_doubt"] = Value::from(in_doubt);
+        report.insert("in_doubt".to_owned(), Value::from(in_doubt));
     }
-    Standing { status: status.to_owned(), ended: None, report: Some(report) }
+    let report = (!report.is_empty()).then_some(Value::Object(report));
+    Standing { status: status.to_owned(), ended: None, report }
 }
 
 /// Whether something is lost if this is done and nobody knows of it afterwards.

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use crate::engine::event::{Event, Timestamp, What};
-use crate::journal::entry::{Entry, Standing};
+use crate::journal::entry::{Entry, Line, Standing};
 use crate::model::durability::Durability;
 use crate::runner::drive::{Begin, Signs, started};
 use crate::runner::effects::now;
@@ -92,7 +92,7 @@ async fn store(begin: &mut Begin) {
         run: begin.through.run.clone(),
         opening: record.opening.clone(),
         first: record.stored,
-        events: begin.history.clone(),
+        events: begin.history.iter().map(Line::from).collect(),
         standing: Some(Standing { status: QUEUED.to_owned(), ended: None, report: None }),
     };
     match journal.append(entry).await {
