@@ -3,6 +3,7 @@
 mod asking;
 pub mod bus;
 pub mod drive;
+mod driven;
 pub mod effects;
 pub mod gate;
 pub mod live;

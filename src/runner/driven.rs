@@ -1,0 +1,212 @@
+//! A run and what it has set off: what happens to it is stored, then what comes of that is done.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::engine::command::{Command, StepCall};
+use crate::engine::event::{Called, Event, Timestamp, What};
+use crate::engine::retrace::Retrace;
+use crate::engine::run::Run;
+use crate::model::principal::Principal;
+use crate::model::usage::Usage;
+use crate::runner::bus::Bus;
+use crate::runner::drive::{Begin, started};
+use crate::runner::effects::{Effects, now};
+use crate::runner::live::{OpenQuestion, View};
+use crate::runner::record::{Recorder, is_once_only};
+use crate::runner::report::Report;
+use crate::runner::shelf::Shelf;
+
+/// A run and what it has set off.
+pub(super) struct Driven {
+    pub(super) run: Run,
+    pub(super) effects: Effects,
+    bus: Bus,
+    shelf: Shelf,
+    caller: Principal,
+    pub(super) run_id: String,
+    workflow: Arc<str>,
+    began: Timestamp,
+    pub(super) recorder: Recorder,
+    pub(super) is_resting: bool,
+    /// What need not be done again.
+    done: Retrace,
+    ended: Option<Timestamp>,
+}
+
+impl Driven {
+    /// A run that begins, or goes on from where it is stored.
+    pub(super) async fn start(begin: Begin) -> Self {
+        let what = started(&begin);
+        let Begin { plan, through, bus, shelf, record, history, done, .. } = begin;
+        let run_id = through.run.clone();
+        let caller = through.principal.clone();
+        let mut driven = Self {
+            workflow: Arc::clone(&plan.workflow.name),
+            run: Run::new(plan.workflow),
+            effects: Effects::new(through),
+            bus,
+            shelf,
+            caller,
+            recorder: Recorder::new(run_id.clone(), record),
+            run_id,
+            began: history.first().map_or_else(now, |first| first.now),
+            is_resting: false,
+            done,
+            ended: None,
+        };
+        if history.is_empty() {
+            driven.apply(Event { now: driven.began, what }).await;
+        } else {
+            driven.resume(history).await;
+        }
+        driven
+    }
+
+    /// Goes on after these events.
+    async fn resume(&mut self, history: Vec<Event>) {
+        let mut last = Vec::new();
+        for (place, event) in (0..).zip(history) {
+            self.ended = Some(event.now);
+            self.recorder.recall(place, &event);
+            last = self.run.apply(event);
+        }
+        // One that has ended has that stored once more: it may have been the last thing that was not.
+        if self.run.outcome().is_none() {
+            self.ended = None;
+            // What the last event was to tell may not have been told; whoever has heard it does not hear it twice.
+            last.retain(|command| matches!(command, Command::Emit { .. }));
+            if self.recorder.must_store(&self.run, &last) {
+                self.store(None).await;
+            }
+            self.carry_out_all(last);
+            self.apply(Event { now: now(), what: What::Resumed }).await;
+        }
+    }
+
+    /// Waits for the next thing that comes of what the run has set off.
+    pub(super) async fn next(&mut self) -> Option<Event> {
+        match self.effects.next().await {
+            // Without an event a question could not be put, and stays open for others.
+            Some((now, what)) => what.map(|what| Event { now, what }),
+            None if self.run.waits_for_others() => std::future::pending().await,
+            None => Some(stuck()),
+        }
+    }
+
+    /// Something has happened. It is stored before anything is done about it that matters.
+    pub(super) async fn apply(&mut self, event: Event) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            let commands = self.take_in(event);
+            if self.recorder.must_store(&self.run, &commands) && !self.store(None).await {
+                // A run that must not go on without being stored does nothing more but come to its end.
+                let why = "it cannot be stored, and its workflow says `durability: always`".to_owned();
+                let mut last = self.run.apply(Event { now: now(), what: What::CancelRequested { why } });
+                last.retain(|command| matches!(command, Command::Cancel { .. } | Command::Forget { .. }));
+                let unsent = |command: &Command| !matches!(command, Command::Call(_) | Command::Ask(_));
+                self.carry_out_all(commands.into_iter().filter(unsent).chain(last));
+                return;
+            }
+            for command in commands {
+                let what = self.carry_out(command);
+                events.extend(what.map(|what| Event { now: now(), what }));
+            }
+        }
+    }
+
+    /// Carries out what leads to no event at once.
+    fn carry_out_all(&mut self, commands: impl IntoIterator<Item = Command>) {
+        for command in commands {
+            let _ = self.carry_out(command);
+        }
+    }
+
+    /// What the run wants done about `event`, and the intention to do once what must not be done twice.
+    fn take_in(&mut self, event: Event) -> Vec<Command> {
+        let at = event.now;
+        self.recorder.note(&event);
+        let mut commands = self.run.apply(event);
+        if self.is_resting {
+            // What is not begun now is begun by the next process.
+            commands.retain(|command| !matches!(command, Command::Call(_) | Command::Ask(_) | Command::Timer { .. }));
+        }
+        let is_new = |command: &&Command| !matches!(command, Command::Call(call) if self.done.knows(call));
+        let once_only: Vec<_> = commands.iter().filter(is_new).filter_map(is_once_only).collect();
+        for (place, attempt) in once_only {
+            let intended = Event { now: at, what: What::Intended { at: place.to_owned(), attempt } };
+            self.recorder.note(&intended);
+            self.run.apply(intended);
+        }
+        commands
+    }
+
+    /// Whether the run may go on: what has happened is stored, or need not be.
+    pub(super) async fn store(&mut self, end: Option<&Report>) -> bool {
+        let open = self.open_questions();
+        self.recorder.store(&self.run, &open, end).await.is_ok()
+    }
+
+    /// The run is over. Whoever waits for it is told once that is stored.
+    pub(super) async fn end(&mut self, report: &Report) {
+        self.store(Some(report)).await;
+    }
+
+    /// Does what the run wants done; gives back what has come of it at once.
+    fn carry_out(&mut self, command: Command) -> Option<What> {
+        match command {
+            Command::Recall { at, kept_as } => {
+                let kept = self.shelf.find(&kept_as, &self.caller);
+                return Some(What::Recalled { at, kept });
+            }
+            Command::Keep { kept_as, value } => self.shelf.keep(&kept_as, &self.caller, &value, now()),
+            Command::Call(call) => {
+                if let Some(result) = self.done.take(&call) {
+                    let StepCall { at, attempt, .. } = call;
+                    let (outcome, usage) = (Called::Result(result), Usage::default());
+                    return Some(What::Called { at, attempt, outcome, usage });
+                }
+                self.effects.call(call);
+            }
+            Command::Ask(question) => self.effects.ask(&self.workflow, &question),
+            Command::Emit { at, event, data } => self.bus.emit(format!("{}/{at}", self.run_id), event, data),
+            Command::Timer { at, due } => self.effects.timer(at, due),
+            Command::Cancel { at, attempt } => self.effects.cancel(at, attempt),
+            Command::Forget { at } => self.effects.forget(at),
+            // The run itself tells its outcome.
+            Command::Finish(_) => {}
+        }
+        None
+    }
+
+    /// The questions that nobody is being asked.
+    pub(super) fn open_questions(&self) -> Vec<OpenQuestion> {
+        let questions = self.run.questions().into_iter();
+        let open = questions.filter(|question| !self.effects.is_asking(question));
+        open.map(|question| OpenQuestion { run_id: self.run_id.clone(), question }).collect()
+    }
+
+    pub(super) fn view(&self) -> View {
+        let (steps, doubts) = (self.run.steps(), self.run.doubts());
+        View { steps, is_undoing: self.run.is_undoing(), doubts, is_queued: false }
+    }
+
+    /// What is to be told of the run, once it is over.
+    pub(super) fn report(&self) -> Option<Report> {
+        Some(Report {
+            run_id: self.run_id.clone(),
+            workflow: self.workflow.to_string(),
+            outcome: self.run.outcome()?.clone(),
+            steps: self.run.steps(),
+            undone: self.run.undone().to_vec(),
+            lost: self.run.lost().to_vec(),
+            usage: self.run.usage(),
+            took: self.ended.unwrap_or_else(now).saturating_sub(self.began),
+        })
+    }
+}
+
+/// Ends a run that waits for nothing. The engine never leaves one in that state.
+fn stuck() -> Event {
+    Event { now: now(), what: What::CancelRequested { why: "nothing is in flight and nothing has ended".to_owned() } }
+}
