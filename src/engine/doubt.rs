@@ -21,9 +21,12 @@ use crate::model::fault;
 use crate::workflow::modifier::InDoubt;
 use crate::workflow::verb::Verb;
 
+/// What the address of a call is followed by where another tool is asked about it.
+pub(super) const CHECK: &str = "#check";
+
 /// Where the question stands that another tool is asked about a call.
 fn check_at(at: &str) -> Arc<str> {
-    format!("{at}#check").into()
+    format!("{at}{CHECK}").into()
 }
 
 impl Turn<'_> {
@@ -150,11 +153,7 @@ impl CallFrame {
 
     /// Another tool has said whether the call was carried out: nothing, `false` or an empty value means that it was not.
     pub(super) fn checked(&mut self, turn: &mut Turn<'_>, id: FrameId, called: Called) -> Next {
-        let found = match called {
-            Called::Result(result) => output(result).ok().map(|found| found.to_json()),
-            Called::Failure(_) => None,
-        };
-        match found {
+        match found(called) {
             // Whoever cannot be asked has said nothing.
             None => self.wait_for_somebody(turn, id),
             Some(found) if is_nothing(&found) => self.repeat(turn, id),
@@ -180,7 +179,16 @@ impl CallFrame {
     }
 }
 
-fn is_nothing(found: &Json) -> bool {
+/// What was found out about a call; `None` if nothing could be found out.
+pub(super) fn found(called: Called) -> Option<Json> {
+    match called {
+        Called::Result(result) => output(result).ok().map(|found| found.to_json()),
+        Called::Failure(_) => None,
+    }
+}
+
+/// Whether what was found means that the call was not carried out.
+pub(super) fn is_nothing(found: &Json) -> bool {
     let is_empty_text = |found: &Json| {
         found.get("content").is_some()
             && found.get("text").and_then(Json::as_str).is_some_and(|text| text.trim().is_empty())

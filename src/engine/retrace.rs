@@ -3,11 +3,12 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::engine::call::is_error;
 use crate::engine::command::{Callee, Command, StepCall};
-use crate::engine::event::{Called, Event, What};
+use crate::engine::doubt::{CHECK, found, is_nothing};
+use crate::engine::event::{Called, Decision, Event, What};
 use crate::engine::run::Run;
 use crate::workflow::definition::Workflow;
 
@@ -44,6 +45,12 @@ impl Retrace {
                 }
                 _ => {}
             }
+            if let Some((call, became)) = cleared_up(&event.what) {
+                intended.remove(&call);
+                if let Some(became) = became {
+                    retrace.note(sent.remove(&call), &Called::Result(became));
+                }
+            }
             for command in run.apply(event.clone()) {
                 if let Command::Call(call) = command {
                     sent.insert((call.at.clone(), call.attempt), call);
@@ -58,6 +65,7 @@ impl Retrace {
         retrace
     }
 
+    /// Takes note of what came of a call.
     fn note(&mut self, call: Option<StepCall>, outcome: &Called) {
         // What was done to undo or to check something is no work of the workflow.
         let Some(call) = call.filter(|call| !call.at.contains('#')) else { return };
@@ -93,5 +101,28 @@ impl Retrace {
             return None;
         }
         self.done.get_mut(&call.at)?.pop_front().map(|done| done.result)
+    }
+}
+
+/// Of which call it is known by this what became of it, although its answer is lost: its result, or `None` if it was not
+/// carried out.
+fn cleared_up(what: &What) -> Option<((String, u32), Option<Value>)> {
+    match what {
+        What::Called { at, attempt, outcome, .. } => {
+            let (asked, found) = (at.strip_suffix(CHECK)?, found(outcome.clone())?);
+            let result =
+                if let (false, Called::Result(result)) = (is_nothing(&found), outcome) { Some(result) } else { None };
+            Some(((asked.to_owned(), *attempt), result.cloned()))
+        }
+        What::Decided { at, attempt, decision } => {
+            let result = match decision {
+                Decision::ItHappened(output) => Some(json!({ "structuredContent": output })),
+                Decision::Retry => None,
+                // Nobody knows more than before.
+                Decision::Fail => return None,
+            };
+            Some(((at.clone(), *attempt), result))
+        }
+        _ => None,
     }
 }

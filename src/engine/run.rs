@@ -63,6 +63,22 @@ impl Run {
         turn.run()
     }
 
+    /// Takes in what has happened under another program. Gives back what the last of it was to tell, because that program may
+    /// have died before it could; whoever has heard it knows it by its address.
+    pub fn replay(&mut self, history: impl IntoIterator<Item = Event>) -> Vec<Command> {
+        let mut last = Vec::new();
+        for event in history {
+            // It is stored together with what has led to the call, and wants nothing.
+            let is_intention = matches!(event.what, What::Intended { .. });
+            let commands = self.apply(event);
+            if !is_intention {
+                last = commands;
+            }
+        }
+        last.retain(|command| matches!(command, Command::Emit { .. }));
+        last
+    }
+
     /// How the run ended; `None` while it has not.
     pub fn outcome(&self) -> Option<&Outcome> {
         self.state.outcome.as_ref()

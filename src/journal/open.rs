@@ -63,6 +63,7 @@ pub(super) fn open(path: &Path) -> Result<Opened, Error> {
 /// Opens a file and looks whether it is whole.
 fn whole(file: &Path) -> Result<Connection, Error> {
     let unusable = |why| Error::Unusable { path: file.to_path_buf(), why };
+    protect(file).map_err(|why| unusable(rusqlite::Error::ToSqlConversionFailure(why.into())))?;
     let mut connection = Connection::open(file).map_err(unusable)?;
     schema::prepare(&connection).map_err(unusable)?;
     if schema::is_newer(&connection).map_err(unusable)? {
@@ -74,7 +75,6 @@ fn whole(file: &Path) -> Result<Connection, Error> {
         return Err(unusable(rusqlite::Error::SqliteFailure(code, Some(verdict))));
     }
     schema::migrate(&mut connection).map_err(unusable)?;
-    protect(file).map_err(|why| unusable(rusqlite::Error::ToSqlConversionFailure(why.into())))?;
     Ok(connection)
 }
 
@@ -101,11 +101,16 @@ fn put_aside(file: &Path) -> io::Result<PathBuf> {
     Ok(aside)
 }
 
-/// Nobody but its owner reads what runs have dealt with.
+/// Nobody but its owner reads what runs have dealt with. The file is there before it is opened as a journal, because the log
+/// beside it is made to be read by whoever may read the file.
 fn protect(file: &Path) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false);
     #[cfg(unix)]
-    fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-    #[cfg(not(unix))]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(file)?;
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     let _ = file;
     Ok(())
 }

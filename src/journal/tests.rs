@@ -122,6 +122,19 @@ async fn a_broken_file_is_put_aside_and_a_new_one_begun() {
     assert!(Reader::open(home.path()).expect("a reader").open_runs().expect("runs").is_empty());
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn nobody_else_reads_any_file_of_a_new_journal() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = tempfile::tempdir().expect("a folder");
+    let journal = open(home.path());
+    journal.append(first("r1", vec![event("a")])).await.expect("stored");
+    let files = std::fs::read_dir(home.path()).expect("a folder").map(|file| file.expect("a file"));
+    let modes: Vec<_> =
+        files.map(|file| (file.file_name(), file.metadata().expect("its mode").permissions().mode() & 0o777)).collect();
+    assert!(modes.len() >= 4 && modes.iter().all(|(_, mode)| *mode == 0o600), "{modes:?}");
+}
+
 /// A copy of the files as a crash would leave them.
 fn copy(from: &std::path::Path) -> tempfile::TempDir {
     let copy = tempfile::tempdir().expect("a folder");

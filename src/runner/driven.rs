@@ -65,18 +65,15 @@ impl Driven {
 
     /// Goes on after these events.
     async fn resume(&mut self, history: Vec<Event>) {
-        let mut last = Vec::new();
-        for (place, event) in (0..).zip(history) {
+        for (place, event) in (0..).zip(&history) {
             self.ended = Some(event.now);
-            self.recorder.recall(place, &event);
-            last = self.run.apply(event);
+            self.recorder.recall(place, event);
         }
-        // What the last event was to tell may not have been told; whoever has heard it does not hear it twice.
-        last.retain(|command| matches!(command, Command::Emit { .. }));
-        if self.recorder.must_store(&self.run, &last) {
+        let untold = self.run.replay(history);
+        if self.recorder.must_store(&self.run, &untold) {
             self.store(None).await;
         }
-        self.carry_out_all(last);
+        self.carry_out_all(untold);
         // One that has ended has that stored once more: it may have been the last thing that was not.
         if self.run.outcome().is_none() {
             self.ended = None;

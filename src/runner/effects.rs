@@ -93,18 +93,24 @@ impl Effects {
         let key = (step.at.clone(), step.attempt);
         let call = self.prepare(&step);
         let via = Arc::clone(&self.through.via);
+        let ask = self.place(&call, step.is_afterwards);
         // A sub-workflow takes no place: it would wait for places that its own steps need.
-        let place = matches!(step.callee, Callee::Tool(_)).then(|| self.place(&call)).transpose();
+        let is_bounded = matches!(step.callee, Callee::Tool(_));
+        let asked = (is_bounded && !step.is_afterwards).then(&ask);
         let (within, settled) = (self.within.clone(), Arc::clone(&self.settled));
         if step.is_afterwards {
             within.close();
         }
         self.start(key, async move {
             let invoked = async {
-                if step.is_afterwards {
+                let asked = if step.is_afterwards {
                     settled.get_or_init(|| within.wait()).await;
-                }
-                let mut place = place.map_err(|refusal| too_many(&refusal))?;
+                    // Not before: the runs within need places to undo what they have done.
+                    is_bounded.then(&ask)
+                } else {
+                    asked
+                };
+                let mut place = asked.transpose().map_err(|refusal| too_many(&refusal))?;
                 if let Some(place) = &mut place {
                     place.called().await;
                 }
@@ -122,10 +128,12 @@ impl Effects {
         });
     }
 
-    /// A place among the calls of all runs, now or later.
-    fn place(&self, call: &Call) -> Result<Ticket, Refusal> {
-        let Through { places, principal, priority, .. } = &self.through;
-        places.ask(&principal.name, *priority, call.limits.deadline, Manner::Patient)
+    /// Asks for a place among the calls of all runs, now or later. What comes after the run's end is not turned away.
+    fn place(&self, call: &Call, is_afterwards: bool) -> impl Fn() -> Result<Ticket, Refusal> + Send + use<> {
+        let (places, priority) = (Arc::clone(&self.through.places), self.through.priority);
+        let (who, deadline) = (Arc::clone(&self.through.principal.name), call.limits.deadline);
+        let manner = if is_afterwards { Manner::Admitted } else { Manner::Patient };
+        move || places.ask(&who, priority, deadline, manner)
     }
 
     fn prepare(&self, step: &StepCall) -> Call {

@@ -106,7 +106,7 @@ fn wherever_the_program_dies_every_run_ends_and_nothing_is_done_twice_that_must_
 
 #[test]
 fn mistakes_that_are_made_on_purpose_are_found() {
-    for bug in [Bug::NoIntent, Bug::UndoSkipped, Bug::TimerTwice] {
+    for bug in [Bug::NoIntent, Bug::UndoSkipped, Bug::TimerTwice, Bug::Untold] {
         let found = catch_unwind(|| enumerate(RUNS, bug));
         let why = found.expect_err(&format!("{bug:?} is not found"));
         let why = why.downcast_ref::<String>().cloned().unwrap_or_default();
@@ -114,6 +114,7 @@ fn mistakes_that_are_made_on_purpose_are_found() {
             Bug::NoIntent => "reached its server",
             Bug::UndoSkipped => "nobody was asked to",
             Bug::TimerTwice => "goes off twice",
+            Bug::Untold => "was never told",
             Bug::None => unreachable!("it is no mistake"),
         };
         assert!(why.contains(expected) && why.contains("seed "), "{bug:?} is found as {why}");

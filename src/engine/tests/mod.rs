@@ -19,6 +19,7 @@ mod play;
 mod repeat;
 mod rescue;
 mod results;
+mod retrace;
 mod retry;
 mod time;
 mod undo;

@@ -24,6 +24,8 @@ pub(super) enum Bug {
     UndoSkipped,
     /// Taken up again, it starts the timers anew that have gone off.
     TimerTwice,
+    /// Taken up again, it tells nobody what it may not have told.
+    Untold,
 }
 
 /// The program has died.
@@ -43,6 +45,10 @@ pub(super) struct World {
     bug: Bug,
     /// Where a call has reached a server, or was said to have.
     touched: BTreeSet<String>,
+    /// The steps that have told everybody of something, and those that wanted to, with the place in the journal of what has
+    /// led to that.
+    told: BTreeSet<String>,
+    wanted: Vec<(usize, String)>,
     /// The timers that have gone off, with the place in the journal where that is written.
     fired: Vec<(usize, String, u64)>,
     arrivals: usize,
@@ -74,6 +80,8 @@ impl World {
             is_lazy,
             bug,
             touched: BTreeSet::new(),
+            told: BTreeSet::new(),
+            wanted: Vec::new(),
             fired: Vec::new(),
             arrivals: 0,
             arrived: HashMap::new(),
@@ -108,6 +116,7 @@ impl World {
                 self.journal.truncate(self.journal.len() - lost);
             }
             self.fired.retain(|(place, ..)| *place < self.journal.len());
+            self.wanted.retain(|(place, ..)| *place < self.journal.len());
             self.now += self.below(80) as u64;
         }
         panic!("the run outlives its last program");
@@ -127,12 +136,16 @@ impl World {
             let run = Identity { id: "r1".to_owned(), caller: "tester".to_owned() };
             What::Started { run, input: json!({}), seed: 7, flags: json!({}) }
         } else {
-            for event in history {
-                let _ = program.run.apply(event);
+            for command in program.run.replay(history) {
+                if self.bug != Bug::Untold {
+                    self.carry_out(&mut program, command);
+                }
+                self.point()?;
             }
             What::Resumed
         };
         if program.run.outcome().is_some() {
+            self.nothing_is_untold();
             return Ok(());
         }
         let is_resumed = first == What::Resumed;
@@ -236,6 +249,11 @@ impl World {
                 Command::Ask(_) | Command::Emit { .. } => true,
                 _ => false,
             };
+            for command in &commands {
+                if let Command::Emit { at, .. } = command {
+                    self.wanted.push((self.journal.len(), at.clone()));
+                }
+            }
             self.journal.push(batch);
             if !self.is_lazy || commands.iter().any(matters) {
                 self.safe = self.journal.len();
@@ -291,11 +309,20 @@ impl World {
                     let is_touched = self.touched.iter().any(|at| at.starts_with(&within));
                     assert!(is_touched, "{} was said to be undone, and nobody was asked to", undone.at);
                 }
+                self.nothing_is_untold();
                 program.ended = true;
             }
-            Command::Emit { .. } | Command::Keep { .. } => {}
+            Command::Emit { at, .. } => _ = self.told.insert(at),
+            Command::Keep { .. } => {}
         }
         None
+    }
+
+    /// Whatever the run wanted everybody to know has been told.
+    fn nothing_is_untold(&self) {
+        for (_, at) in &self.wanted {
+            assert!(self.told.contains(at), "{at} was never told");
+        }
     }
 
     fn is_answered(&self, (place, number): &Attempt) -> bool {
