@@ -3,6 +3,7 @@
 //! `pool` holds one `fleet` for each server, and that one `endpoint` for each instance; an endpoint's `supervisor` keeps a `session` connected,
 //! over `stdio`, a `socket` or `http`.
 
+mod attempt;
 pub mod candidates;
 pub mod ending;
 pub mod endpoint;
