@@ -24,8 +24,15 @@ pub struct Files {
     pub registries: Vec<PathBuf>,
     /// Workflow files, directories or globs besides those that the registry names, relative to the working directory.
     pub workflows: Vec<String>,
-    /// Texts that count in place of what the files of these names hold.
-    pub texts: BTreeMap<String, String>,
+    /// Texts that count in place of what files hold, by the whole paths of the files.
+    pub texts: BTreeMap<PathBuf, String>,
+}
+
+impl Files {
+    /// From now on `text` counts in place of what the file holds.
+    pub fn put(&mut self, path: &Path, text: String) {
+        self.texts.insert(whole(path), text);
+    }
 }
 
 /// What was read.
@@ -108,7 +115,7 @@ pub fn load(files: &Files) -> Result<Loaded, String> {
     Ok(loaded)
 }
 
-fn read_workflows(patterns: &[(PathBuf, String)], texts: &BTreeMap<String, String>, loaded: &mut Loaded) {
+fn read_workflows(patterns: &[(PathBuf, String)], texts: &BTreeMap<PathBuf, String>, loaded: &mut Loaded) {
     let mut sources = Vec::new();
     let mut seen = HashSet::new();
     for (base, pattern) in patterns {
@@ -146,13 +153,37 @@ fn variables() -> impl Iterator<Item = (String, String)> {
 }
 
 /// Reads one file.
-pub fn read(path: &Path, texts: &BTreeMap<String, String>) -> Result<Arc<Source>, Box<Problem>> {
+pub fn read(path: &Path, texts: &BTreeMap<PathBuf, String>) -> Result<Arc<Source>, Box<Problem>> {
     let name = path.to_string_lossy();
-    if let Some(text) = texts.get(name.as_ref()) {
+    // The same file can be named in several ways, `./flows/a.yaml` and `flows/a.yaml`.
+    if let Some(text) = texts.get(&whole(path)) {
         return Ok(Source::new(name, text));
     }
     std::fs::read_to_string(path).map(|text| Source::new(name.clone(), text)).map_err(|error| {
         let source = Source::new(name, "");
         Box::new(Problem::error(code::FILE_UNREADABLE, &source, 0..0, format!("the file cannot be read: {error}")))
     })
+}
+
+fn whole(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_counts_however_its_file_is_named() {
+        let place = tempfile::tempdir().expect("a temporary folder");
+        let registry = place.path().join("registry.toml");
+        std::fs::create_dir(place.path().join("flows")).expect("a folder");
+        std::fs::write(&registry, "[orchestrator]\nworkflows = [\"./flows\"]\n").expect("a registry");
+        let flow = place.path().join("flows/a.yaml");
+        std::fs::write(&flow, "what it holds").expect("a workflow");
+        let mut files = Files { registries: vec![registry], ..Files::default() };
+        files.put(&flow, "what counts".to_owned());
+        let loaded = load(&files).expect("a registry is named");
+        assert_eq!(loaded.sources[0].0.text, "what counts");
+    }
 }

@@ -25,12 +25,17 @@ const LONGEST_SCHEME: usize = 16;
 /// Literals of at least this length that look drawn at random are taken for secrets.
 const SHORTEST_RANDOM: usize = 20;
 
-/// `source` without its secrets; `None` if it cannot be read.
+/// `source` without its secrets; `None` if it cannot be read, or not be written without them.
 pub fn redacted(source: &Arc<Source>) -> Option<String> {
-    let root = parse(source, Format::of(&source.name)?).ok()?;
+    let format = Format::of(&source.name)?;
     let mut spans = Vec::new();
+    secrets(&parse(source, format).ok()?, false, &mut spans);
+    let without = |span: &Span| (whole(&source.text, span, format), format!("\"{HIDDEN}\""));
+    let text = spliced(&source.text, spans.iter().map(without).collect());
+    let root = parse(&Source::new(source.name.as_str(), text.as_str()), format).ok()?;
+    spans.clear();
     secrets(&root, false, &mut spans);
-    Some(spliced(&source.text, spans.into_iter().map(|span| (span, format!("\"{HIDDEN}\""))).collect()))
+    spans.is_empty().then_some(text)
 }
 
 /// The redacted text `old` of a file with the secrets that the file has now. An error names the places for which it has none.
@@ -44,16 +49,29 @@ pub fn restored(old: &Arc<Source>, now: &Arc<Source>) -> Result<String, Vec<Stri
         return Ok(old.text.clone());
     }
     let current = parse(now, format).map_err(|_| unreadable(now))?;
-    let mut missing = Vec::new();
-    let mut values = Vec::new();
-    for (path, span) in hidden {
-        let known = at(&current, &path).and_then(|node| now.text.get(node.span.clone()));
-        match known {
-            Some(text) => values.push((span, text.to_owned())),
-            None => missing.push(path.join(".")),
-        }
+    let known = |path: &[String]| at(&current, path).filter(|node| is_known(&node.value));
+    let missing: Vec<_> =
+        hidden.iter().filter(|(path, _)| known(path).is_none()).map(|(path, _)| path.join(".")).collect();
+    if !missing.is_empty() {
+        return Err(missing);
     }
-    if missing.is_empty() { Ok(spliced(&old.text, values)) } else { Err(missing) }
+    let with = |write: &dyn Fn(&Node) -> String| {
+        let parts =
+            hidden.iter().filter_map(|(path, span)| Some((whole(&old.text, span, format), write(known(path)?))));
+        spliced(&old.text, parts.collect())
+    };
+    let is_right = |text: &String| {
+        let root = parse(&Source::new(old.name.as_str(), text.as_str()), format);
+        let value = |path: &[String]| at(root.as_ref().ok()?, path).map(|node| &node.value);
+        hidden
+            .iter()
+            .all(|(path, _)| value(path).is_some_and(|value| Some(value) == known(path).map(|node| &node.value)))
+    };
+    // As it is written now, unless that says something else where it stood: the lines of a block do, indented otherwise.
+    let as_written = |node: &Node| now.text.get(whole(&now.text, &node.span, format)).unwrap_or_default().to_owned();
+    let plainly = |node: &Node| node.to_json().to_string();
+    let text = Some(with(&as_written)).filter(is_right).or_else(|| Some(with(&plainly)).filter(is_right));
+    text.ok_or_else(|| hidden.iter().map(|(path, _)| path.join(".")).collect())
 }
 
 fn secrets(node: &Node, is_secret: bool, found: &mut Vec<Span>) {
@@ -71,7 +89,9 @@ fn secrets(node: &Node, is_secret: bool, found: &mut Vec<Span>) {
                 follows_flag = text.starts_with('-') && !text.contains('=') && is_secret_name(text);
             }
         }
-        Value::Text(text) if is_literal(text) && (is_secret || looks_secret(text)) => found.push(node.span.clone()),
+        Value::Text(text) if !is_hidden(text) && is_literal(text) && (is_secret || looks_secret(text)) => {
+            found.push(node.span.clone())
+        }
         Value::Number(_) if is_secret => found.push(node.span.clone()),
         _ => {}
     }
@@ -96,8 +116,12 @@ fn is_literal(text: &str) -> bool {
 }
 
 fn looks_secret(text: &str) -> bool {
-    let named = text.split_once('=').is_some_and(|(name, value)| is_secret_name(name) && !value.is_empty());
-    let in_address = text.split_once("://").is_some_and(|(_, rest)| rest.contains(['@', '?']));
+    let last_word = |text: &str| text.split_whitespace().last().is_some_and(is_secret_name);
+    let named = text.split_once('=').is_some_and(|(name, value)| last_word(name) && !value.is_empty());
+    let in_address = text.split_whitespace().filter_map(|word| word.split_once("://")).any(|(_, rest)| {
+        // What ends a sentence is no query.
+        rest.trim_end_matches(|c: char| c.is_ascii_punctuation()).contains(['@', '?'])
+    });
     let is_one_word = text.chars().all(|c| c.is_ascii_alphanumeric() || "_-+=".contains(c));
     let is_mixed = text.chars().any(|c| c.is_ascii_digit()) && text.chars().any(|c| c.is_ascii_alphabetic());
     named || in_address || (text.len() >= SHORTEST_RANDOM && is_one_word && is_mixed)
@@ -119,9 +143,43 @@ fn hidden_in(node: &Node, path: &mut Vec<String>, found: &mut Vec<(Vec<String>, 
                 path.pop();
             }
         }
-        Value::Text(text) if text == HIDDEN => found.push((path.clone(), node.span.clone())),
+        Value::Text(text) if is_hidden(text) => found.push((path.clone(), node.span.clone())),
         _ => {}
     }
+}
+
+/// Whether something was left out here, in whichever way the text is quoted.
+fn is_hidden(text: &str) -> bool {
+    text.trim().trim_matches('"') == HIDDEN
+}
+
+/// Whether it can stand where something was left out.
+fn is_known(value: &Value) -> bool {
+    matches!(value, Value::Number(_)) || matches!(value, Value::Text(text) if !is_hidden(text))
+}
+
+/// Where all of a scalar is: the place of a YAML block scalar is that of its lines, without the `|` or `>` before them.
+fn whole(text: &str, span: &Span, format: Format) -> Span {
+    let begin = if format == Format::Yaml { block(text.get(..span.start).unwrap_or_default()) } else { None };
+    let Some(start) = begin else { return span.clone() };
+    start..start + text.get(start..span.end).unwrap_or_default().trim_end().len()
+}
+
+/// Where the block scalar begins whose first line comes after `before`, if it is one.
+fn block(before: &str) -> Option<usize> {
+    let (lines, indent) = before.rsplit_once('\n')?;
+    let line = lines.trim_end().rsplit('\n').next().filter(|_| indent.trim().is_empty())?;
+    let end = lines.trim_end().len();
+    let starts = line.char_indices().filter(|(at, c)| {
+        let is_first = line.get(..*at).is_none_or(|before| before.is_empty() || before.ends_with([' ', '\t']));
+        matches!(c, '|' | '>') && is_first
+    });
+    let is_header = |at: &usize| {
+        let rest = line.get(at + 1..).unwrap_or_default();
+        let rest = rest.trim_start_matches(|c: char| c == '-' || c == '+' || c.is_ascii_digit());
+        rest.trim().is_empty() || (rest.starts_with([' ', '\t']) && rest.trim_start().starts_with('#'))
+    };
+    starts.map(|(at, _)| at).find(is_header).map(|at| end - line.len() + at)
 }
 
 fn at<'a>(root: &'a Node, path: &[String]) -> Option<&'a Node> {
@@ -132,12 +190,15 @@ fn at<'a>(root: &'a Node, path: &[String]) -> Option<&'a Node> {
     })
 }
 
-/// `text` with others in place of these parts of it.
+/// `text` with others in place of these parts of it. A part that is repeated elsewhere (`*anchor`) is replaced where it stands, once.
 fn spliced(text: &str, mut parts: Vec<(Span, String)>) -> String {
     parts.sort_by_key(|(span, _)| span.start);
     let mut whole = String::new();
     let mut next = 0;
     for (span, other) in parts.into_iter().filter(|(span, _)| !span.is_empty()) {
+        if span.start < next {
+            continue;
+        }
         whole.push_str(text.get(next..span.start).unwrap_or_default());
         whole.push_str(&other);
         next = span.end;
@@ -170,5 +231,56 @@ headers = { Authorization = "Bearer ${B}", Other = 'Bearer hunter6' }
         assert_eq!(restored(&old, &now).expect("all is there"), TEXT.replace("npx", "node"));
         let less = Source::new("registry.toml", TEXT.replace("PLAIN", "OTHER"));
         assert_eq!(restored(&old, &less).expect_err("one is missing"), ["servers.a.env.PLAIN"]);
+    }
+
+    const FLOW: &str = r#"description: "Search. See https://example.com. Is it old? Yes: the token count matters, x = 5"
+steps:
+  - id: a
+    tool: web.fetch
+    with:
+      prompt: | # Look here.
+
+        Fetch https://example.com/find?key=hunter1
+          and https://example.com/more?key=hunter1.
+
+      folded: >-
+        https://me:hunter2@example.com
+      list:
+        - |2+
+            https://example.com/?key=hunter3
+
+        - plain https://example.com/?key=hunter4
+        - &again |
+          https://example.com/?key=hunter5
+        - *again
+  - { id: b, set: "Have you seen https://example.com?" }"#;
+
+    #[test]
+    fn blocks_of_text_come_back_as_they_were() {
+        let now = Source::new("flow.yaml", FLOW);
+        let hidden = redacted(&now).expect("a workflow");
+        assert!(!hidden.contains("hunter"), "{hidden}");
+        assert!(hidden.contains("Is it old?") && hidden.contains("Have you seen"), "no secrets: {hidden}");
+        let old = Source::new("flow.yaml", hidden.replace("web.fetch", "web.get"));
+        assert_eq!(restored(&old, &now).expect("all is there"), FLOW.replace("web.fetch", "web.get"));
+    }
+
+    #[test]
+    fn a_text_that_is_now_written_in_another_way_comes_back_as_the_same_text() {
+        let old = Source::new("flow.yaml", "a: \"<hidden>\"\nb: 1\n");
+        let now = "a: |2\n    https://x.test/?k=1\n   b\n";
+        for text in [now.to_owned(), now.replace("a:", "- 1").replace("- 1", "a:\n ")] {
+            let now = Source::new("flow.yaml", text.as_str());
+            let back = restored(&old, &now).expect("it is there");
+            let value =
+                |text: &str| parse(&Source::new("flow.yaml", text), Format::Yaml).expect("YAML").to_json()["a"].clone();
+            assert_eq!(value(&back), value(&text), "{back}");
+        }
+        // Kept by the first version, which left the `|` in place.
+        let old = Source::new("flow.yaml", "a: |\n  \"<hidden>\"\nb: 1\n");
+        let back = restored(&old, &Source::new("flow.yaml", "a: 'https://x.test/?k=1'\n")).expect("it is there");
+        assert_eq!(back, "a: 'https://x.test/?k=1'\nb: 1\n");
+        let why = restored(&old, &Source::new("flow.yaml", "a: <hidden>\n")).expect_err("nothing is known");
+        assert_eq!(why, ["a"]);
     }
 }

@@ -115,15 +115,10 @@ fn rollback(all: &[Revision], files: &Files, number: u64, terminal: Terminal) ->
             )
         })?;
         if before.as_deref() != Some(&text) {
-            files.texts.insert(name, text.clone());
+            files.put(&file.path, text.clone());
             written.push((&file.path, before, text));
         }
     }
-    // Texts count by the whole names of their files.
-    let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-    files.registries = files.registries.iter().map(|path| whole(path)).collect();
-    files.workflows =
-        files.workflows.iter().map(|pattern| whole(Path::new(pattern)).to_string_lossy().into_owned()).collect();
     let problems: Vec<_> = load(&files)?.problems;
     let errors: Vec<_> = problems.iter().filter(|problem| problem.is_error()).map(Problem::to_string).collect();
     if !errors.is_empty() {

@@ -38,7 +38,7 @@ pub async fn fix(files: &mut Files, found: &mut Found, is_online: bool) -> Resul
             let old = problems[0].source.text.clone();
             changes.made.extend(made);
             changes.texts.entry(name.clone()).or_insert_with(|| (old, String::new())).1.clone_from(&text);
-            files.texts.insert(name, text);
+            files.put(Path::new(&name), text);
             is_changed = true;
         }
         if !is_changed {
