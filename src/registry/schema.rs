@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::model::effect::Effect;
 
 mod delegation;
+mod discovery;
 mod tooling;
 
 /// A key, what may stand there, what it is for.
@@ -76,10 +77,8 @@ pub fn schema() -> Value {
         "profile": profile(),
         "visible": visible(),
         "interceptor": interceptor(),
-        "discovery": table(vec![
-            ("include", texts(), "More files with servers, or globs of them, relative to this file; `server.json` among them."),
-            ("environment", boolean(), "Whether MCP_SERVER_NAME_URL and MCP_SERVER_NAME_COMMAND mean servers."),
-        ]),
+        "discovery": discovery::discovery(),
+        "source": discovery::source(),
     });
     whole
 }

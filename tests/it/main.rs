@@ -12,6 +12,7 @@ mod chains;
 mod cli;
 mod degradation;
 mod discovery;
+mod discovery_sources;
 mod disk;
 mod docs;
 mod durable;
