@@ -18,6 +18,7 @@ pub mod catalog;
 pub mod downstream;
 pub mod engine;
 
+pub mod discovery;
 pub mod journal;
 pub mod llm;
 

@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::app::files::{matching, registries};
+use crate::app::finds::Finds;
 use crate::app::lineage::{above, extended};
 use crate::document::format::Format;
 use crate::model::code;
 use crate::model::problem::{Problem, Source};
 use crate::registry::discovery::from_environment;
-use crate::registry::load::load as load_registry;
+use crate::registry::found::Found;
+use crate::registry::load::{load as load_registry, load_with};
 use crate::registry::server::Registry;
+use crate::registry::source::Sources;
 use crate::workflow::set::{WorkflowSet, load as load_workflows};
 
 /// What problems of servers in the environment are said to stand in.
@@ -26,6 +29,10 @@ pub struct Files {
     pub workflows: Vec<String>,
     /// Texts that count in place of what files hold, by the whole paths of the files.
     pub texts: BTreeMap<PathBuf, String>,
+    /// What sources have found; what is kept of it in `kept` if `None`.
+    pub found: Option<Vec<Found>>,
+    /// Where it is kept what sources have found.
+    pub kept: Option<Finds>,
 }
 
 impl Files {
@@ -50,6 +57,8 @@ pub struct Loaded {
     pub files: Vec<PathBuf>,
     /// Their texts.
     pub texts: Vec<Arc<Source>>,
+    /// What sources have found.
+    pub found: Vec<Found>,
     /// The patterns of workflow files, each with the folder that it starts at; those of the command line come last.
     pub patterns: Vec<(PathBuf, String)>,
     /// The workflow files that were read, whether they are right or not.
@@ -66,6 +75,7 @@ pub fn load(files: &Files) -> Result<Loaded, String> {
     let mut waiting = VecDeque::from(loaded.files.clone());
     let mut seen = HashSet::new();
     let mut uses_environment = false;
+    let mut searched = Sources::new();
     while let Some(path) = waiting.pop_front() {
         if !seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())) {
             continue;
@@ -76,6 +86,7 @@ pub fn load(files: &Files) -> Result<Loaded, String> {
                 let (alone, _) = load_registry(std::slice::from_ref(&source));
                 patterns.extend(alone.orchestrator.workflows.into_iter().map(|pattern| (base.clone(), pattern)));
                 uses_environment |= alone.discovery.environment;
+                searched.extend(alone.discovery.sources);
                 for pattern in &alone.discovery.include {
                     match matching(&base, pattern) {
                         Ok(paths) => waiting.extend(paths),
@@ -97,10 +108,17 @@ pub fn load(files: &Files) -> Result<Loaded, String> {
         }
         None => {}
     }
-    let (registry, problems) = load_registry(&sources);
+    loaded.found = match &files.found {
+        Some(found) => found.iter().filter_map(|found| still_meant(found, &searched)).collect(),
+        None => files.kept.as_ref().map(|kept| kept.of(&searched)).unwrap_or_default(),
+    };
+    let (registry, problems) = load_with(&sources, &loaded.found);
     loaded.texts = sources;
     loaded.is_unusable |= problems.iter().any(|problem| problem.code == code::SYNTAX);
     loaded.registry = registry;
+    // Of what the user has named nobody needs to be told where it comes from.
+    let named: HashSet<_> = loaded.files.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+    loaded.registry.origins.retain(|_, origin| !named.contains(&**origin));
     match extended(&above(), &loaded.files) {
         Ok(lineage) => loaded.lineage = lineage,
         Err(problem) => {
@@ -113,6 +131,12 @@ pub fn load(files: &Files) -> Result<Loaded, String> {
     read_workflows(&patterns, &files.texts, &mut loaded);
     loaded.patterns = patterns;
     Ok(loaded)
+}
+
+/// What was found, if its source is still to be asked, by what the source may bring now.
+fn still_meant(found: &Found, sources: &Sources) -> Option<Found> {
+    let by = sources.get(&found.by.name).filter(|source| source.place == found.by.place)?;
+    Some(Found { by: Arc::clone(by), ..found.clone() })
 }
 
 fn read_workflows(patterns: &[(PathBuf, String)], texts: &BTreeMap<PathBuf, String>, loaded: &mut Loaded) {

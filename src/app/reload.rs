@@ -5,13 +5,17 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use crate::app::finds::Finds;
 use crate::app::load::{Files, Loaded, load};
-use crate::app::revisions::{Kept, Revisions, files_of};
+use crate::app::news::News;
+use crate::app::revisions::{Revisions, Snapshot, files_of};
 use crate::app::run::App;
 use crate::app::watch::Watch;
 use crate::gateway::adopt::{Difference, Outcome, Wish};
 use crate::model::problem::Problem;
+use crate::registry::found::Found;
 use crate::registry::server::Registry;
+use crate::registry::source::{Sources, TITLE};
 use crate::workflow::definition::Workflow;
 use crate::workflow::set::WorkflowSet;
 
@@ -29,7 +33,9 @@ pub struct Watched {
     patterns: Patterns,
     /// Where it is kept what they were, and what they were at the start, if there was nothing wrong with them.
     revisions: Option<Revisions>,
-    first: Option<Vec<Kept>>,
+    first: Option<Snapshot>,
+    /// What sources had found before the start.
+    found: Vec<Found>,
 }
 
 impl Watched {
@@ -44,6 +50,7 @@ impl Watched {
             patterns: loaded.patterns.clone(),
             revisions: data.map(Revisions::of),
             first: is_right.then(|| files_of(loaded)),
+            found: loaded.found.clone(),
         }
     }
 }
@@ -64,19 +71,50 @@ impl App {
         wishes
     }
 
+    /// Begins to ask the sources of servers, for which the first list waits a moment unless something is known of each.
+    pub(super) fn begin_search(&self, watched: &Watched) {
+        let searches = self.searches();
+        searches.follow(&self.gateway().registry().discovery.sources, &watched.found);
+        self.gateway().set_searching(!searches.board().is_known());
+    }
+
+    /// Asks every source of servers once, and takes over what they name. Gives back what is wrong with that, line by line.
+    pub async fn find_servers(&self, files: &Files, found: &[Found]) -> Vec<String> {
+        let sources = self.gateway().registry().discovery.sources.clone();
+        if sources.is_empty() {
+            return Vec::new();
+        }
+        self.searches().follow(&sources, found);
+        self.searches().complete().await;
+        let (outcome, ..) = self.read_anew(files).await;
+        let troubles = self.searches().board().reports().into_iter().filter_map(|report| report.trouble());
+        let of_found = outcome.problems.into_iter().filter(|problem| problem.starts_with(TITLE));
+        troubles.chain(of_found).collect()
+    }
+
     /// Reads the files anew whenever they change or somebody says so; never ends.
     pub(super) async fn keep_current(&self, watched: Watched, mut wishes: mpsc::Receiver<Wish>) {
-        let Watched { files, registries, patterns, revisions, first } = watched;
+        let Watched { files, registries, patterns, revisions, first, found: _ } = watched;
         keep(revisions.as_ref(), first).await;
         let mut watch = Watch::over(registries, patterns);
+        let mut news = News::of(self.searches());
         loop {
             let wish = tokio::select! {
                 () = watch.changed() => None,
-                () = self.hung_up() => None,
-                Some(wish) = wishes.recv() => Some(wish),
+                () = news.changed() => None,
+                () = self.hung_up() => {
+                    self.searches().ask_all().await;
+                    None
+                },
+                Some(wish) = wishes.recv() => {
+                    self.searches().ask_all().await;
+                    Some(wish)
+                },
             };
+            news.take();
             let (outcome, patterns, revision) = self.read_anew(&files).await;
             keep(revisions.as_ref(), revision).await;
+            self.gateway().set_searching(false);
             watch.follow(patterns.unwrap_or_else(|| watch.patterns().to_vec()));
             if outcome.kept.is_empty() {
                 tracing::info!("the files were read anew: {}", outcome.to_text());
@@ -91,10 +129,10 @@ impl App {
     }
 
     /// What came of it, what workflow files are found by now, and what the files are, if they are right.
-    async fn read_anew(&self, files: &Files) -> (Outcome, Option<Patterns>, Option<Vec<Kept>>) {
+    async fn read_anew(&self, files: &Files) -> (Outcome, Option<Patterns>, Option<Snapshot>) {
         let gateway = self.gateway();
-        let named = files.clone();
-        let loaded = match tokio::task::spawn_blocking(move || load(&named)).await {
+        let named = Files { found: Some(self.searches().board().found()), ..files.clone() };
+        let mut loaded = match tokio::task::spawn_blocking(move || load(&named)).await {
             Ok(Ok(loaded)) => loaded,
             Ok(Err(why)) => {
                 let kept = files.registries.iter().map(|path| path.to_string_lossy().into_owned()).collect();
@@ -103,7 +141,10 @@ impl App {
             Err(error) => return (Outcome { problems: vec![error.to_string()], ..Outcome::default() }, None, None),
         };
         let revision = (!loaded.problems.iter().any(Problem::is_error)).then(|| files_of(&loaded));
+        let found = std::mem::take(&mut loaded.found);
         let next = next(loaded, &gateway.registry(), &gateway.workflows());
+        self.searches().follow(&next.registry.discovery.sources, &found);
+        keep_finds(files.kept.clone(), next.registry.discovery.sources.clone(), found).await;
         let marked = next.outcome.kept.iter().map(|kept| format!("{kept} has mistakes and is used as it was before"));
         gateway.set_problems(marked.chain(next.outcome.problems.clone()).collect());
         if !next.outcome.is_unchanged() || *next.registry != *gateway.registry() {
@@ -113,8 +154,16 @@ impl App {
     }
 }
 
+/// Keeps what was found for the next start. That it cannot be kept is no reason to do nothing.
+async fn keep_finds(finds: Option<Finds>, sources: Sources, found: Vec<Found>) {
+    let Some(finds) = finds.filter(|_| !sources.is_empty()) else { return };
+    if let Ok(Err(error)) = tokio::task::spawn_blocking(move || finds.keep(&sources, &found)).await {
+        tracing::warn!(%error, "what sources have found cannot be kept for the next start");
+    }
+}
+
 /// Keeps a revision. That it cannot be kept is no reason to do nothing.
-async fn keep(revisions: Option<&Revisions>, files: Option<Vec<Kept>>) {
+async fn keep(revisions: Option<&Revisions>, files: Option<Snapshot>) {
     let (Some(revisions), Some(files)) = (revisions.cloned(), files) else { return };
     if let Ok(Err(error)) = tokio::task::spawn_blocking(move || revisions.keep(files)).await {
         tracing::warn!(%error, "what the files are now cannot be kept as a revision");

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::app::finds::shown;
 use crate::app::load::Loaded;
 use crate::app::redact::redacted;
 use crate::model::problem::Source;
@@ -24,6 +25,18 @@ pub struct Revision {
     pub at: Timestamp,
     /// All of them, registry files first.
     pub files: Vec<Kept>,
+    /// What sources had found then. It changes by itself, and is there to be looked at only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub found: Vec<Kept>,
+}
+
+/// What a revision is made of.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// The files.
+    pub files: Vec<Kept>,
+    /// What sources have found.
+    pub found: Vec<Kept>,
 }
 
 /// One file.
@@ -56,14 +69,15 @@ impl Revisions {
         all
     }
 
-    /// Keeps `files` as the newest revision, unless they are as in the one before.
-    pub fn keep(&self, files: Vec<Kept>) -> io::Result<()> {
+    /// Keeps these files as the newest revision, unless they are as in the one before.
+    pub fn keep(&self, Snapshot { files, found }: Snapshot) -> io::Result<()> {
         let all = self.all();
         if all.last().is_some_and(|last| last.files == files) {
             return Ok(());
         }
         let number = all.last().map_or(1, |last| last.number + 1);
-        let text = serde_json::to_vec(&Revision { number, at: Timestamp::now(), files }).map_err(io::Error::other)?;
+        let text =
+            serde_json::to_vec(&Revision { number, at: Timestamp::now(), files, found }).map_err(io::Error::other)?;
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
@@ -87,10 +101,10 @@ impl Revisions {
     }
 }
 
-/// The files that were read, without secrets. One that cannot be read has nothing to go back to and is left out.
-pub fn files_of(loaded: &Loaded) -> Vec<Kept> {
+/// What was read, without secrets. A file that cannot be read has nothing to go back to and is left out.
+pub fn files_of(loaded: &Loaded) -> Snapshot {
     let sources = loaded.texts.iter().chain(loaded.sources.iter().map(|(source, _)| source));
-    sources.filter_map(kept).collect()
+    Snapshot { files: sources.filter_map(kept).collect(), found: shown(&loaded.found) }
 }
 
 /// One file without secrets.
@@ -107,7 +121,7 @@ mod tests {
     fn what_is_the_same_is_kept_once_and_only_so_many_are_kept() {
         let place = tempfile::tempdir().expect("a temporary folder");
         let revisions = Revisions::of(place.path());
-        let file = |text: String| vec![Kept { path: "/r.toml".into(), text }];
+        let file = |text: String| Snapshot { files: vec![Kept { path: "/r.toml".into(), text }], found: Vec::new() };
         for n in 0..MOST + 5 {
             for _ in 0..2 {
                 revisions.keep(file(n.to_string())).expect("a folder that can be written");

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::files::place;
 use crate::app::load::Loaded;
 use crate::app::reload::Watched;
+use crate::discovery::search::Searches;
 use crate::downstream::memory::Memory;
 use crate::downstream::pool::Pool;
 use crate::gateway::authoring::Authoring;
@@ -24,6 +25,7 @@ use crate::server::stdio;
 /// The running program.
 pub struct App {
     gateway: Arc<Gateway>,
+    searches: Searches,
     /// Through which its hosts and operators see; everything if `None`.
     profile: Option<Arc<str>>,
     /// Where workflow files are looked for.
@@ -44,8 +46,10 @@ impl App {
         let problems = loaded.problems.iter().map(ToString::to_string).collect();
         let memory = memory.map(Arc::new);
         let pool = Arc::new(Pool::start(&loaded.registry, program, loaded.lineage, memory));
+        let searches = Searches::new(Arc::clone(&pool));
         let gateway = Gateway::open(Arc::new(loaded.registry), Arc::new(loaded.workflows), pool, problems);
-        Self { gateway, profile: profile.map(Arc::from), patterns: loaded.patterns, hang_up: Notify::new() }
+        gateway.show_sources(Arc::clone(searches.board()));
+        Self { gateway, searches, profile: profile.map(Arc::from), patterns: loaded.patterns, hang_up: Notify::new() }
     }
 
     /// Stores runs in `folder`, as the registry says. An error says why they are not.
@@ -93,6 +97,11 @@ impl App {
         self.hang_up.notified().await;
     }
 
+    /// Asks the sources of servers.
+    pub(super) fn searches(&self) -> &Searches {
+        &self.searches
+    }
+
     /// The one door.
     pub fn gateway(&self) -> &Arc<Gateway> {
         &self.gateway
@@ -109,6 +118,7 @@ impl App {
     ) -> Result<(), Fault> {
         let end = stop.child_token();
         let wishes = self.wishes();
+        self.begin_search(&watched);
         let over_stdio = async {
             if is_stdio {
                 stdio::serve(Arc::clone(&self.gateway), self.profile.clone(), end.clone()).await;
@@ -145,7 +155,11 @@ impl App {
     /// `shutdown_grace` if calls of runs are in flight.
     pub async fn close(self) {
         let grace = self.gateway.registry().orchestrator.shutdown_grace;
-        if timeout(grace + Duration::from_secs(9), self.gateway.close()).await.is_err() {
+        let close = async {
+            self.searches.stop().await;
+            self.gateway.close().await;
+        };
+        if timeout(grace + Duration::from_secs(9), close).await.is_err() {
             tracing::warn!("not everything ended in time");
         }
     }

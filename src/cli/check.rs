@@ -11,10 +11,12 @@ use crate::cli::fix::{self, Changes};
 use crate::cli::render;
 use crate::cli::sarif;
 use crate::cli::terminal::Terminal;
+use crate::model::code;
 use crate::model::effect::Effect;
 use crate::model::name::ToolRef;
 use crate::model::problem::Problem;
 use crate::registry::agent::{known_as, most};
+use crate::registry::cross::still_to_be_found;
 use crate::workflow::bounds::bounds;
 use crate::workflow::check::check as check_workflow;
 use crate::workflow::explain::Line;
@@ -62,7 +64,7 @@ pub struct Found {
 
 /// Checks, and mends first if that is wanted.
 pub async fn check(mut files: Files, loaded: Loaded, how: How, terminal: Terminal) -> Exit {
-    let mut found = examine(loaded, how.is_online).await;
+    let mut found = examine(&files, loaded, how.is_online).await;
     let mut changes = Changes::default();
     if how.fix != Fix::No {
         match fix::fix(&mut files, &mut found, how.is_online).await {
@@ -130,28 +132,35 @@ fn plan_json(plan: &Plan) -> Value {
 }
 
 /// Everything that is wrong with what was read.
-pub async fn examine(mut loaded: Loaded, is_online: bool) -> Found {
+pub async fn examine(files: &Files, mut loaded: Loaded, is_online: bool) -> Found {
     let registries = loaded.files.clone();
     let mut problems = std::mem::take(&mut loaded.problems);
     let counts = (loaded.registry.servers.len(), loaded.workflows.len());
     let mut unreachable = Vec::new();
     let plans;
     if is_online && !loaded.is_unusable {
-        let (found, planned) = check_online(loaded, &mut unreachable).await;
+        let (found, planned) = check_online(files, loaded, &mut unreachable).await;
         problems.extend(found);
         plans = planned;
     } else {
         let files_only = FilesOnly(&loaded);
         plans = loaded.workflows.iter().map(|workflow| plan(workflow, &files_only)).collect();
         let workflows = loaded.workflows.iter().map(AsRef::as_ref).chain(loaded.workflows.broken());
-        problems.extend(workflows.flat_map(|workflow| check_workflow(workflow, &files_only)));
+        let of_workflows = workflows.flat_map(|workflow| check_workflow(workflow, &files_only));
+        let is_open = !loaded.registry.discovery.sources.is_empty();
+        problems.extend(of_workflows.map(|problem| {
+            let may_be_found = is_open && problem.code == code::UNKNOWN_SERVER;
+            if may_be_found { still_to_be_found(problem) } else { problem }
+        }));
     }
     problems.sort_by(|a, b| (&a.source.name, a.span.start).cmp(&(&b.source.name, b.span.start)));
     Found { problems, unreachable, registries, plans, counts }
 }
 
-async fn check_online(loaded: Loaded, notes: &mut Vec<String>) -> (Vec<Problem>, Vec<Plan>) {
+async fn check_online(files: &Files, loaded: Loaded, notes: &mut Vec<String>) -> (Vec<Problem>, Vec<Plan>) {
+    let found = loaded.found.clone();
     let app = App::start(loaded, std::env::current_exe().ok(), None).without_host();
+    notes.extend(app.find_servers(files, &found).await);
     let gateway = app.gateway();
     futures::future::join_all(gateway.pool().iter().map(|endpoint| async move {
         endpoint.want();

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
+use crate::app::finds::Finds;
 use crate::app::load::{Files, load, read};
 use crate::app::redact::restored;
 use crate::app::replace::{create, replace};
@@ -22,7 +23,7 @@ pub fn config(data: &Path, files: &Files, what: &Config, terminal: Terminal) -> 
             history(&all, terminal);
             Ok(())
         }
-        Config::Diff { from, to } => diff(&all, *from, *to, terminal),
+        Config::Diff { from, to } => diff(&all, &Finds::new(data), (*from, *to), terminal),
         Config::Rollback { revision } => rollback(&all, files, *revision, terminal),
     };
     match result {
@@ -77,20 +78,22 @@ fn now(revision: &Revision) -> Vec<Kept> {
     revision.files.iter().map(as_it_is).collect()
 }
 
-fn diff(all: &[Revision], from: u64, to: Option<u64>, terminal: Terminal) -> Result<(), String> {
+fn diff(all: &[Revision], finds: &Finds, (from, to): (u64, Option<u64>), terminal: Terminal) -> Result<(), String> {
+    let whole = |revision: &Revision| [revision.files.clone(), revision.found.clone()].concat();
     let old = find(all, from)?;
     let new = match to {
-        Some(to) => find(all, to)?.files.clone(),
-        None => now(old),
+        Some(to) => whole(find(all, to)?),
+        None => [now(old), finds.shown()].concat(),
     };
+    let old = whole(old);
     let text = |files: &[Kept], path: &Path| {
         files.iter().find(|file| file.path == path).map(|file| file.text.clone()).unwrap_or_default()
     };
-    let mut paths: Vec<_> = old.files.iter().chain(&new).map(|file| file.path.clone()).collect();
+    let mut paths: Vec<_> = old.iter().chain(&new).map(|file| file.path.clone()).collect();
     paths.sort();
     paths.dedup();
     for path in paths {
-        let difference = unified(&path.to_string_lossy(), &text(&old.files, &path), &text(&new, &path));
+        let difference = unified(&path.to_string_lossy(), &text(&old, &path), &text(&new, &path));
         if !difference.is_empty() {
             terminal.data(&difference);
         }

@@ -44,7 +44,7 @@ pub async fn fix(files: &mut Files, found: &mut Found, is_online: bool) -> Resul
         if !is_changed {
             break;
         }
-        *found = examine(load(files)?, is_online).await;
+        *found = examine(files, load(files)?, is_online).await;
     }
     Ok(changes)
 }

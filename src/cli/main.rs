@@ -3,6 +3,8 @@
 use clap::Parser as _;
 use tokio::runtime::{Builder, Runtime};
 
+use crate::app::files::registries;
+use crate::app::finds::Finds;
 use crate::app::folder::data;
 use crate::app::load::{Files, Loaded, load};
 use crate::app::reload::Watched;
@@ -84,6 +86,10 @@ async fn dispatch(common: &Common, command: Command, terminal: Terminal) -> Exit
     }
     let mut files =
         Files { registries: common.registry.clone(), workflows: common.workflows.clone(), ..Files::default() };
+    files.kept = registries(&files.registries)
+        .ok()
+        .and_then(|registries| data(common.data_dir.as_deref(), &registries).ok())
+        .map(|data| Finds::new(&data));
     let file = named_file(&command).map(ToOwned::to_owned);
     files.workflows.extend(file.clone());
     let loaded = match load(&files) {
@@ -177,7 +183,8 @@ fn usable(loaded: Loaded, terminal: Terminal) -> Option<Loaded> {
 
 async fn with_servers(command: Command, (files, loaded): (Files, Loaded), common: &Common, terminal: Terminal) -> Exit {
     let profile = common.profile.as_deref();
-    if loaded.registry.servers.is_empty() && loaded.workflows.is_empty() {
+    let has_sources = !loaded.registry.discovery.sources.is_empty();
+    if loaded.registry.servers.is_empty() && loaded.workflows.is_empty() && !has_sources {
         terminal.note("no servers and no workflows: the registry is empty");
     }
     let is_serving = matches!(command, Command::Serve(_));
@@ -187,7 +194,8 @@ async fn with_servers(command: Command, (files, loaded): (Files, Loaded), common
     }
     let folder = new::folder(&loaded.patterns, &loaded.files);
     let data = data(common.data_dir.as_deref(), &loaded.files);
-    let watched = Watched::of(files, &loaded, data.as_deref().ok());
+    let found = loaded.found.clone();
+    let watched = Watched::of(files.clone(), &loaded, data.as_deref().ok());
     let age = loaded.registry.orchestrator.remember;
     // Whoever asks how servers do wants to know how they do now; for hosts it is worth more to be answered at once.
     let memory = data.as_ref().ok().map(|data| Memory::new(data.join("catalogue"), age, is_serving));
@@ -205,6 +213,11 @@ async fn with_servers(command: Command, (files, loaded): (Files, Loaded), common
         }
     }
     let app = if is_serving { app } else { app.without_host() };
+    if !is_serving {
+        for trouble in app.find_servers(&files, &found).await {
+            terminal.note(&trouble);
+        }
+    }
     let exit = match command {
         Command::Serve(how) => {
             app.gateway().resume_runs(None).into_iter().for_each(|waiter| drop(waiter.leave()));

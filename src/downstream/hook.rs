@@ -3,13 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::header::CONTENT_TYPE;
+use http::header::{ACCEPT, CONTENT_TYPE};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::downstream::http::faults::read;
+use crate::downstream::http::plain::is_near;
 use crate::downstream::http::site::Site;
 use crate::downstream::place::Place;
 use crate::downstream::stdio::child::{Child, Pipes, spawn};
@@ -48,7 +49,7 @@ impl Hooks {
         let limit = left.map_or(hook.timeout, |left| left.min(hook.timeout));
         let asked = async {
             match &hook.place {
-                HookPlace::Command(command) => self.run(name, command, question).await,
+                HookPlace::Command(command) => self.run(name, command, question.to_string()).await,
                 HookPlace::Url(address) => self.post(address, question).await,
             }
         };
@@ -59,14 +60,30 @@ impl Hooks {
         serde_json::from_slice(&answer).map_err(|why| format!("its answer is no JSON: {why}"))
     }
 
-    async fn run(&self, name: &str, command: &Command, question: &Value) -> Result<Vec<u8>, String> {
+    /// What `command` prints when nothing is said to it.
+    pub async fn print(&self, name: &str, command: &Command) -> Result<Vec<u8>, String> {
+        self.run(name, command, String::new()).await
+    }
+
+    /// What `address` answers to a GET: over https, or from this machine.
+    pub async fn fetch(&self, address: &Address) -> Result<Vec<u8>, String> {
+        let site = self.site(address).map_err(|fault| fault.message)?;
+        if site.url.scheme() != "https" && !is_near(&site.url) {
+            return Err("its address is neither of https nor on this machine".to_owned());
+        }
+        let get = site.get(site.url.clone()).header(ACCEPT, "application/json");
+        let response = site.send(get).await.map_err(|fault| fault.message)?;
+        taken(response).await
+    }
+
+    async fn run(&self, name: &str, command: &Command, input: String) -> Result<Vec<u8>, String> {
         let tail = Arc::new(Tail::default());
         let started = spawn(name, (command, Bounds::default()), &tail, &self.watchdog, &self.tasks);
         let (child, Pipes { mut stdin, stdout }) = started.map_err(|fault| fault.message)?;
         let child = Killed(child);
         let put = async move {
             // Whoever decides without reading everything may hang up.
-            let _ = stdin.write_all(question.to_string().as_bytes()).await;
+            let _ = stdin.write_all(input.as_bytes()).await;
             drop(stdin);
         };
         let mut answer = Vec::new();
@@ -83,11 +100,7 @@ impl Hooks {
         let site = self.site(address).map_err(|fault| fault.message)?;
         let post = site.post(site.url.clone()).header(CONTENT_TYPE, "application/json").body(question.to_string());
         let response = site.send(post).await.map_err(|fault| fault.message)?;
-        if !response.status().is_success() {
-            return Err(format!("it answers with HTTP {}", response.status()));
-        }
-        let answer = read(response, MAX_ANSWER).await.map_err(|fault| fault.message)?;
-        Ok(answer.to_vec())
+        taken(response).await
     }
 
     fn site(&self, address: &Address) -> Result<Site, Fault> {
@@ -103,6 +116,14 @@ impl Hooks {
         sites.push((address.clone(), site.clone()));
         Ok(site)
     }
+}
+
+async fn taken(response: reqwest::Response) -> Result<Vec<u8>, String> {
+    if !response.status().is_success() {
+        return Err(format!("it answers with HTTP {}", response.status()));
+    }
+    let answer = read(response, MAX_ANSWER).await.map_err(|fault| fault.message)?;
+    Ok(answer.to_vec())
 }
 
 /// A program that does not outlive its question.

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::discovery::board::Board;
 use crate::downstream::listing::Listing;
 use crate::downstream::pool::Pool;
 use crate::gateway::adopt::Wish;
@@ -66,6 +67,10 @@ pub struct Gateway {
     /// How much of the work goes on.
     pub(super) level: levels::Now,
     settled: OnceCell<()>,
+    /// What sources of servers have said.
+    pub(super) sources: OnceLock<Arc<Board>>,
+    /// Whether the first answers of the sources of servers are still to come.
+    searching: watch::Sender<bool>,
     pub(super) records: Records,
     /// Which workflows fit what the servers offer.
     pub(super) fitness: Fitness,
@@ -106,6 +111,8 @@ impl Gateway {
             problems: ArcSwap::from_pointee(problems),
             reloads: OnceLock::new(),
             settled: OnceCell::new(),
+            sources: OnceLock::new(),
+            searching: watch::channel(false).0,
             records: Records::default(),
             fitness: Fitness::default(),
             answers: Answers::default(),
@@ -161,10 +168,31 @@ impl Gateway {
         })
     }
 
-    /// Waits, once, until every server has been listed or has failed to be, but no longer than the registry's `settle`.
+    /// Waits, once, until every server has been listed or has failed to be, those included that are being searched for, but no
+    /// longer than the registry's `settle`.
     pub async fn settle(&self) {
-        self.settled.get_or_init(|| self.pool.settle(self.registry().orchestrator.settle)).await;
+        let limit = self.registry().orchestrator.settle;
+        let settled = || async {
+            let mut searching = self.searching.subscribe();
+            let found = async {
+                let over = async { searching.wait_for(|is_searching| !is_searching).await.is_ok() };
+                timeout(limit, over).await.is_ok()
+            };
+            futures::future::join(found, self.pool.settle(limit)).await;
+        };
+        self.settled.get_or_init(settled).await;
         self.refresh();
+    }
+
+    /// Shows in the status what sources of servers have said.
+    pub fn show_sources(&self, board: Arc<Board>) {
+        // Who says it twice means the same.
+        let _ = self.sources.set(board);
+    }
+
+    /// Whether the first list waits for servers that are being searched for.
+    pub fn set_searching(&self, is_searching: bool) {
+        self.searching.send_replace(is_searching);
     }
 
     /// Stops every server and waits for it. Runs that are being undone have a moment to get that done.

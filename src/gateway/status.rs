@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
+use crate::discovery::board::Report;
 use crate::downstream::fleet::Fleet;
 use crate::downstream::state::Phase;
 use crate::gateway::answers::Use;
@@ -22,6 +23,7 @@ pub struct Status {
     /// For people and for programs, if the registry has levels.
     level: Option<(String, Value)>,
     problems: Vec<String>,
+    sources: Vec<Report>,
     journal: Option<JournalStatus>,
 }
 
@@ -39,6 +41,8 @@ struct JournalStatus {
 pub struct ServerStatus {
     /// Its name in the registry.
     pub name: String,
+    /// Where it is defined, if that is no file that the user has named.
+    pub origin: Option<String>,
     /// One word for its state.
     pub state: &'static str,
     /// The server's own name and version.
@@ -82,12 +86,16 @@ impl Gateway {
                 .pool
                 .iter()
                 .filter(|fleet| is_wanted(&fleet.server.name))
-                .map(|fleet| server_status(&fleet, self.answers.book(&fleet.server.name).used()))
+                .map(|fleet| {
+                    let origin = registry.origins.get(&fleet.server.name).map(ToString::to_string);
+                    server_status(&fleet, origin, self.answers.book(&fleet.server.name).used())
+                })
                 .collect(),
             disabled: disabled.collect(),
             workflows: self.workflows().names().count(),
             level: self.level_status(),
             problems: self.problems.load().iter().cloned().chain(self.fitness.told()).collect(),
+            sources: self.sources.get().map(|board| board.reports()).unwrap_or_default(),
             journal: self.store().map(|store| JournalStatus {
                 folder: store.journal.path().display().to_string(),
                 is_failing: store.journal.is_failing(),
@@ -97,7 +105,7 @@ impl Gateway {
     }
 }
 
-fn server_status(fleet: &Fleet, cache: Use) -> ServerStatus {
+fn server_status(fleet: &Fleet, origin: Option<String>, cache: Use) -> ServerStatus {
     let now = Instant::now();
     let endpoint = fleet.best();
     let state = endpoint.state();
@@ -113,6 +121,7 @@ fn server_status(fleet: &Fleet, cache: Use) -> ServerStatus {
     let odd = || (is_well && tools == 0 && listing.is_some()).then(|| "it is connected but offers no tools".to_owned());
     ServerStatus {
         name: endpoint.server.name.to_string(),
+        origin,
         state: state.phase.as_str(),
         identity: about
             .and_then(|about| Some(format!("{} {}", about.name.as_ref()?, about.version.as_deref().unwrap_or(""))))
@@ -166,6 +175,7 @@ impl Status {
             "workflows": self.workflows,
             "level": self.level.as_ref().map(|(_, level)| level),
             "problems": self.problems,
+            "sources": self.sources.iter().map(Report::to_json).collect::<Vec<_>>(),
             "journal": self.journal.as_ref().map(JournalStatus::to_json),
         })
     }
@@ -186,6 +196,9 @@ impl Status {
         }
         for problem in &self.problems {
             let _ = write!(text, "\n! {problem}");
+        }
+        for trouble in self.sources.iter().filter_map(Report::trouble) {
+            let _ = write!(text, "\n! {trouble}");
         }
         if let Some(journal) = &self.journal {
             text += &journal.trouble();
@@ -227,6 +240,9 @@ impl ServerStatus {
         if let Some(identity) = &self.identity {
             let _ = write!(line, "  {}", identity.trim_end());
         }
+        if let Some(origin) = &self.origin {
+            let _ = write!(line, "  from {origin}");
+        }
         if let Some(heard) = &self.recalled {
             let _ = write!(line, "  as of {heard}");
         }
@@ -267,6 +283,7 @@ impl ServerStatus {
             }
         };
         put("name", json!(self.name));
+        put("from", json!(self.origin));
         put("state", json!(self.state));
         put("identity", json!(self.identity));
         put("era", json!(self.era));

@@ -128,7 +128,7 @@ async fn nobody_else_reads_any_file_of_a_new_journal() {
     use std::os::unix::fs::PermissionsExt as _;
     let home = tempfile::tempdir().expect("a folder");
     let journal = open(home.path());
-    journal.append(first("r1", vec![event("a")])).await.expect("stored");
+    journal.append(first("r1", &[event("a")])).await.expect("stored");
     let files = std::fs::read_dir(home.path()).expect("a folder").map(|file| file.expect("a file"));
     let modes: Vec<_> =
         files.map(|file| (file.file_name(), file.metadata().expect("its mode").permissions().mode() & 0o777)).collect();

@@ -52,6 +52,10 @@ codes! {
     TOO_LARGE = "MO1010";
     /// An orchestrator starts itself, as a server of its own.
     STARTS_ITSELF = "MO1011";
+    /// A source names a server that it may not bring.
+    FOUND_REFUSED = "MO1012";
+    /// A source names a server whose name is taken.
+    NAME_TAKEN = "MO1013";
 
     /// A step names a server that the registry does not have.
     UNKNOWN_SERVER = "MO2001";
@@ -228,6 +232,8 @@ codes! {
     NO_SAMPLING = "MO5406";
     /// An agent was called within itself.
     AGENT_CIRCLE = "MO5407";
+    /// A source of servers does not answer, or not with servers.
+    SOURCE_FAILED = "MO5501";
     /// A mistake of ours.
     INTERNAL = "MO5901";
 }

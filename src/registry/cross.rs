@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::model::code;
 use crate::model::name::ToolRef;
-use crate::model::problem::{Problem, Source, Span};
+use crate::model::problem::{Problem, Severity, Source, Span};
 use crate::model::suggest;
 use crate::registry::authored::Authored;
 use crate::registry::server::{Registry, Server};
@@ -15,14 +15,15 @@ use crate::registry::server::{Registry, Server};
 pub(super) type Found = Vec<(Arc<Source>, Authored)>;
 
 /// Keeps the first server of each name and resolves fallbacks. `broken` are the names of those that could not be read:
-/// known, but not there.
+/// known, but not there. If it `is_open`, names that no file has may become known later.
 pub(super) fn resolve(
     found: Found,
     broken: &BTreeSet<String>,
+    is_open: bool,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<Arc<str>, Arc<Server>> {
     let mut servers = unique(found, problems);
-    refuse_unknown(&mut servers, broken, problems);
+    refuse_unknown(&mut servers, broken, is_open, problems);
     refuse_circles(&mut servers, problems);
     let names: BTreeSet<_> = servers.keys().cloned().collect();
     servers
@@ -50,12 +51,19 @@ pub(super) fn check_members(
         if !is_known {
             let message = format!("there is no server `{}`", tool.server);
             let near = suggest::did_you_mean(&tool.server, registry.servers.keys().map(AsRef::as_ref));
-            problems.push(Problem::error(code::UNKNOWN_NAME, &source, span, message).maybe_help(near));
+            let problem = Problem::error(code::UNKNOWN_NAME, &source, span, message).maybe_help(near);
+            problems.push(if registry.discovery.sources.is_empty() { problem } else { still_to_be_found(problem) });
         } else if registry.capabilities.contains_key(&tool) {
             let message = format!("`{tool}` is a capability itself");
             problems.push(Problem::error(code::CONFLICT, &source, span, message).help("name tools of servers only"));
         }
     }
+}
+
+/// No mistake where sources may bring the server that is missing.
+pub fn still_to_be_found(problem: Problem) -> Problem {
+    let message = format!("{} yet; no source of `[discovery.sources]` has named it", problem.message);
+    Problem { severity: Severity::Warning, message, ..problem }
 }
 
 type ByName = BTreeMap<Arc<str>, (Arc<Source>, Authored)>;
@@ -82,7 +90,7 @@ fn unique(found: Found, problems: &mut Vec<Problem>) -> ByName {
 }
 
 /// Leaves out the servers that fall back on themselves or on a name that no file has.
-fn refuse_unknown(servers: &mut ByName, broken: &BTreeSet<String>, problems: &mut Vec<Problem>) {
+fn refuse_unknown(servers: &mut ByName, broken: &BTreeSet<String>, is_open: bool, problems: &mut Vec<Problem>) {
     let known: BTreeSet<String> = servers.keys().map(ToString::to_string).chain(broken.iter().cloned()).collect();
     servers.retain(|name, (source, authored)| {
         let before = problems.len();
@@ -100,10 +108,10 @@ fn refuse_unknown(servers: &mut ByName, broken: &BTreeSet<String>, problems: &mu
                     problem =
                         problem.help(format!("did you mean `{near}`?")).replace_with(format!("{quote}{near}{quote}"));
                 }
-                problems.push(problem);
+                problems.push(if is_open { still_to_be_found(problem) } else { problem });
             }
         }
-        problems.len() == before
+        !problems[before..].iter().any(Problem::is_error)
     });
 }
 

@@ -4,6 +4,7 @@ use crate::document::node::Node;
 use crate::document::reader::Reader;
 use crate::registry::naming::legal_name;
 use crate::registry::settings::{boolean, texts};
+use crate::registry::source::{self, Sources};
 
 /// What variables of servers begin with.
 const PREFIX: &str = "MCP_SERVER_";
@@ -15,6 +16,8 @@ pub struct Discovery {
     pub include: Vec<String>,
     /// Whether `MCP_SERVER_NAME_URL` and `MCP_SERVER_NAME_COMMAND` in the environment mean servers.
     pub environment: bool,
+    /// Sources that change by themselves.
+    pub sources: Sources,
 }
 
 /// Reads `[discovery]`; every file adds to it.
@@ -22,6 +25,9 @@ pub(super) fn read(reader: &mut Reader, node: &Node, discovery: &mut Discovery) 
     let Some(mut table) = reader.table(node, "discovery") else { return };
     discovery.include.extend(texts(reader, &mut table, "include").unwrap_or_default());
     discovery.environment |= boolean(reader, &mut table, "environment").unwrap_or(false);
+    if let Some(node) = table.take("sources") {
+        source::read(reader, node, &mut discovery.sources);
+    }
     table.finish(reader);
 }
 

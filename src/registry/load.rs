@@ -22,6 +22,7 @@ use crate::registry::cross;
 use crate::registry::dialect::Dialect;
 use crate::registry::discovery;
 use crate::registry::flag;
+use crate::registry::found::{self, Found};
 use crate::registry::interceptor;
 use crate::registry::level;
 use crate::registry::manifest::{self, is_manifest};
@@ -36,6 +37,11 @@ const ROOTS: [&str; 3] = ["servers", "mcpServers", "context_servers"];
 
 /// Reads `files` together. The problems are in the order of the files and of the places in them.
 pub fn load(files: &[Arc<Source>]) -> (Registry, Vec<Problem>) {
+    load_with(files, &[])
+}
+
+/// The same with the servers that sources have `found`.
+pub fn load_with(files: &[Arc<Source>], new: &[Found]) -> (Registry, Vec<Problem>) {
     let mut problems = Vec::new();
     let mut readable = Vec::new();
     for source in files {
@@ -72,10 +78,17 @@ pub fn load(files: &[Arc<Source>]) -> (Registry, Vec<Problem>) {
         }
     }
     problems.extend(readable.into_iter().flat_map(|(reader, _)| reader.problems));
-    registry.servers = cross::resolve(found, &broken, &mut problems);
+    found::add(&mut found, new, &broken, &settings, &mut problems);
+    registry.origins =
+        found.iter().map(|(source, one)| (Arc::clone(&one.server.name), source.name.as_str().into())).collect();
+    // A name that no file has may be that of a server which is still to be found.
+    let is_open = !registry.discovery.sources.is_empty();
+    registry.servers = cross::resolve(found, &broken, is_open, &mut problems);
     cross::check_members(&registry, &broken, std::mem::take(&mut mentions.members), &mut problems);
     mentions.check(&registry, &broken, &mut problems);
-    let file = |problem: &Problem| files.iter().position(|file| Arc::ptr_eq(file, &problem.source));
+    found::soften(new, &mut problems);
+    let sources = || files.iter().chain(new.iter().map(|found| &found.source));
+    let file = |problem: &Problem| sources().position(|file| Arc::ptr_eq(file, &problem.source));
     problems.sort_by_key(|problem| (file(problem), problem.span.start));
     (registry, problems)
 }

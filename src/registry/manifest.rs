@@ -26,10 +26,22 @@ pub(super) fn is_manifest(root: &Node) -> bool {
 /// The server of the description `root` in the words of other clients: its name and how it is reached. `None` if none of its
 /// packages and endpoints is of a kind that we know.
 pub(super) fn entry(root: &Node) -> Option<Field> {
+    let packages = root.get("packages").map(list).unwrap_or_default();
+    match packages.iter().find_map(package) {
+        Some(value) => field(root, value),
+        None => remote_entry(root),
+    }
+}
+
+/// The same for those who may not start programs.
+pub(super) fn remote_entry(root: &Node) -> Option<Field> {
+    let remotes = root.get("remotes").map(list).unwrap_or_default();
+    field(root, remotes.iter().find_map(remote)?)
+}
+
+fn field(root: &Node, value: Node) -> Option<Field> {
     let name = root.get("name")?;
     let last = name.as_text()?.rsplit('/').next().unwrap_or_default();
-    let items = |key| root.get(key).map(list).unwrap_or_default().iter();
-    let value = items("packages").find_map(package).or_else(|| items("remotes").find_map(remote))?;
     Some(Field { key: legal_name(last), key_span: name.span.clone(), value })
 }
 

@@ -7,7 +7,7 @@ use crate::model::code;
 use crate::model::name::{SAMPLING, ToolRef};
 use crate::model::problem::{Problem, Source, Span};
 use crate::model::suggest;
-use crate::registry::cross::Members;
+use crate::registry::cross::{Members, still_to_be_found};
 use crate::registry::server::Registry;
 
 /// Everything that is named somewhere.
@@ -42,7 +42,8 @@ impl Mentions {
             }
             let near = suggest::did_you_mean(server, registry.servers.keys().map(AsRef::as_ref));
             let message = format!("there is no server `{server}`");
-            problems.push(Problem::error(code::UNKNOWN_NAME, &source, span, message).maybe_help(near));
+            let problem = Problem::error(code::UNKNOWN_NAME, &source, span, message).maybe_help(near);
+            problems.push(if registry.discovery.sources.is_empty() { problem } else { still_to_be_found(problem) });
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::document::duration;
 use crate::model::effect::Effect;
 
 mod delegation;
+mod discovery;
 mod tooling;
 
 /// A key, what may stand there, what it is for.
@@ -72,10 +73,8 @@ pub fn schema() -> Value {
         "profile": profile(),
         "visible": visible(),
         "interceptor": interceptor(),
-        "discovery": table(vec![
-            ("include", texts(), "More files with servers, or globs of them, relative to this file; `server.json` among them."),
-            ("environment", boolean(), "Whether MCP_SERVER_NAME_URL and MCP_SERVER_NAME_COMMAND mean servers."),
-        ]),
+        "discovery": discovery::discovery(),
+        "source": discovery::source(),
     });
     whole
 }

@@ -32,6 +32,8 @@ pub struct Registry {
     pub orchestrator: Orchestrator,
     /// The servers by name, disabled ones included.
     pub servers: BTreeMap<Arc<str>, Arc<Server>>,
+    /// Where each of them is defined: a file, or a source.
+    pub origins: BTreeMap<Arc<str>, Arc<str>>,
     /// The jobs that several tools can do.
     pub capabilities: Capabilities,
     /// The models by name.

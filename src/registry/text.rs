@@ -124,6 +124,15 @@ impl Text {
         self.parts.iter().all(|part| matches!(part, Part::Literal(_)))
     }
 
+    /// What its placeholders name: variables, and files as `file:PATH`.
+    pub fn placeholders(&self) -> impl Iterator<Item = String> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Literal(_) => None,
+            Part::Variable { name, .. } => Some(name.clone()),
+            Part::File(path) => Some(format!("file:{path}")),
+        })
+    }
+
     /// As it stands in the file.
     pub fn as_written(&self) -> &str {
         &self.written

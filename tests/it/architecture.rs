@@ -11,7 +11,7 @@ const LAYERS: [&[&str]; 13] = [
     &["policy", "wire"],
     &["registry", "workflow"],
     &["catalog", "downstream", "engine"],
-    &["journal", "llm"],
+    &["discovery", "journal", "llm"],
     &["runner"],
     &["gateway"],
     &["server"],

@@ -35,7 +35,7 @@ fn the_reference_of_codes_is_fresh() {
 
 #[test]
 fn every_registry_in_the_documentation_is_valid() {
-    for name in ["README.md", "docs/registry.md"] {
+    for name in ["README.md", "docs/registry.md", "docs/discovery.md"] {
         for block in blocks(&text(name), "toml") {
             // The reference shows `fallback` to a server that it does not show.
             let block = block.replace("fallback = [\"gitlab\"]", "fallback = [\"docs\"]");

@@ -14,6 +14,7 @@ mod churn;
 mod cli;
 mod degradation;
 mod discovery;
+mod discovery_sources;
 mod disk;
 mod docs;
 mod durable;

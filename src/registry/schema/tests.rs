@@ -48,7 +48,8 @@ reduced = {}
 minimal = {}
 [profiles.p]
 tools = {}
-[discovery]
+[discovery.sources.s]
+url = "https://x.example/servers.json"
 [[interceptors]]
 name = "i"
 deny = "no"
@@ -88,6 +89,7 @@ fn definition(path: &str) -> Option<&'static str> {
         "profiles.p" => "profile",
         "profiles.p.tools" => "visible",
         "discovery" => "discovery",
+        "discovery.sources.s" => "source",
         "interceptors[0]" => "interceptor",
         _ => return None,
     })

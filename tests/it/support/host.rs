@@ -107,6 +107,14 @@ impl Host {
         self.return_with(&[]);
     }
 
+    /// The same program on the same files with other arguments in place of `serve`, not started yet.
+    pub(crate) fn again(&self, arguments: &[&str]) -> Command {
+        let mut recipe = self.recipe.clone();
+        recipe.arguments.retain(|argument| argument != "serve");
+        recipe.arguments.extend(arguments.iter().map(OsString::from));
+        recipe.command()
+    }
+
     /// Waits for the program to end and starts it again in the same place, with further arguments.
     pub(crate) fn return_with(&mut self, arguments: &[&str]) {
         assert!(self.ended(DEADLINE).is_some(), "the program goes on\n{}", self.stderr());

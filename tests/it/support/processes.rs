@@ -10,7 +10,6 @@ use rustix::process::{Pid, Signal, kill_process};
 pub(crate) struct Process {
     pub(crate) pid: i32,
     /// Its command line, for the message of a test that fails.
-    #[expect(dead_code, reason = "read through `Debug`")]
     pub(crate) command: String,
 }
 

@@ -1,0 +1,10 @@
+//! Sources that are asked for servers again and again: what they answer becomes documents that the registry is read with.
+//!
+//! [`search`] has a task for each source, [`board`] holds what each has said last, [`held`] and [`answer`] decide. Whatever is found goes
+//! the way of files that change: read, checked, compared, and only then used.
+
+pub mod answer;
+mod ask;
+pub mod board;
+pub mod held;
+pub mod search;

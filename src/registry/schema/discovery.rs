@@ -1,0 +1,36 @@
+//! The part about where more servers come from.
+
+use serde_json::Value;
+
+use super::{boolean, count, duration, map, named_texts, shared, table, text, texts};
+
+pub(super) fn discovery() -> Value {
+    table(vec![
+        (
+            "include",
+            texts(),
+            "More files with servers, or globs of them, relative to this file; `server.json` among them.",
+        ),
+        ("environment", boolean(), "Whether MCP_SERVER_NAME_URL and MCP_SERVER_NAME_COMMAND mean servers."),
+        ("sources", map(&shared("source")), "Sources that are asked again and again."),
+    ])
+}
+
+pub(super) fn source() -> Value {
+    table(vec![
+        ("command", text(), "A program that prints servers as JSON."),
+        ("args", texts(), "Its arguments."),
+        ("env", named_texts(), "Its environment, beside what every child gets."),
+        ("cwd", text(), "Its working directory."),
+        ("url", text(), "An address that answers with servers as JSON: https, or http on this machine."),
+        ("headers", named_texts(), "Headers of the request."),
+        ("refresh", duration(), "How often it is asked."),
+        ("timeout", duration(), "How long it may take to answer."),
+        ("grace", duration(), "How long a server stays that it does not name any more."),
+        ("max_servers", count(1, 1_000), "How many servers it may bring."),
+        ("prefix", text(), "Put before the names of its servers."),
+        ("trusted", boolean(), "Whether what its servers say of their tools is believed."),
+        ("allow_commands", boolean(), "Whether it may name programs to start; only with `command`."),
+        ("variables", texts(), "Variables of the environment that its servers may be given."),
+    ])
+}
