@@ -79,11 +79,50 @@ fn every_command_in_the_readme_exists() {
         assert!(help.contains(&format!("  {command} ")), "README names `{command}`, which is not a command");
     }
     assert!(seen >= 2, "the README names commands");
+    let list =
+        readme.split("## Commands").nth(1).and_then(|rest| rest.split("```").nth(1)).expect("a list of commands");
+    let entries: Vec<_> =
+        list.lines().flat_map(|line| line.split("   ")).filter_map(|entry| entry.split_whitespace().next()).collect();
+    let commands = help.split("Commands:").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("commands");
+    for command in commands.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next()) {
+        assert!(
+            ["", "help"].contains(&command) || entries.contains(&command),
+            "the README does not name the command `{command}`"
+        );
+    }
+}
+
+/// The pages on which the keys of a language are told.
+#[test]
+fn every_key_of_the_files_is_told_in_the_reference() {
+    let workflow = mcp_orchestrator::workflow::vocabulary::schema();
+    let registry = mcp_orchestrator::registry::schema::schema();
+    for (schema, pages) in [
+        (workflow, &["docs/workflows.md", "docs/durability.md"][..]),
+        (registry, &["docs/registry.md", "docs/discovery.md"][..]),
+    ] {
+        let told: String = pages.iter().map(|page| text(page)).collect();
+        let parts = schema["$defs"].as_object().expect("parts").values().chain([&schema]);
+        for key in parts.filter_map(|part| part["properties"].as_object()).flat_map(|keys| keys.keys()) {
+            let is_word = |at: usize| {
+                let around =
+                    |letter: Option<char>| letter.is_some_and(|letter| letter.is_alphanumeric() || letter == '_');
+                !around(told[..at].chars().next_back()) && !around(told[at + key.len()..].chars().next())
+            };
+            let is_told = told.match_indices(key.as_str()).any(|(at, _)| is_word(at));
+            assert!(is_told, "{pages:?} say nothing of `{key}`");
+        }
+    }
+}
+
+/// What a heading is linked to by.
+fn anchor(heading: &str) -> String {
+    heading.to_lowercase().replace(' ', "-")
 }
 
 #[test]
 fn every_file_that_the_documentation_links_to_exists() {
-    for name in ["README.md", "ARCHITECTURE.md", "docs/registry.md", "docs/workflows.md"] {
+    for name in ["README.md", "ARCHITECTURE.md", "docs/registry.md", "docs/workflows.md", "docs/durability.md"] {
         let folder = root().join(name).parent().expect("a folder").to_path_buf();
         for link in text(name).split("](").skip(1).filter_map(|rest| rest.split(')').next().map(ToOwned::to_owned)) {
             if link.starts_with("http") {
@@ -93,8 +132,7 @@ fn every_file_that_the_documentation_links_to_exists() {
             assert!(folder.join(file).exists(), "{name} links to {link}, which is not there");
             let Some(heading) = heading else { continue };
             let page = fs::read_to_string(folder.join(file)).expect("a page");
-            let is_it =
-                |line: &str| line.starts_with('#') && line.trim_start_matches(['#', ' ']).to_lowercase() == heading;
+            let is_it = |line: &str| line.starts_with('#') && anchor(line.trim_start_matches(['#', ' '])) == heading;
             assert!(page.lines().any(is_it), "{name} links to {link}, which has no such heading");
         }
     }

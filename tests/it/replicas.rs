@@ -104,17 +104,28 @@ fn a_host_keeps_its_instance_if_the_server_is_sticky_until_that_one_dies() {
 
 #[test]
 fn a_farther_instance_is_used_only_while_the_nearer_one_is_away() {
-    let path = crate::support::fixture_path().to_string_lossy().into_owned();
-    let far = format!("replicas = [{{ command = {path:?}, args = [\"healthy\"], priority = 1 }}]");
-    let mut host = start(&far);
+    let path = crate::support::fixture_path();
+    let test = Test::new();
+    let near = test.home().join("near");
+    std::os::unix::fs::symlink(&path, &near).expect("a link");
+    let mut host = test
+        .registry(&format!(
+            "[servers.shop]\ncommand = {near:?}\nargs = [\"healthy\"]\n\
+             replicas = [{{ command = {path:?}, args = [\"healthy\"], priority = 1 }}]\n"
+        ))
+        .start();
     all_ready(&mut host, 2);
+    let link = near;
     let near = pids(&mut host, 40);
     assert_eq!(near.len(), 1, "only the nearer one is called");
     let near = *near.first().expect("one");
     assert_eq!(shop(&mut host)["instances"][0]["pid"], near);
-    kill(near);
     let far = shop(&mut host)["instances"][1]["pid"].as_u64().expect("a process");
-    assert!(eventually(DEADLINE, || pid(&mut host) == far || count(&mut host, "ready") == 2));
+    // It cannot come back at once.
+    std::fs::remove_file(&link).expect("a link");
+    kill(near);
+    assert!(eventually(DEADLINE, || pid(&mut host) == far), "{}", shop(&mut host));
+    std::os::unix::fs::symlink(&path, &link).expect("a link");
     all_ready(&mut host, 2);
     let now = shop(&mut host)["instances"][0]["pid"].as_u64().expect("a process");
     assert_eq!(pids(&mut host, 20), BTreeSet::from([now]), "the nearer one has its calls back");
