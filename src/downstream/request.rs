@@ -33,6 +33,8 @@ pub struct Request {
     pub idempotency_key: Option<Arc<str>>,
     /// The header that is to carry it as well, over HTTP.
     pub key_header: Option<String>,
+    /// Further headers, over HTTP.
+    pub headers: Vec<(Arc<str>, Arc<str>)>,
     /// Where progress is reported.
     pub progress: Option<Arc<dyn Progress>>,
     /// Who answers questions of the server.
@@ -111,7 +113,7 @@ impl Request {
             meta.set(CLIENT_INFO_KEY, &client_info());
             let mut capabilities =
                 self.ask.as_ref().map_or_else(|| serde_json::json!({}), |ask| offered(ask.capabilities()));
-            if self.tasks != Tasks::None {
+            if matches!(self.tasks, Tasks::Relayed | Tasks::Awaited) {
                 capabilities["extensions"] = serde_json::json!({ task::EXTENSION: {} });
             }
             meta.set(CLIENT_CAPABILITIES_KEY, &capabilities);

@@ -62,6 +62,11 @@ pub(super) struct Stamp {
     pub(super) writes: u64,
 }
 
+impl Stamp {
+    /// Of an answer whose age alone says what it is worth.
+    pub(super) const TIMELESS: Self = Self { changes: 0, writes: 0 };
+}
+
 /// What is known of one server.
 #[derive(Default)]
 pub(super) struct Book {

@@ -28,7 +28,7 @@ impl Gateway {
             && call.extra.is_empty()
             && let Some((item, others)) = call.arguments.as_deref().and_then(|all| split(all, &batch.argument))
         {
-            let key = json!([&*entry.server, entry.id, &*call.principal.name, others]).to_string();
+            let key = json!([&*entry.server, entry.id, &*call.principal.name, others, call.headers]).to_string();
             let begin = |items| self.batch(items, batch.clone(), large, others, call);
             let (place, number) = self.batches.enter(key, &item, batch.max, begin);
             let outcome = within(call.limits.deadline, place.outcome()).await?;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::value::to_raw_value;
 use serde_json::{Map, Value, json};
@@ -11,8 +11,10 @@ use serde_json::{Map, Value, json};
 use crate::catalog::naming::exposed;
 use crate::catalog::snapshot::{Catalog, Own};
 use crate::engine::call::output_of;
+use crate::gateway::answers::Stamp;
 use crate::gateway::door::Gateway;
 use crate::gateway::reply::{self, SERVED_BY_KEY, with_meta};
+use crate::gateway::sharing::is_worth_keeping;
 use crate::gateway::trail::{Trail, retold, told};
 use crate::gateway::workflows::parse_input;
 use crate::model::call::{Call, Reply};
@@ -22,6 +24,7 @@ use crate::model::fault::{Fault, Kind};
 use crate::model::name::ToolRef;
 use crate::policy::rank::{Candidate, Record, ranked, sticky};
 use crate::registry::capability::{Capability, Member, Route};
+use crate::wire::canonical::canonical;
 use crate::workflow::surroundings::Facts;
 use crate::workflow::tool::hints;
 
@@ -29,9 +32,15 @@ use crate::workflow::tool::hints;
 pub(super) type Records = Mutex<HashMap<ToolRef, Record>>;
 
 impl Gateway {
-    /// Has a job done by one of those that can do it.
-    pub(super) async fn call_capability(self: Arc<Self>, capability: &Capability, call: Call) -> Result<Reply, Fault> {
+    /// Has the job `name` done by one of those that can do it.
+    pub(super) async fn call_capability(
+        self: Arc<Self>,
+        name: &ToolRef,
+        capability: &Capability,
+        call: Call,
+    ) -> Result<Reply, Fault> {
         let arguments = parse_input(call.arguments.as_deref())?;
+        let kept_as = capability.fallback.cached.and_then(|_| kept_as(name, &arguments, &call));
         let mut last = Err(Fault::new(Kind::Unavailable, code::SERVER_DOWN, "no member could be called"));
         let mut trail = Trail::default();
         for place in self.order(capability, &call) {
@@ -40,11 +49,19 @@ impl Gateway {
             last = Arc::clone(&self).call_member(member, &arguments, &call).await;
             let is_success = last.as_ref().is_ok_and(|reply| !reply.is_tool_error());
             self.note(&member.tool, began, is_success);
+            let effect = self.catalog().origin(&member.tool).map(|entry| entry.effect);
             if is_success {
+                // An answer that was kept already would look younger than it is.
+                let is_new = |reply: &&Reply| !reply.body.get().contains(reply::CACHED_KEY) && is_worth_keeping(reply);
+                if let (Some(key), Some(reply), Some(Effect::Read)) =
+                    (&kept_as, last.as_ref().ok().filter(is_new), effect)
+                {
+                    self.answers.keep(key, Stamp::TIMELESS, reply);
+                }
                 let name = member.tool.to_string();
                 return last.map(|reply| trail.onto(with_meta(&reply, SERVED_BY_KEY, &name), &name));
             }
-            let may_repeat = self.catalog().origin(&member.tool).is_none_or(|entry| entry.effect.may_repeat());
+            let may_repeat = effect.is_none_or(Effect::may_repeat);
             let was_sent = last.as_ref().err().is_none_or(|fault| fault.was_sent);
             if was_sent && !may_repeat {
                 return last;
@@ -55,10 +72,20 @@ impl Gateway {
                 Ok(_) => trail.failed_because(member.tool.to_string(), "its result is an error".to_owned()),
             }
         }
-        match &capability.fallback {
+        if let Some(reply) = kept_as.and_then(|key| self.kept_answer(&key, capability.fallback.cached, &trail)) {
+            return Ok(reply);
+        }
+        match &capability.fallback.value {
             Some(value) => Ok(trail.onto(with_meta(&reply::structured(value), SERVED_BY_KEY, &"fallback"), "fallback")),
             None => last,
         }
+    }
+
+    /// The answer that was kept under `key`, if it is no older than `most`.
+    fn kept_answer(&self, key: &str, most: Option<Duration>, trail: &Trail) -> Option<Reply> {
+        let (reply, age) =
+            self.answers.find(key, Stamp::TIMELESS).filter(|(_, age)| most.is_some_and(|most| *age <= most))?;
+        Some(trail.onto(served_by(reply::kept(&reply, age, Some("nobody could do the job")), "cache"), "cache"))
     }
 
     async fn call_member(self: Arc<Self>, member: &Member, arguments: &Value, call: &Call) -> Result<Reply, Fault> {
@@ -119,11 +146,12 @@ impl Gateway {
         records.entry(tool.clone()).or_default().note(began.elapsed(), is_success);
     }
 
-    /// The capability that hosts know as `name`.
-    pub(super) fn capability(&self, name: &str) -> Option<Arc<Capability>> {
+    /// The capability that hosts know as `name`, and what the registry calls it.
+    pub(super) fn capability(&self, name: &str) -> Option<(ToolRef, Arc<Capability>)> {
         let registry = self.registry();
         let mut all = registry.capabilities.iter();
-        all.find(|(known, _)| shown_as(known) == name).map(|(_, capability)| Arc::clone(capability))
+        all.find(|(known, _)| shown_as(known) == name)
+            .map(|(known, capability)| (known.clone(), Arc::clone(capability)))
     }
 
     /// Capabilities as tools, over the tools that `servers` has.
@@ -143,6 +171,12 @@ impl Gateway {
         };
         self.registry().capabilities.iter().map(tool).collect()
     }
+}
+
+/// Under which key the answer to a call of the job `name` is kept: equal for calls of one caller that ask the same.
+fn kept_as(name: &ToolRef, arguments: &Value, call: &Call) -> Option<String> {
+    let arguments = canonical(&to_raw_value(arguments).ok()?)?;
+    Some(json!(["capability", name.to_string(), &*call.principal.name, arguments]).to_string())
 }
 
 /// Under which name hosts see a capability.

@@ -15,6 +15,7 @@ use crate::model::call::{Call, Reply};
 use crate::model::code;
 use crate::model::entry::Entry;
 use crate::model::fault::{Fault, Kind};
+use crate::registry::capability::Adapter;
 use crate::registry::interceptor::{Action, At, Hook, Interceptor};
 use crate::wire::envelope::bounded;
 use crate::wire::object::Object;
@@ -39,7 +40,11 @@ impl Gateway {
         let concerned = registry
             .interceptors
             .iter()
-            .filter(|rule| rule.concerns(&name) && !seen_as.as_ref().is_some_and(|seen_as| rule.concerns(seen_as)));
+            .filter(|rule| rule.concerns(&name))
+            // Headers do not go from one server to the next, so that they are set anew.
+            .filter(|rule| {
+                matches!(rule.action, Action::Headers(_)) || !seen_as.as_ref().is_some_and(|seen| rule.concerns(seen))
+            });
         let (before, after): (Vec<_>, Vec<_>) = concerned.cloned().partition(|rule| rule.at == At::Before);
         let is_any = !(before.is_empty() && after.is_empty());
         is_any.then_some(Passage { before, after, facts: Value::Null, deadline: None })
@@ -52,7 +57,9 @@ impl Passage {
         self.facts = facts(entry, &call)?;
         self.deadline = call.limits.deadline;
         for rule in std::mem::take(&mut self.before) {
-            if self.act_before(hooks, &rule).await? {
+            if let Action::Headers(headers) = &rule.action {
+                self.add_headers(&rule, headers, &mut call)?;
+            } else if self.act_before(hooks, &rule).await? {
                 call.arguments = to_raw_value(&self.facts["arguments"]).ok();
             }
         }
@@ -72,6 +79,29 @@ impl Passage {
         Ok(reply)
     }
 
+    /// Has the call carry headers. Those of a later interceptor take the place of the same ones of an earlier.
+    fn add_headers(&self, rule: &Interceptor, headers: &Adapter, call: &mut Call) -> Result<(), Fault> {
+        if !applies(rule, &self.facts)? {
+            return Ok(());
+        }
+        let headers = compute(rule, headers.apply(&self.facts))?;
+        for (name, value) in headers.as_object().into_iter().flatten() {
+            call.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+            let value = match value {
+                Value::Null => continue,
+                value => text(value),
+            };
+            if !value.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+                return Err(failed(
+                    rule,
+                    &format!("the header `{name}` would have characters that no header may have"),
+                ));
+            }
+            call.headers.push((name.as_str().into(), value.into()));
+        }
+        Ok(())
+    }
+
     /// Whether the arguments have changed.
     async fn act_before(&mut self, hooks: &Hooks, rule: &Interceptor) -> Result<bool, Fault> {
         let facts = &mut self.facts;
@@ -81,7 +111,7 @@ impl Passage {
         let changes = match &rule.action {
             Action::Deny(why) => return Err(denied(rule, facts, &text(&compute(rule, why.apply(facts))?))),
             Action::Set(set) => compute(rule, set.apply(facts))?,
-            Action::Output(_) => return Ok(false),
+            Action::Output(_) | Action::Headers(_) => return Ok(false),
             Action::Ask(hook) => {
                 let answer = ask_hook(hooks, rule, hook, facts, self.deadline, "arguments").await?;
                 if let Some(arguments) = answer {
@@ -116,7 +146,7 @@ impl Passage {
         let output = match &rule.action {
             Action::Deny(why) => return Err(denied(rule, facts, &text(&compute(rule, why.apply(facts))?))),
             Action::Output(output) if !reply.is_tool_error() => Some(compute(rule, output.apply(facts))?),
-            Action::Output(_) | Action::Set(_) => None,
+            Action::Output(_) | Action::Set(_) | Action::Headers(_) => None,
             Action::Ask(hook) => ask_hook(hooks, rule, hook, facts, self.deadline, "output").await?,
         };
         Ok(output.map_or_else(|| reply.clone(), |output| with_output(&reply, &output)))

@@ -41,12 +41,13 @@ impl Gateway {
         let request = match tasks {
             // What any server of that era understands: a task with its own time to live.
             Tasks::Awaited => request.with("task", empty()),
-            Tasks::None | Tasks::Relayed => request,
+            Tasks::None | Tasks::OnDemand | Tasks::Relayed => request,
         };
         Request {
             meta: call.meta.clone(),
             idempotency_key: key,
             key_header,
+            headers: call.headers.clone(),
             progress: call.progress.clone(),
             ask: call.ask.clone(),
             tasks,

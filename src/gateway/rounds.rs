@@ -57,8 +57,9 @@ impl Gateway {
         let mut request = Request { limits: self.onward(terms.limits)?, ..request };
         let result = rounds(endpoint, &request, terms).await;
         let is_helpless = request.ask.as_ref().is_none_or(|ask| !ask.takes_questions_as_result());
+        let awaits = request.tasks == Tasks::OnDemand || is_helpless && request.tasks == Tasks::None;
         let reply = match result {
-            Err(fault) if is_helpless && request.tasks == Tasks::None && is_demanded(&fault) => {
+            Err(fault) if awaits && is_demanded(&fault) => {
                 request.tasks = Tasks::Awaited;
                 rounds(endpoint, &request, terms).await?
             }

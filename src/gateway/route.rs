@@ -37,7 +37,7 @@ impl Gateway {
             }
             return match (Builtin::find(name), self.capability(name)) {
                 (Some(builtin), _) => self.call_builtin(builtin, call).await,
-                (None, Some(capability)) => self.call_capability(&capability, call).await,
+                (None, Some((name, capability))) => self.call_capability(&name, &capability, call).await,
                 (None, None) => self.run_as_tool(name, call).await,
             };
         }
@@ -61,7 +61,7 @@ impl Gateway {
             && seen().has_own(&shown_as(tool))
         {
             // A member is a tool of a server, so that this goes no deeper.
-            return Box::pin(Arc::clone(&self).call_capability(capability, call)).await;
+            return Box::pin(Arc::clone(&self).call_capability(tool, capability, call)).await;
         }
         let is_shown = self.shows_server(profile.as_deref(), &tool.server);
         let endpoint = self.pool.get(&tool.server).filter(|_| is_shown);
@@ -158,6 +158,8 @@ impl Gateway {
         seen_as: Option<&Entry>,
         trail: &mut Trail,
     ) -> Result<Reply, Fault> {
+        // Headers are for the server that the registry means them for.
+        let call = &Call { headers: Vec::new(), ..call.clone() };
         let first = fault.server.as_deref().and_then(|server| self.registry().servers.get(server).cloned());
         for other in first.iter().flat_map(|server| &server.fallback) {
             let Some((next, entry)) = self.offer_of(other, id) else { continue };

@@ -47,7 +47,7 @@ impl Gateway {
         let book = self.answers.book(&entry.server);
         let stamp = Stamp { changes: fleet.changes(), writes: book.epoch(&entry.id) };
         let whose = (!rule.cache.is_some_and(|keeping| keeping.is_shared)).then_some(&*call.principal.name);
-        let key = json!([&*entry.server, entry.id, whose, arguments]).to_string();
+        let key = json!([&*entry.server, entry.id, whose, arguments, call.headers]).to_string();
         let flight_key = format!("{} {} {} {key}", stamp.changes, stamp.writes, book.writes());
         Some(Sharing { keeping: rule.cache, book, stamp, key, flight_key })
     }
@@ -140,7 +140,7 @@ pub(super) async fn within<T>(
 }
 
 /// Whether later callers may be given `reply`: it is a result, and by the server itself.
-fn is_worth_keeping(reply: &Reply) -> bool {
+pub(super) fn is_worth_keeping(reply: &Reply) -> bool {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Head {

@@ -72,7 +72,8 @@ pub(super) fn wanted(entry: &Entry, call: &Call) -> Tasks {
         true => Tasks::Relayed,
         // A server of the initialize era makes a task only of a request that asks for one.
         false if needs_one(entry) => Tasks::Awaited,
-        false if !call.awaits_tasks && call.ask.as_ref().is_some_and(knows_tasks) => Tasks::Relayed,
+        false if call.awaits_tasks => Tasks::OnDemand,
+        false if call.ask.as_ref().is_some_and(knows_tasks) => Tasks::Relayed,
         false => Tasks::None,
     }
 }

@@ -78,6 +78,8 @@ pub struct Call {
     pub ask: Option<Arc<dyn Ask>>,
     /// Members of the caller's params beside the usual ones, passed on as they are.
     pub extra: Vec<(String, Box<RawValue>)>,
+    /// Headers that it is to carry to a server over HTTP.
+    pub headers: Vec<(Arc<str>, Arc<str>)>,
     /// Whether nobody waits for the end of the workflow that is called.
     pub is_detached: bool,
     /// Whether the result of a task that a server makes of it is waited for, so that nobody else has to.
@@ -113,6 +115,7 @@ impl Call {
             progress: None,
             ask: None,
             extra: Vec::new(),
+            headers: Vec::new(),
             is_detached: false,
             awaits_tasks: false,
             providers: Vec::new(),

@@ -70,9 +70,11 @@ pub enum Tasks {
     /// The caller knows no tasks: the server is not to make one.
     #[default]
     None,
+    /// The same, unless the server cannot do without: then the task is waited for.
+    OnDemand,
     /// The caller is given the task.
     Relayed,
-    /// The server cannot do without: the task is waited for, and the caller is given its result.
+    /// The task is waited for, and the caller is given its result.
     Awaited,
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value as Json;
 
@@ -19,7 +20,10 @@ use crate::model::code;
 use crate::model::name::ToolRef;
 use crate::model::problem::{Problem, Span};
 use crate::policy::rank::Weights;
-use crate::registry::settings::{text, word};
+use crate::registry::settings::{duration, text, word};
+
+/// How old an answer may be that stands in for a new one.
+const KEPT: std::ops::RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_hours(24 * 30);
 
 /// A job: `[capabilities."web.search"]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,8 +36,17 @@ pub struct Capability {
     pub weights: Weights,
     /// The tools that can do it, at least one.
     pub members: Vec<Member>,
-    /// The result if none of them can.
-    pub fallback: Option<Json>,
+    /// What is answered if none of them can.
+    pub fallback: Fallback,
+}
+
+/// What is answered when nobody can do a job.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Fallback {
+    /// An earlier answer to the same question, if it is no older than that.
+    pub cached: Option<Duration>,
+    /// This, if there is no such answer.
+    pub value: Option<Json>,
 }
 
 /// In which order members are tried.
@@ -159,12 +172,8 @@ fn capability(reader: &mut Reader, mut table: Table<'_>, named: &mut Named) -> O
     let description = text(reader, &mut table, "description");
     let route = word(reader, &mut table, "route", &routes).unwrap_or(Route::Order);
     let weights = table.take("weights").map(|node| weights(reader, node, &table.path("weights"))).unwrap_or_default();
-    let fallback = table.take("fallback").and_then(|node| {
-        let mut table = reader.table(node, &table.path("fallback"))?;
-        let value = table.require(reader, "value").map(Node::to_json);
-        table.finish(reader);
-        value
-    });
+    let fallback =
+        table.take("fallback").map(|node| fallback(reader, node, &table.path("fallback"))).unwrap_or_default();
     let what = table.path("members");
     let listed = table.require(reader, "members").and_then(|node| Some((node, reader.list(node, &what)?.iter())));
     table.finish(reader);
@@ -174,6 +183,18 @@ fn capability(reader: &mut Reader, mut table: Table<'_>, named: &mut Named) -> O
         reader.error(code::MISSING, node.span.clone(), format!("`{what}` names no tool"));
     }
     Some(Capability { description, route, weights, members, fallback })
+}
+
+fn fallback(reader: &mut Reader, node: &Node, what: &str) -> Fallback {
+    let Some(mut table) = reader.table(node, what) else { return Fallback::default() };
+    let cached = duration(reader, &mut table, "cached", KEPT);
+    let value = table.take("value").map(Node::to_json);
+    if value.is_none() && table.key_span("cached").is_none() {
+        reader.error(code::MISSING, node.span.clone(), format!("`{what}` says nothing")).help =
+            Some("write `{ cached = \"1h\" }`, `{ value = … }`, or both".to_owned());
+    }
+    table.finish(reader);
+    Fallback { cached, value }
 }
 
 fn weights(reader: &mut Reader, node: &Node, what: &str) -> Weights {

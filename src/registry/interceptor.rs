@@ -30,7 +30,20 @@ const BEFORE: [&str; 7] = ["server", "tool", "name", "effect", "arguments", "cal
 const AFTER: [&str; 2] = ["result", "is_error"];
 
 /// What may be done; each interceptor does one of these.
-const ACTIONS: [&str; 5] = ["deny", "set", "output", "command", "url"];
+const ACTIONS: [&str; 6] = ["deny", "set", "set_headers", "output", "command", "url"];
+
+/// Headers that say how the program and the server understand each other are not for registries to set.
+const RESERVED: [&str; 9] = [
+    "host",
+    "content-length",
+    "content-type",
+    "transfer-encoding",
+    "connection",
+    "accept",
+    "last-event-id",
+    "upgrade",
+    "te",
+];
 
 /// How long a hook may take, unless the registry says.
 const HOOK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -73,6 +86,8 @@ pub enum Action {
     Deny(Adapter),
     /// Sets these arguments; one that becomes null is left out.
     Set(Adapter),
+    /// Has the call carry these headers, if its server is reached over HTTP; one that is null is left out.
+    Headers(Adapter),
     /// Replaces what the tool has put out.
     Output(Adapter),
     /// Leaves it to somebody else.
@@ -150,7 +165,9 @@ fn interceptor(
     let (action, side) = action(reader, table)?;
     let at = at.or(side).unwrap_or(At::Before);
     if let Some(side) = side.filter(|side| *side != at) {
-        let (key, right) = if side == At::Before { ("set", "before") } else { ("output", "after") };
+        let key =
+            ["set", "set_headers", "output"].into_iter().find(|key| table.key_span(key).is_some()).unwrap_or("set");
+        let right = if side == At::Before { "before" } else { "after" };
         let span = table.key_span("at").unwrap_or_else(|| table.span());
         reader.error(code::CONFLICT, span, format!("`{}` can only be done {right} a call", table.path(key)));
     }
@@ -175,6 +192,10 @@ fn action(reader: &mut Reader, table: &mut Table<'_>) -> Option<(Action, Option<
         }
         adapter(reader, node, ROOT)
     });
+    let headers = table.take("set_headers").and_then(|node| {
+        check_headers(reader, node, &table.path("set_headers"));
+        adapter(reader, node, ROOT)
+    });
     let output = table.take("output").and_then(|node| adapter(reader, node, ROOT));
     let hook = hook(reader, table);
     if spans.is_empty() {
@@ -184,8 +205,27 @@ fn action(reader: &mut Reader, table: &mut Table<'_>) -> Option<(Action, Option<
     }
     deny.map(|deny| (Action::Deny(deny), None))
         .or_else(|| set.map(|set| (Action::Set(set), Some(At::Before))))
+        .or_else(|| headers.map(|headers| (Action::Headers(headers), Some(At::Before))))
         .or_else(|| output.map(|output| (Action::Output(output), Some(At::After))))
         .or_else(|| hook.map(|hook| (Action::Ask(hook), None)))
+}
+
+/// Whether what stands at `node` is a table of headers that may be set.
+fn check_headers(reader: &mut Reader, node: &Node, what: &str) {
+    let Value::Table(fields) = &node.value else {
+        reader.error(code::WRONG_VALUE, node.span.clone(), format!("`{what}` is no table of headers"));
+        return;
+    };
+    for field in fields {
+        let lower = field.key.to_ascii_lowercase();
+        let is_name =
+            !lower.is_empty() && lower.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+        if !is_name || RESERVED.contains(&lower.as_str()) || lower.starts_with("mcp-") {
+            let message = format!("`{what}` cannot set the header `{}`", field.key);
+            reader.error(code::WRONG_VALUE, field.key_span.clone(), message).help =
+                Some("headers of the protocol are the program's own; others are such as `X-Tenant`".to_owned());
+        }
+    }
 }
 
 fn hook(reader: &mut Reader, table: &mut Table<'_>) -> Option<Hook> {
@@ -231,6 +271,7 @@ fn check_references(reader: &mut Reader, table: &Table<'_>, interceptor: &Interc
     let of_action = match &interceptor.action {
         Action::Deny(adapter) => Some(("deny", adapter.references())),
         Action::Set(adapter) => Some(("set", adapter.references())),
+        Action::Headers(adapter) => Some(("set_headers", adapter.references())),
         Action::Output(adapter) => Some(("output", adapter.references())),
         Action::Ask(_) => None,
     };

@@ -148,6 +148,7 @@ fn interceptor() -> Value {
         ("when", text(), "A condition over `call`; always if not given."),
         ("deny", text(), "Why the call is refused, or its result withheld."),
         ("set", json!({ "type": "object" }), "Arguments to be set; one that becomes null is left out."),
+        ("set_headers", json!({ "type": "object" }), "Headers that the call is to carry to a server over HTTP."),
         ("output", json!({}), "What the tool has put out instead."),
         ("command", text(), "A program that decides: JSON in, JSON out."),
         (
@@ -335,7 +336,10 @@ fn weights() -> Value {
 }
 
 fn fallback_value() -> Value {
-    table(vec![("value", json!({}), "The result.")])
+    table(vec![
+        ("cached", duration(), "An earlier answer to the same question, no older than that."),
+        ("value", json!({}), "The result, if there is none."),
+    ])
 }
 
 fn member() -> Value {

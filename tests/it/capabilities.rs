@@ -101,3 +101,31 @@ members = []
     assert_eq!(codes, ["MO1004", "MO1005", "MO1008", "MO1008", "MO2006"], "{found}");
     assert!(done.stdout.contains("did you mean `north`?"), "{found}");
 }
+
+#[test]
+fn an_earlier_answer_stands_in_for_as_long_as_it_is_fresh_enough() {
+    // Each job is done by `north.echo` for as long as that works.
+    let settings = |fallback: &str| format!("members = [\"north.echo\"]\nfallback = {{ {fallback} }}");
+    for (fallback, expected) in [
+        ("cached = \"1h\", value = { n = 0 }", json!({ "n": 1 })),
+        ("cached = \"1ms\", value = { n = 0 }", json!({ "n": 0 })),
+    ] {
+        let mut host = Test::new()
+            .registry(&format!("[capabilities.\"text.say\"]\n{}\n", settings(fallback)))
+            .server(
+                "north",
+                fixture(["healthy"])
+                    .with("retry = 1\nbreaker = { failures = 1, open_for = \"1h\" }\ntimeout = \"300ms\""),
+            )
+            .start();
+        host.ready(&["north"]);
+        assert_eq!(host.value("text__say", json!({ "n": 1 })), json!({ "n": 1 }));
+        host.failure("north__hang", json!({}));
+        let result = host.call("text__say", json!({ "n": 1 }));
+        assert_eq!(result["structuredContent"], expected, "{result}");
+        let is_stale = result["_meta"]["io.mcp-orchestrator/stale"]["age_ms"].is_u64();
+        assert_eq!((is_stale, served_by(&result) == "cache"), (expected["n"] == 1, expected["n"] == 1), "{result}");
+        // Another question has no earlier answer.
+        assert_eq!(host.value("text__say", json!({ "n": 2 })), json!({ "n": 0 }));
+    }
+}

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
-use crate::support::web::{read, respond};
+use crate::support::web::{Manner, Web, read, respond};
 use crate::support::{Host, Test, fixture};
 
 fn start(interceptors: &str) -> Host {
@@ -118,4 +118,52 @@ fn an_address_decides_what_becomes_of_a_result() {
     let (path, headers, question) = heard.join().expect("the hook was asked");
     assert!(path == "/judge" && headers.contains("x-key: k\n"), "{path} {headers}");
     assert_eq!((&question["at"], &question["call"]["effect"]), (&json!("after"), &json!("read")), "{question}");
+}
+
+#[test]
+fn headers_are_set_for_the_server_that_they_are_meant_for() {
+    let (web, other) = (Web::start(Manner::Modern), Web::start(Manner::Modern));
+    let mut host = Test::new()
+        .registry(
+            r#"
+[[interceptors]]
+name = "tenant"
+tools = ["web.*"]
+set_headers = { X-Tenant = "$call.caller", X-Size = "${ call.arguments.n + 1 }", X-None = "${ none }" }
+[[interceptors]]
+name = "bad"
+tools = ["web.*"]
+when = "call.arguments.n == 9"
+set_headers = { X-Tenant = "a\nb" }
+"#,
+        )
+        .registry(&format!("{}{}", web.entry("web"), other.entry("other")))
+        .start();
+    host.ready(&["web", "other"]);
+    host.value("web__echo", json!({ "n": 1 }));
+    host.value("other__echo", json!({ "n": 1 }));
+    let headers = |web: &Web| {
+        let calls = web.arrived().into_iter().filter(|request| request.body["method"] == "tools/call");
+        calls.last().expect("a call").headers
+    };
+    let told = headers(&web);
+    assert!(told.contains("x-tenant: test\n") && told.contains("x-size: 2\n") && !told.contains("x-none"), "{told}");
+    assert!(!headers(&other).contains("x-tenant"));
+    let said = host.failure("web__echo", json!({ "n": 9 }));
+    assert!(said.contains("MO5211") && said.contains("X-Tenant"), "{said}");
+}
+
+#[test]
+fn what_a_task_puts_out_is_seen_by_those_after_it() {
+    for (host_era, server_era) in
+        [("legacy", "legacy"), ("legacy", "modern"), ("modern", "legacy"), ("modern", "modern")]
+    {
+        let rule = "[[interceptors]]\nname = \"seen\"\nat = \"after\"\noutput = { was = \"$call.result\" }\n";
+        let test = Test::new().registry(rule).server("shop", fixture(["healthy", "--era", server_era]));
+        let mut host = if host_era == "legacy" { test.start() } else { test.start_modern() };
+        host.capabilities = json!({ "extensions": { "io.modelcontextprotocol/tasks": {} } });
+        host.ready(&["shop"]);
+        let result = host.call("shop__job", json!({ "n": 7 }));
+        assert_eq!(result["structuredContent"]["was"]["done"], 7, "{host_era} {server_era}: {result}");
+    }
 }

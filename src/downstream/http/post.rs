@@ -40,6 +40,7 @@ impl Link {
             (Some(header), Some(key)) => post.header(header, encoded(key)),
             _ => post,
         };
+        let post = request.headers.iter().fold(post, |post, (name, value)| post.header(&**name, &**value));
         let answer = match self.site.send(post).await {
             Ok(response) => self.answer(response, &Awaited { id, request, over: &over }).await,
             Err(fault) => Err(fault),
