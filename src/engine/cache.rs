@@ -117,12 +117,16 @@ pub(super) fn recalled(frame: &mut StepFrame, turn: &mut Turn<'_>, id: FrameId, 
     }
 }
 
+/// Under what the result is to be kept of the attempt that begins now, if at all. Later the step may have changed what it was
+/// asked with: what agents share.
+pub(super) fn to_be_kept(frame: &StepFrame, turn: &Turn<'_>) -> Option<KeptAs> {
+    // A name that cannot be computed is told where it is looked for.
+    is_kept(frame.step(turn)).then(|| name(frame, turn).ok())?
+}
+
 /// Keeps the result of a step that has succeeded by itself.
-pub(super) fn keep(frame: &StepFrame, turn: &mut Turn<'_>, result: &Value) {
-    // A name that cannot be computed has been told when it was looked for.
-    if is_kept(frame.step(turn))
-        && let Ok(kept_as) = name(frame, turn)
-    {
+pub(super) fn keep(frame: &mut StepFrame, turn: &mut Turn<'_>, result: &Value) {
+    if let Some(kept_as) = frame.kept_as.take() {
         turn.commands.push(Command::Keep { kept_as, value: result.to_json() });
     }
 }

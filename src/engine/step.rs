@@ -9,7 +9,7 @@ use crate::engine::aftermath::Deed;
 use crate::engine::arrival;
 use crate::engine::ask;
 use crate::engine::cache;
-use crate::engine::command::Outcome;
+use crate::engine::command::{KeptAs, Outcome};
 use crate::engine::each::{self, EachFrame};
 use crate::engine::event::Failure;
 use crate::engine::expectation;
@@ -48,6 +48,8 @@ pub(super) struct StepFrame {
     pub(super) phase: Phase,
     /// The failure that is being dealt with.
     pub(super) failure: Option<Box<Failure>>,
+    /// Under what the result of its attempt is to be kept, if it is.
+    pub(super) kept_as: Option<KeptAs>,
     /// How much of the step this is.
     part: Part,
 }
@@ -87,7 +89,8 @@ pub(super) enum Phase {
 impl StepFrame {
     /// A whole step.
     pub(super) fn whole(place: StepPlace, at: Arc<str>, scope: Scope) -> Self {
-        Self { place, at, scope, row: None, attempts: 0, phase: Phase::Attempt, failure: None, part: Part::Whole }
+        let (phase, part) = (Phase::Attempt, Part::Whole);
+        Self { place, at, scope, row: None, attempts: 0, phase, failure: None, kept_as: None, part }
     }
 
     /// One item of a `for_each` step.
@@ -157,7 +160,7 @@ impl StepFrame {
         if step.repeat.is_none() {
             return self.attempt(turn, id);
         }
-        self.phase = Phase::Turns;
+        (self.phase, self.kept_as) = (Phase::Turns, cache::to_be_kept(self, turn));
         let frame = RepeatFrame::new(self.place.clone(), Arc::clone(&self.at), self.scope.clone());
         turn.spawn(id, 0, Kind::Repeat(frame));
         Next::Wait
@@ -242,6 +245,9 @@ impl StepFrame {
         self.phase = Phase::Attempt;
         if self.attempts > 0 {
             self.look(turn, self.step(turn));
+        }
+        if self.part != Part::Turn {
+            self.kept_as = cache::to_be_kept(self, turn);
         }
         let number = match self.begin_attempt(turn, id) {
             Ok(number) => number,

@@ -50,15 +50,16 @@ pub struct Levels {
     settings: Settings,
     level: Level,
     by_hand: Option<Level>,
-    /// Since when more, or less, would be missing than the level is for.
-    worse_since: Option<Instant>,
-    better_since: Option<Instant>,
+    /// Since when more would be missing than the level is for, and the least that has fitted since.
+    worse: Option<(Instant, Level)>,
+    /// Since when less would be, and the most that has fitted since.
+    better: Option<(Instant, Level)>,
 }
 
 impl Levels {
     /// Everything goes on.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, level: Level::Normal, by_hand: None, worse_since: None, better_since: None }
+        Self { settings, level: Level::Normal, by_hand: None, worse: None, better: None }
     }
 
     /// The level now.
@@ -80,14 +81,17 @@ impl Levels {
     pub fn observe(&mut self, missing: u32, now: Instant) -> Level {
         let fitting = self.fitting(missing);
         let Settings { enter_after, leave_after, .. } = self.settings;
-        self.worse_since = (fitting > self.level).then(|| self.worse_since.unwrap_or(now));
-        self.better_since = (fitting < self.level).then(|| self.better_since.unwrap_or(now));
-        let has_lasted = |since: Option<Instant>, limit: Duration| {
-            since.is_some_and(|since| now.saturating_duration_since(since) >= limit)
+        let since = |seen: Option<(Instant, Level)>| seen.unwrap_or((now, fitting));
+        let (worse_since, least) = since(self.worse);
+        let (better_since, most) = since(self.better);
+        self.worse = (fitting > self.level).then(|| (worse_since, least.min(fitting)));
+        self.better = (fitting < self.level).then(|| (better_since, most.max(fitting)));
+        let lasting = |seen: Option<(Instant, Level)>, limit: Duration| {
+            seen.filter(|(since, _)| now.saturating_duration_since(*since) >= limit).map(|(_, level)| level)
         };
-        if has_lasted(self.worse_since, enter_after) || has_lasted(self.better_since, leave_after) {
-            self.level = fitting;
-            (self.worse_since, self.better_since) = (None, None);
+        if let Some(level) = lasting(self.worse, enter_after).or_else(|| lasting(self.better, leave_after)) {
+            self.level = level;
+            (self.worse, self.better) = (None, None);
         }
         self.level()
     }
@@ -131,6 +135,19 @@ mod tests {
     }
 
     #[test]
+    fn a_moment_of_more_does_not_count_for_all_the_time_before_it() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut levels = Levels::new(SETTINGS);
+        assert_eq!(levels.observe(1, at(0)), Level::Normal);
+        assert_eq!(levels.observe(2, at(5)), Level::Reduced, "only one has been missing for so long");
+        assert_eq!(levels.observe(2, at(6)), Level::Reduced);
+        assert_eq!(levels.observe(2, at(11)), Level::Minimal);
+        assert_eq!(levels.observe(1, at(12)), Level::Minimal);
+        assert_eq!(levels.observe(0, at(42)), Level::Reduced, "only one has been back for so long");
+    }
+
+    #[test]
     fn a_server_that_comes_and_goes_changes_nothing() {
         let start = Instant::now();
         let mut levels = Levels::new(SETTINGS);
@@ -158,13 +175,18 @@ mod tests {
             let mut now = Instant::now();
             let mut levels = Levels::new(SETTINGS);
             let (mut last, mut changed) = (Level::Normal, None);
+            let mut seen = Vec::new();
             for (missing, pause) in looks {
                 now += Duration::from_secs(pause);
                 let level = levels.observe(missing, now);
+                seen.push((now, levels.fitting(missing)));
                 if level != last {
                     let since: Option<Instant> = changed.replace(now);
                     let least = if level > last { SETTINGS.enter_after } else { SETTINGS.leave_after };
                     prop_assert!(since.is_none_or(|since| now - since >= least));
+                    let is_so = |fitting: Level| if level > last { fitting >= level } else { fitting <= level };
+                    let long = seen.iter().rev().take_while(|(_, fitting)| is_so(*fitting)).last();
+                    prop_assert!(long.is_some_and(|(since, _)| now - *since >= least), "it has not been so for long");
                     last = level;
                 }
             }

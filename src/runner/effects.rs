@@ -9,7 +9,7 @@ use serde::Deserialize as _;
 use serde_json::Value;
 use serde_json::value::to_raw_value;
 use tokio::sync::OnceCell;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
@@ -244,9 +244,26 @@ impl Effects {
                     return Some(happened);
                 }
                 Err(error) if error.is_cancelled() => {}
-                Err(error) => tracing::error!(%error, "a step's call panicked"),
+                Err(error) => {
+                    tracing::error!(%error, "a step's call panicked");
+                    if let Some(happened) = self.lost(error.id()) {
+                        return Some(happened);
+                    }
+                }
             }
         }
+    }
+
+    /// What has come of something that was lost by a mistake of ours: a call may have been made, a question stays open for others.
+    fn lost(&mut self, task: Id) -> Option<Happened> {
+        let key = self.handles.iter().find(|(_, handle)| handle.id() == task)?.0.clone();
+        self.handles.remove(&key);
+        let was_asked = self.asking.remove(&key);
+        let (at, attempt) = key;
+        let fault = Fault::new(Kind::Internal, code::INTERNAL, "the call was lost by a mistake in the orchestrator");
+        let outcome = Called::Failure(failure(&fault.sent()));
+        let called = What::Called { at, attempt, outcome, usage: Usage::default() };
+        Some((now(), (!was_asked).then_some(called)))
     }
 }
 
@@ -308,4 +325,63 @@ fn failure(fault: &Fault) -> Failure {
 pub fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::call::Reply;
+    use crate::model::effect::Effect;
+    use crate::model::name::ToolRef;
+    use crate::model::port::BoxFuture;
+    use crate::model::usage::Allowance;
+
+    /// A door with a mistake in it.
+    struct Broken;
+
+    impl Invoke for Broken {
+        fn invoke(self: Arc<Self>, _call: Call) -> BoxFuture<Result<Reply, Fault>> {
+            Box::pin(async { panic!("on purpose") })
+        }
+    }
+
+    fn through() -> Through {
+        Through {
+            via: Arc::new(Broken),
+            principal: Principal::new("ada"),
+            profile: None,
+            ask: None,
+            limits: Limits::default(),
+            root: None,
+            run: "r1".to_owned(),
+            agents: Vec::new(),
+            places: Gate::new(1, 1),
+            priority: Priority::Normal,
+            retry_of: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_lost_by_a_mistake_of_ours_has_failed_and_is_not_in_flight_any_more() {
+        let mut effects = Effects::new(through());
+        effects.call(StepCall {
+            at: "a".to_owned(),
+            attempt: 1,
+            callee: Callee::Tool(ToolRef { server: "s".to_owned(), tool: "t".to_owned() }),
+            arguments: json!({}),
+            providers: Vec::new(),
+            key: None,
+            effect: Effect::Write,
+            timeout: None,
+            allowance: Allowance::default(),
+            is_detached: false,
+            is_afterwards: true,
+        });
+        let happened = effects.next().await.and_then(|(_, what)| what);
+        let Some(What::Called { at, outcome: Called::Failure(failure), .. }) = happened else { panic!("{happened:?}") };
+        assert_eq!((&*at, &*failure.kind, failure.was_sent), ("a", "internal", true));
+        assert!(!effects.is_calling());
+    }
 }

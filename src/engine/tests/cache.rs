@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::engine::event::Called;
 use crate::engine::tests::play::Play;
 use crate::engine::view::Origin;
 use crate::model::fault::Kind;
@@ -89,4 +90,23 @@ fn a_workflow_may_stand_in() {
     assert_eq!(play.call("a").arguments, json!({"x": 1}));
     play.answer("a", json!(7));
     assert_eq!((play.output(), origin(&play)), (json!(7), Some("fallback")));
+}
+
+#[test]
+fn what_an_agent_shares_does_not_change_what_it_was_asked() {
+    let text = "steps:\n  - {id: a, agent: x, task: t, context: [found], cache: 1s}\n";
+    let mut first = Play::of(text, json!({}));
+    let notes = json!({ "io.mcp-orchestrator/context": { "found": 7 } });
+    first.comes_back("a", Called::Result(json!({ "structuredContent": 5, "_meta": notes })));
+    let again = first.again(text, json!({}), 0);
+    assert_eq!((again.output(), origin(&again)), (json!(5), Some("cache")));
+}
+
+#[test]
+fn the_result_of_many_turns_is_found_again() {
+    let text = "steps:\n  - {id: a, tool: s.get, repeat: {until: result.n == 2, max: 3}, cache: 1s}\n";
+    let mut first = Play::of(text, json!({}));
+    first.answer("a[0]", json!({"n": 1}));
+    first.answer("a[1]", json!({"n": 2}));
+    assert_eq!(origin(&first.again(text, json!({}), 0)), Some("cache"));
 }

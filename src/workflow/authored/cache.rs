@@ -12,14 +12,13 @@ use crate::workflow::verb::Verb;
 pub(super) fn cache(
     author: &mut Author,
     table: &mut Table<'_>,
-    (verb, inside): (&Verb, Place),
+    inside: Place,
     fallback: &mut Vec<Fallback>,
     sites: &mut StepSites,
 ) -> Option<Cache> {
     let what = table.path("cache");
-    let key_span = table.key_span("cache");
     let node = table.take("cache")?;
-    let cache = if matches!(node.value, Value::Table(_)) {
+    if matches!(node.value, Value::Table(_)) {
         let mut table = author.reader.table(node, &what)?;
         let ttl = table
             .require(&mut author.reader, "ttl")
@@ -33,15 +32,28 @@ pub(super) fn cache(
             sites.fallback.push(CallSite::default());
         }
         table.finish(&mut author.reader);
-        Cache { ttl: ttl?, key, is_shared: scope.unwrap_or_default() }
+        Some(Cache { ttl: ttl?, key, is_shared: scope.unwrap_or_default() })
     } else {
-        Cache { ttl: author.reader.duration(node, &what)?, key: None, is_shared: false }
-    };
-    if cache.key.is_none() && !verb.is_call() {
-        let span = key_span.unwrap_or_else(|| node.span.clone());
-        let message = "what this step works on cannot be told, so its result cannot be found again";
-        author.reader.error(code::MISSING, span, message).help =
-            Some("say by what to find it: `cache: { ttl: 10m, key: $input.id }`".to_owned());
+        Some(Cache { ttl: author.reader.duration(node, &what)?, key: None, is_shared: false })
     }
-    Some(cache)
+}
+
+/// Reports a kept result that could be that of another input. A call is told by what it is asked; anything else needs a key.
+pub(super) fn findable(
+    author: &mut Author,
+    table: &Table<'_>,
+    verb: &Verb,
+    (cache, fallback): (Option<&Cache>, &[Fallback]),
+) {
+    let wanted_by = match cache {
+        Some(cache) => cache.key.is_none().then_some("cache"),
+        // What is wrong with `cache` itself has been reported.
+        None if table.key_span("cache").is_some() => None,
+        None => fallback.iter().any(|fallback| matches!(fallback, Fallback::Cached(_))).then_some("fallback"),
+    };
+    let Some(wanted_by) = wanted_by.filter(|_| !verb.is_call()) else { return };
+    let span = table.key_span(wanted_by).unwrap_or_else(|| table.span());
+    let message = "what this step works on cannot be told, so its result cannot be found again";
+    author.reader.error(code::MISSING, span, message).help =
+        Some("say by what to find it: `cache: { ttl: 10m, key: $input.id }`".to_owned());
 }

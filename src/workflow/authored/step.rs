@@ -132,7 +132,10 @@ fn parts(author: &mut Author, (node, mut table): (&Node, Table<'_>), id: &str, s
     let repeat = repetition::repeat(author, &mut table, &mut sites.uses);
     let retry = modifier::retry(author, &mut table);
     let mut fallback = catch::fallback(author, &mut table, inside, &mut sites);
-    let cache = cache::cache(author, &mut table, (&verb, inside), &mut fallback, &mut sites);
+    let cache = cache::cache(author, &mut table, inside, &mut fallback, &mut sites);
+    if !is_broken {
+        cache::findable(author, &table, &verb, (cache.as_ref(), &fallback));
+    }
     let catch = catch::catch(author, &mut table, &mut sites.uses);
     let optional_key = table.path("optional");
     let optional = table.take("optional").and_then(|node| author.reader.boolean(node, &optional_key)).unwrap_or(false);
