@@ -74,6 +74,7 @@ pub async fn supervise(endpoint: Arc<Endpoint>, surroundings: Surroundings, stop
             End::Stopped => break,
             End::Lost(fault, up) => (fault, up),
             End::Resting => {
+                (seen, unseen_before) = (Instant::now(), Duration::ZERO);
                 endpoint.enter(Phase::Idle, None);
                 if wait_for_demand(&endpoint, &stop).await {
                     continue;
