@@ -292,7 +292,7 @@ impl Endpoint {
 }
 
 /// A number in [0, 1) for jitter.
-pub(super) fn fraction() -> f64 {
+pub fn fraction() -> f64 {
     let bits = u32::from_le_bytes(uuid::Uuid::new_v4().as_bytes()[..4].try_into().expect("four bytes"));
     f64::from(bits) / (f64::from(u32::MAX) + 1.0)
 }
