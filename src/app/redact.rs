@@ -14,7 +14,7 @@ use crate::model::problem::{Source, Span};
 pub const HIDDEN: &str = "<hidden>";
 
 /// Tables and keys whose values may be secrets, whatever they look like.
-const SECRET_KEYS: [&str; 5] = ["env", "headers", "key", "client_secret", "private_key"];
+pub const SECRET_KEYS: [&str; 5] = ["env", "headers", "key", "client_secret", "private_key"];
 
 /// Parts of names of keys and flags whose values are secrets.
 const SECRET_WORDS: [&str; 7] = ["token", "secret", "password", "passwd", "credential", "api_key", "api-key"];
@@ -28,14 +28,11 @@ const SHORTEST_RANDOM: usize = 20;
 /// `source` without its secrets; `None` if it cannot be read, or not be written without them.
 pub fn redacted(source: &Arc<Source>) -> Option<String> {
     let format = Format::of(&source.name)?;
-    let mut spans = Vec::new();
-    secrets(&parse(source, format).ok()?, false, &mut spans);
+    let spans = secret_spans(&parse(source, format).ok()?, &|_| false);
     let without = |span: &Span| (whole(&source.text, span, format), format!("\"{HIDDEN}\""));
     let text = spliced(&source.text, spans.iter().map(without).collect());
     let root = parse(&Source::new(source.name.as_str(), text.as_str()), format).ok()?;
-    spans.clear();
-    secrets(&root, false, &mut spans);
-    spans.is_empty().then_some(text)
+    secret_spans(&root, &|_| false).is_empty().then_some(text)
 }
 
 /// The redacted text `old` of a file with the secrets that the file has now. An error names the places for which it has none.
@@ -74,18 +71,25 @@ pub fn restored(old: &Arc<Source>, now: &Arc<Source>) -> Result<String, Vec<Stri
     text.ok_or_else(|| hidden.iter().map(|(path, _)| path.join(".")).collect())
 }
 
-fn secrets(node: &Node, is_secret: bool, found: &mut Vec<Span>) {
+/// Where secrets may stand; below keys of `more` names, whatever it is.
+pub fn secret_spans(root: &Node, more: &dyn Fn(&str) -> bool) -> Vec<Span> {
+    let mut found = Vec::new();
+    secrets(root, false, more, &mut found);
+    found
+}
+
+fn secrets(node: &Node, is_secret: bool, more: &dyn Fn(&str) -> bool, found: &mut Vec<Span>) {
     match &node.value {
         Value::Table(fields) => {
             for field in fields {
-                secrets(&field.value, is_secret || is_secret_name(&field.key), found);
+                secrets(&field.value, is_secret || is_secret_name(&field.key) || more(&field.key), more, found);
             }
         }
         Value::List(items) => {
             let mut follows_flag = false;
             for item in items {
                 let text = if let Value::Text(text) = &item.value { text.as_str() } else { "" };
-                secrets(item, is_secret || follows_flag, found);
+                secrets(item, is_secret || follows_flag, more, found);
                 follows_flag = text.starts_with('-') && !text.contains('=') && is_secret_name(text);
             }
         }

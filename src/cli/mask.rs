@@ -2,44 +2,26 @@
 
 use std::sync::Arc;
 
+use crate::app::redact::{SECRET_KEYS, secret_spans};
 use crate::document::format::Format;
-use crate::document::node::{Node, Value};
 use crate::document::parse::parse;
 use crate::model::problem::Source;
 use crate::model::suggest;
 
-/// The tables of a registry whose values are never shown.
-const SECRET_TABLES: [&str; 2] = ["env", "headers"];
-
-/// The text of `source` with every value of a registry's `env` and `headers` starred out, same length, so that places in the
-/// file stay valid. A file that cannot be parsed has every quoted text starred out.
+/// The text of `source` with every value that may be a secret starred out, same length, so that places in the file stay valid.
+/// A misspelt `env` hides its values, too: that is when its line is shown. A file that cannot be parsed has every quoted text starred out.
 pub fn masked(source: &Arc<Source>) -> String {
     let format = Format::of(&source.name).unwrap_or(Format::Toml);
     let mut text = source.text.clone().into_bytes();
     match parse(source, format) {
-        Ok(node) => hide(&node, false, &mut text),
+        Ok(root) => {
+            let is_misspelt = |key: &str| suggest::nearest(key, SECRET_KEYS).is_some();
+            secret_spans(&root, &is_misspelt).into_iter().for_each(|span| star(text.get_mut(span).unwrap_or_default()));
+        }
         Err(_) => hide_quoted(&mut text),
     }
     // Only whole ranges of complete characters were replaced.
     String::from_utf8(text).unwrap_or_default()
-}
-
-fn hide(node: &Node, is_secret: bool, text: &mut [u8]) {
-    match &node.value {
-        Value::Table(fields) => {
-            for field in fields {
-                hide(&field.value, is_secret || is_secret_table(&field.key), text);
-            }
-        }
-        Value::List(items) => items.iter().for_each(|item| hide(item, is_secret, text)),
-        _ if is_secret => star(text.get_mut(node.span.clone()).unwrap_or_default()),
-        _ => {}
-    }
-}
-
-/// A misspelt one counts, too: that is when its line is shown.
-fn is_secret_table(key: &str) -> bool {
-    SECRET_TABLES.contains(&key) || suggest::nearest(key, SECRET_TABLES).is_some()
 }
 
 fn hide_quoted(text: &mut [u8]) {
@@ -76,6 +58,14 @@ mod tests {
             "{shown}"
         );
         assert_eq!(shown.len(), source.text.len());
+    }
+
+    #[test]
+    fn whatever_may_be_a_secret_is_not_shown() {
+        let text = "[models.a]\nkey = \"hunter2\"\nurl = \"https://x.test/?k=hunter3\"\n[servers.a]\nargs = [\"--token\", \"hunter4\"]\n\
+                    evn = { A = \"hunter5\", B = \"${SHOWN}\" }\nport = 8080\n";
+        let shown = masked(&Source::new("registry.toml", text));
+        assert!(!shown.contains("hunter") && shown.contains("${SHOWN}") && shown.contains("8080"), "{shown}");
     }
 
     #[test]

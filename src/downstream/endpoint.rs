@@ -69,6 +69,8 @@ pub struct Endpoint {
     /// When any instance of the server was last used; guarded for one look or note.
     pub(super) used: Arc<Mutex<Instant>>,
     pub(super) in_flight: AtomicU32,
+    /// Conversations that are not over, whether or not a request of theirs is in flight.
+    pub(super) held: AtomicU32,
     requests: AtomicU64,
     failures: AtomicU64,
     pub(super) repetitions: AtomicU64,
@@ -134,6 +136,7 @@ impl Endpoint {
             pace: turns,
             budget: Mutex::default(),
             in_flight: AtomicU32::new(0),
+            held: AtomicU32::new(0),
             requests: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             repetitions: AtomicU64::new(0),

@@ -268,7 +268,7 @@ async fn settle(fleets: &[Arc<Fleet>], limit: Duration) {
 /// Ends a server that is not called any more, once what it was called for is over.
 async fn retire(fleet: Arc<Fleet>) {
     let over = async {
-        while fleet.counters().in_flight > 0 {
+        while fleet.endpoints().any(|endpoint| endpoint.is_used()) {
             sleep(LOOK).await;
         }
     };

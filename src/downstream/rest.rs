@@ -12,8 +12,30 @@ use crate::downstream::session::Session;
 /// How long is waited until it is looked again whether a server that could not be stopped can be.
 const AGAIN: Duration = Duration::from_millis(500);
 
+/// Keeps a server from being stopped for as long as it lives.
+pub struct Held<'a>(&'a Endpoint);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        *self.0.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.0.held.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 impl Endpoint {
-    /// Lets the server be stopped as soon as nothing is in flight.
+    /// Has the server go on until a conversation with it is over: between its requests, while a task is worked on or somebody is
+    /// asked, nothing is in flight.
+    pub fn hold(&self) -> Held<'_> {
+        self.held.fetch_add(1, Ordering::SeqCst);
+        Held(self)
+    }
+
+    /// Whether somebody is in the middle of something with it.
+    pub(super) fn is_used(&self) -> bool {
+        self.in_flight() > 0 || self.held.load(Ordering::SeqCst) > 0
+    }
+
+    /// Lets the server be stopped as soon as nobody uses it.
     pub(super) fn release(&self) {
         self.rest.notify_one();
     }
@@ -44,9 +66,9 @@ impl Endpoint {
         }
     }
 
-    /// Whether nothing is in flight and no host waits to be told of its resources.
+    /// Whether nobody uses it and no host waits to be told of its resources.
     fn is_idle(&self) -> bool {
-        self.in_flight() == 0 && self.watched.borrow().is_empty()
+        !self.is_used() && self.watched.borrow().is_empty()
     }
 
     /// Takes the session away from requests to come. A request that has taken it at the last moment gets its way: then the

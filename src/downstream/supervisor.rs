@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -74,6 +74,7 @@ pub async fn supervise(endpoint: Arc<Endpoint>, surroundings: Surroundings, stop
             End::Stopped => break,
             End::Lost(fault, up) => (fault, up),
             End::Resting => {
+                (seen, unseen_before) = (Instant::now(), Duration::ZERO);
                 endpoint.enter(Phase::Idle, None);
                 if wait_for_demand(&endpoint, &stop).await {
                     continue;
@@ -184,8 +185,10 @@ async fn tend(
         let why = session.closed().await;
         Fault::new(Kind::Unavailable, code::SERVER_DOWN, why)
     };
+    let first_look = Notify::new();
     let care = async {
         let mut is_listed = endpoint.relist(session).await;
+        first_look.notify_one();
         let mut watched = endpoint.watched.subscribe();
         watch_resources(&mut watched, session).await;
         let mut level = surroundings.level.clone();
@@ -222,11 +225,16 @@ async fn tend(
             }
         }
     };
+    // What it offers must be known before anybody can use it.
+    let unneeded = async {
+        first_look.notified().await;
+        endpoint.unneeded().await;
+    };
     tokio::select! {
         () = stop.cancelled() => End::Stopped,
         fault = lost => End::Lost(fault, None),
         fault = care => End::Lost(fault, None),
-        () = endpoint.unneeded() => End::Resting,
+        () = unneeded => End::Resting,
     }
 }
 
@@ -315,6 +323,8 @@ impl Endpoint {
     fn connected(&self, session: &Arc<Session>) {
         // What opened the breaker was the old connection.
         self.lock_breaker().reset();
+        // Whoever has wanted it has had no time to use it yet.
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         self.session.send_replace(Some(Arc::clone(session)));
         self.state.send_modify(|state| {
             state.phase = Phase::Ready;

@@ -54,6 +54,7 @@ impl Gateway {
         request: Request,
         terms: Terms,
     ) -> Result<Reply, Fault> {
+        let _held = endpoint.hold();
         let mut request = Request { limits: self.onward(terms.limits)?, ..request };
         let result = rounds(endpoint, &request, terms).await;
         let is_helpless = request.ask.as_ref().is_none_or(|ask| !ask.takes_questions_as_result());

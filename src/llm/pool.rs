@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use tokio::time::{sleep, timeout};
 
+use crate::downstream::endpoint::fraction;
 use crate::llm::chat::{Answer, Chat};
 use crate::llm::client;
-use crate::llm::gate::Gate;
+use crate::llm::gate::{Admitted, Gate};
 use crate::model::code;
 use crate::model::effect::Effect;
 use crate::model::fault::{Fault, Kind};
@@ -29,6 +30,9 @@ struct Place {
     /// Made when it is first asked, because its placeholders are expanded then.
     client: OnceCell<reqwest::Client>,
 }
+
+/// A place among those who are asked at once, and the leave of the breaker.
+type Turn<'a> = (Option<SemaphorePermit<'a>>, Admitted<'a>);
 
 impl Pool {
     /// The models of a registry.
@@ -63,10 +67,9 @@ impl Pool {
         let place = self.place(name)?;
         let mut attempt = 1;
         loop {
-            let admitted = place.gate.admit().map_err(|fault| fault.server(name))?;
-            let answer = place.once(chat, limits).await;
-            admitted.record(&answer);
-            let fault = match answer {
+            // Whoever is not asked at all gives the next model its turn.
+            let turn = place.turn(limits).await.map_err(|fault| fault.server(name))?;
+            let fault = match place.once(chat, limits, turn).await {
                 Ok(answer) => return Ok(answer),
                 Err(fault) => fault,
             };
@@ -74,7 +77,7 @@ impl Pool {
             // had better ask another model.
             let patience = place.model.timeout;
             let left = Some(limits.left(Instant::now()).map_or(patience, |left| left.min(patience)));
-            let wait = place.model.retry.decide(&fault, Effect::Read, attempt, left, random());
+            let wait = place.model.retry.decide(&fault, Effect::Read, attempt, left, fraction());
             let Some(wait) = wait else { return Err(fault.server(name)) };
             tracing::info!(model = name, %fault, "asking again in {wait:?}");
             sleep(wait).await;
@@ -84,29 +87,43 @@ impl Pool {
 }
 
 impl Place {
-    async fn once(&self, chat: &Chat, limits: Limits) -> Result<Answer, Fault> {
-        let longest = limits.left(Instant::now()).map_or(self.model.timeout, |left| left.min(self.model.timeout));
+    /// A place and the leave to ask.
+    async fn turn(&self, limits: Limits) -> Result<Turn<'_>, Fault> {
+        // Who is refused anyway must not wait for a place.
+        self.gate.admit().map(drop)?;
+        // That others have all places is no failure of the model.
+        let longest = self.longest(limits);
+        let place = timeout(longest, self.free.acquire()).await.map_err(|_| busy(longest))?;
+        Ok((place.ok(), self.gate.admit()?))
+    }
+
+    async fn once(&self, chat: &Chat, limits: Limits, (_place, admitted): Turn<'_>) -> Result<Answer, Fault> {
         let asked = async {
             let client = self.client.get_or_try_init(|| async { client::client(&self.model) }).await?;
             client::ask(client, &self.model, chat).await
         };
-        let with_place = async {
-            let _place = self.free.acquire().await;
-            asked.await
-        };
-        timeout(longest, with_place).await.unwrap_or_else(|_| Err(late(longest)))
+        let longest = self.longest(limits);
+        let answer = timeout(longest, asked).await.unwrap_or_else(|_| Err(late(longest)));
+        // Nor is it one that its caller has less time than it may take.
+        let is_impatient = longest < self.model.timeout;
+        if !(is_impatient && answer.as_ref().is_err_and(|fault| fault.kind == Kind::Timeout)) {
+            admitted.record(&answer);
+        }
+        answer
     }
+
+    fn longest(&self, limits: Limits) -> Duration {
+        limits.left(Instant::now()).map_or(self.model.timeout, |left| left.min(self.model.timeout))
+    }
+}
+
+fn busy(longest: Duration) -> Fault {
+    let message = format!("the model had no place free within {:.1} s; nothing was sent", longest.as_secs_f32());
+    Fault::new(Kind::Timeout, code::SERVER_BUSY, message)
+        .hint("try again later, raise its `concurrency` in the registry, or give it a `fallback` there")
 }
 
 fn late(longest: Duration) -> Fault {
     let message = format!("the model has not answered within {:.1} s", longest.as_secs_f32());
     Fault::new(Kind::Timeout, code::CALL_TIMEOUT, message).sent()
-}
-
-/// A number in `0.0..1.0`.
-fn random() -> f64 {
-    let (high, _) = uuid::Uuid::new_v4().as_u64_pair();
-    #[expect(clippy::cast_precision_loss, reason = "any number will do")]
-    let random = (high >> 11) as f64 / (1_u64 << 53) as f64;
-    random
 }

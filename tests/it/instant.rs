@@ -105,6 +105,24 @@ fn a_server_that_is_gone_keeps_its_tools_and_a_call_says_why_it_fails() {
 }
 
 #[test]
+fn a_server_that_was_used_a_moment_ago_keeps_its_tools_though_it_cannot_be_started_again() {
+    let gears = fixture(["healthy"]).with("idle_ttl = \"200ms\"\nretry = 1");
+    let test = Test::new().registry("[orchestrator]\nremember = \"4s\"").file("key", "a key");
+    let key = test.home().join("key");
+    let mut host = test.server("gears", gears.env("KEY", &format!("${{file:{}}}", key.display()))).start();
+    host.ready(&["gears"]);
+    // It is used for longer than it would be remembered.
+    for _ in 0..10 {
+        host.value("gears__sleep", json!({ "ms": 450 }));
+    }
+    let is_idle = |host: &mut Host| host.value("orchestrator_status", json!({}))["servers"][0]["state"] == "idle";
+    assert!(eventually(DEADLINE, || is_idle(&mut host)), "{}", host.stderr());
+    fs::remove_file(&key).expect("the key");
+    host.failure("gears__echo", json!({}));
+    assert!(host.tools().contains(&"gears__echo".to_owned()), "{}", host.stderr());
+}
+
+#[test]
 fn what_is_remembered_for_no_time_is_not_listed() {
     let gears = fixture(["healthy"]).with(r#"start = "lazy""#);
     let mut host = Test::new().registry("[orchestrator]\nremember = \"0s\"").server("gears", gears).start();

@@ -358,6 +358,16 @@ fn a_model_that_keeps_failing_is_left_alone() {
 }
 
 #[test]
+fn a_model_is_not_left_alone_because_others_have_all_its_places() {
+    let script = std::iter::repeat_n(("A riddle", Say::Stall), 7).chain([("Hello", Say::Text("ok"))]);
+    let brain = Brain::asked(script);
+    let steps = "  - { id: a, for_each: [1, 2, 3, 4, 5, 6, 7], on_error: skip, llm: A riddle }\n  \
+                 - { id: b, after: [a], llm: Hello }";
+    let mut host = asking(&brain.entry("fast", "openai", "concurrency = 1\ntimeout = \"1s\""), steps);
+    assert_eq!(report(&mut host)["output"], "ok");
+}
+
+#[test]
 fn a_budget_holds_beyond_this_orchestrator() {
     let brain = Brain::saying(vec![Say::Text("yes"); 4]);
     let inner = Test::new()

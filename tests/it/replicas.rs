@@ -144,10 +144,21 @@ fn a_server_that_nobody_uses_is_stopped_and_started_again_when_somebody_does() {
 }
 
 #[test]
+fn a_server_that_takes_longer_to_start_than_it_may_be_idle_can_be_used() {
+    let slow = fixture(["slow-start"]).arg("--ms").arg("600");
+    let mut host = Test::new().server("shop", slow.with("start = \"lazy\"\nidle_ttl = \"200ms\"")).start();
+    host.ready(&["shop"]);
+    assert_eq!(host.value("shop__echo", json!({ "x": 1 }))["x"], 1);
+}
+
+#[test]
 fn a_server_that_works_is_not_stopped_however_long_it_takes() {
     let mut host = start("idle_ttl = \"200ms\"");
-    assert_eq!(host.value("shop__sleep", json!({ "ms": 900 }))["slept"], 900);
-    assert_eq!(host.record("shop", "starts").len(), 1);
+    let call = host.send_call("shop__sleep", json!({ "ms": 900 }));
+    host.await_record("shop", "calls", 1);
+    let starts = host.record("shop", "starts").len();
+    assert_eq!(host.answer(call)["result"]["structuredContent"]["slept"], 900);
+    assert_eq!(host.record("shop", "starts").len(), starts);
 }
 
 #[test]

@@ -59,3 +59,23 @@ fn the_files_go_back_to_what_they_were_and_secrets_are_never_kept() {
     let why = told(&mut unknown).expect_err("there is no such revision");
     assert!(why.contains("config history"), "{why}");
 }
+
+#[test]
+fn a_block_of_text_with_an_address_goes_back_to_what_it_was() {
+    let data = tempfile::tempdir().expect("a temporary folder");
+    let prompt = "steps:\n  - id: a\n    tool: north.echo\n    with:\n      text: |\n        Look it up.\n\n        https://x.test/find?q=hunter1\n";
+    let test = Test::new().server("north", fixture(["healthy"])).workflow("flow", prompt);
+    let test = test.env("MCP_ORCHESTRATOR_DATA_DIR", &data.path().to_string_lossy());
+    let mut back = test.command(&["config", "rollback", "1"]);
+    let mut host = test.start();
+    host.ready(&["north"]);
+    let flow = host.home().join("workflows/flow.yaml");
+    let first = fs::read_to_string(&flow).expect("the workflow");
+    assert!(eventually(DEADLINE, || everything(data.path()).contains("north.echo")), "{}", host.stderr());
+    fs::write(&flow, first.replace("steps:", "description: Another one.\nsteps:")).expect("the workflow");
+    assert!(eventually(DEADLINE, || everything(data.path()).contains("Another one.")), "{}", host.stderr());
+    assert!(!everything(&data.path().join("revisions")).contains("hunter"), "no secret is kept");
+    let back = told(&mut back);
+    assert!(back.is_ok(), "{back:?}");
+    assert_eq!(fs::read_to_string(&flow).expect("the workflow"), first);
+}

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Host, Test, fixture};
+use crate::support::{DEADLINE, Host, Test, eventually, fixture};
 
 const TASKS: &str = "io.modelcontextprotocol/tasks";
 
@@ -12,14 +12,18 @@ fn elicits() -> Value {
 
 fn old_host(era: &str, capabilities: &Value) -> Host {
     let mut host = Test::new().server("shop", fixture(["healthy", "--era", era])).serve();
+    introduce(&mut host, capabilities);
+    host.ready(&["shop"]);
+    host
+}
+
+fn introduce(host: &mut Host, capabilities: &Value) {
     let client = json!({ "name": "test", "version": "1" });
     host.request(
         "initialize",
         json!({ "protocolVersion": "2025-11-25", "capabilities": capabilities, "clientInfo": client }),
     );
     host.notify("notifications/initialized", json!({}));
-    host.ready(&["shop"]);
-    host
 }
 
 fn modern_host(era: &str, capabilities: Value) -> Host {
@@ -77,6 +81,39 @@ fn a_task_asks_a_host_that_knows_no_tasks() {
         let answer = &answer["result"]["structuredContent"]["answer"];
         assert_eq!(answer["content"]["name"], "Ada", "{era}: {answer}");
     }
+}
+
+#[test]
+fn a_server_whose_task_waits_for_an_answer_is_not_idle() {
+    let job = fixture(["healthy", "--era", "modern"]).with("idle_ttl = \"200ms\"");
+    let mut host = Test::new().server("shop", job).server("clock", fixture(["healthy"])).serve();
+    introduce(&mut host, &elicits());
+    host.ready(&["shop", "clock"]);
+    let id = host.send_call("shop__job", json!({ "message": "Your name?" }));
+    let question = host.wait_for("a question", |message| message["method"] == "elicitation/create");
+    let starts = host.record("shop", "starts").len();
+    host.value("clock__sleep", json!({ "ms": 1000 }));
+    host.respond(&question["id"], json!({ "action": "accept", "content": { "name": "Ada" } }));
+    let answer = host.answer(id);
+    assert_eq!(answer["result"]["structuredContent"]["answer"]["content"]["name"], "Ada", "{answer}");
+    assert_eq!(host.record("shop", "starts").len(), starts);
+}
+
+#[test]
+fn a_task_that_is_waited_for_outlives_a_change_of_its_server() {
+    let mut host = old_host("modern", &elicits());
+    let id = host.send_call("shop__job", json!({ "message": "Your name?" }));
+    let question = host.wait_for("a question", |message| message["method"] == "elicitation/create");
+    let registry = host.home().join("registry.toml");
+    let text = std::fs::read_to_string(&registry).expect("the registry");
+    std::fs::write(&registry, text.replace("env = { ", r#"env = { COLOUR = "blue", "#)).expect("the registry");
+    let is_new = eventually(DEADLINE, || host.value("shop__env", json!({}))["COLOUR"] == "blue");
+    assert!(is_new, "{}", host.stderr());
+    // Those that are retired are looked at every few hundredths of a second.
+    host.value("shop__sleep", json!({ "ms": 500 }));
+    host.respond(&question["id"], json!({ "action": "accept", "content": { "name": "Ada" } }));
+    let answer = host.answer(id);
+    assert_eq!(answer["result"]["structuredContent"]["answer"]["content"]["name"], "Ada", "{answer}");
 }
 
 #[test]
