@@ -21,23 +21,42 @@ use crate::model::principal::Principal;
 use crate::model::priority::Priority;
 use crate::runner::drive::{Begin, new_id};
 use crate::runner::effects::Through;
+use crate::workflow::plan::Plan;
 
 fn not_now(message: String) -> Fault {
     Fault::new(Kind::Invalid, code::NOT_RETRYABLE, message)
+}
+
+/// Refuses a run that has not failed, or is part of another.
+pub(super) fn may_be_tried_again(stored: &Stored) -> Result<(), Fault> {
+    let (old, status) = (&stored.opening.run, &stored.standing.status);
+    if let Some(parent) = &stored.opening.parent {
+        let above = parent.split('/').next().unwrap_or_default();
+        return Err(not_now(format!("run `{old}` is part of run `{above}`")).hint("retry that one"));
+    }
+    if !stored.is_over() || status == "completed" {
+        return Err(not_now(format!("run `{old}` has not failed: it is {status}")));
+    }
+    Ok(())
+}
+
+/// Refuses what would do again of what nobody knows whether it was done.
+pub(super) fn refuse_doubts(old: &str, done: &Retrace, does_again: bool) -> Result<(), Fault> {
+    if does_again || done.doubts.is_empty() {
+        return Ok(());
+    }
+    let steps = done.doubts.iter().map(|at| format!("`{at}`")).collect::<Vec<_>>().join(", ");
+    let message = format!("nobody knows whether {steps} of run `{old}` happened, and a retry would do it again");
+    Err(Fault::new(Kind::InDoubt, code::IN_DOUBT, message)
+        .hint("look with the server's own tools; if it has not happened, retry with `payload: \"retry\"`"))
 }
 
 impl Gateway {
     /// Tries a run again. What is in doubt keeps it from that, unless `does_again` says that it is to be done again.
     pub(super) fn retry(self: &Arc<Self>, stored: &Stored, does_again: bool) -> Result<Waiter, Fault> {
         self.still_open()?;
-        let (old, status) = (&stored.opening.run, &stored.standing.status);
-        if let Some(parent) = &stored.opening.parent {
-            let above = parent.split('/').next().unwrap_or_default();
-            return Err(not_now(format!("run `{old}` is part of run `{above}`")).hint("retry that one"));
-        }
-        if !stored.is_over() || status == "completed" {
-            return Err(not_now(format!("run `{old}` has not failed: it is {status}")));
-        }
+        let old = &stored.opening.run;
+        may_be_tried_again(stored)?;
         let _beginning = self.live.beginning.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(store) = self.store() else { return Err(not_now("runs are not stored here".to_owned())) };
         if let Some(next) = store.read(|reader| reader.retried(old))? {
@@ -51,23 +70,27 @@ impl Gateway {
         }
         let TakenUp { plan, history, .. } = store.taken_up(stored)?;
         let done = Retrace::of(Arc::clone(&plan.workflow), &history);
-        if !does_again && !done.doubts.is_empty() {
-            let steps = done.doubts.iter().map(|at| format!("`{at}`")).collect::<Vec<_>>().join(", ");
-            let message =
-                format!("nobody knows whether {steps} of run `{old}` happened, and a retry would do it again");
-            return Err(Fault::new(Kind::InDoubt, code::IN_DOUBT, message)
-                .hint("look with the server's own tools; if it has not happened, retry with `payload: \"retry\"`"));
-        }
+        refuse_doubts(old, &done, does_again)?;
+        let ticket = self.admit(&plan.workflow, &call_of(stored), Limits::default())?;
+        let begin = self.again(stored, plan, &history, new_id())?;
+        Ok(self.launch(Begin { ticket, done, ..begin }))
+    }
+
+    /// All that the next try of a run begins with, but what it takes over.
+    pub(super) fn again(
+        self: &Arc<Self>,
+        stored: &Stored,
+        plan: Plan,
+        history: &[Event],
+        run: String,
+    ) -> Result<Begin, Fault> {
         let mut call = call_of(stored);
-        call.retry_of = Some(old.as_str().into());
+        call.retry_of = Some(stored.opening.run.as_str().into());
         let priority = call.priority.unwrap_or(plan.workflow.conduct.priority);
-        let limits = Limits { depth: 1, ..Limits::default() };
-        let ticket = self.admit(&plan.workflow, &call, Limits::default())?;
-        let run = new_id();
         let record = self.record(&plan, &call, (&run, stored.opening.key.as_deref()), 0)?;
-        let begin = Begin {
-            input: input_of(&history).cloned().unwrap_or_default(),
-            flags: flags_of(&history),
+        Ok(Begin {
+            input: input_of(history).cloned().unwrap_or_default(),
+            flags: flags_of(history),
             plan,
             progress: None,
             through: Through {
@@ -75,7 +98,7 @@ impl Gateway {
                 principal: call.principal,
                 profile: call.profile,
                 ask: None,
-                limits,
+                limits: Limits { depth: 1, ..Limits::default() },
                 root: None,
                 run,
                 agents: Vec::new(),
@@ -90,12 +113,11 @@ impl Gateway {
             record,
             key: stored.opening.key.clone(),
             history: Vec::new(),
-            ticket,
-            done,
+            ticket: None,
+            done: Retrace::default(),
             grace: self.registry().orchestrator.shutdown_grace,
             held: None,
-        };
-        Ok(self.launch(begin))
+        })
     }
 
     /// The same for operators, who may retry the runs of everybody.

@@ -9,6 +9,7 @@ pub mod capability;
 mod cross;
 mod dialect;
 pub mod discovery;
+pub mod engine;
 pub mod flag;
 pub mod interceptor;
 mod launch;

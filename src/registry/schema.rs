@@ -29,6 +29,7 @@ pub fn schema() -> Value {
         ("levels", shared("levels"), "What goes on while required servers are missing."),
         ("profiles", map(&shared("profile")), "Named views of servers, tools and workflows."),
         ("discovery", shared("discovery"), "Where more servers come from."),
+        ("engine", shared("engine"), "What carries runs of workflows to their ends."),
         (
             "interceptors",
             json!({ "type": "array", "items": shared("interceptor") }),
@@ -76,6 +77,16 @@ pub fn schema() -> Value {
         "profile": profile(),
         "visible": visible(),
         "interceptor": interceptor(),
+        "engine": table(vec![
+            ("backend", json!({ "enum": ["embedded", "restate"] }), "This process, or Restate."),
+            ("restate", shared("restate"), "Where Restate is, and where it finds us."),
+        ]),
+        "restate": table(vec![
+            ("ingress", text_or_texts(), "Where runs are begun; of several, the next is tried."),
+            ("admin", text_or_texts(), "Where runs are looked at; of several, the next is tried."),
+            ("listen", text(), "Where we wait for Restate."),
+            ("advertise", text(), "Under which address Restate finds us; as `listen` says if not given."),
+        ]),
         "discovery": table(vec![
             ("include", texts(), "More files with servers, or globs of them, relative to this file; `server.json` among them."),
             ("environment", boolean(), "Whether MCP_SERVER_NAME_URL and MCP_SERVER_NAME_COMMAND mean servers."),
@@ -98,6 +109,10 @@ fn text() -> Value {
 
 fn texts() -> Value {
     json!({ "type": "array", "items": { "type": "string" } })
+}
+
+fn text_or_texts() -> Value {
+    json!({ "anyOf": [text(), texts()] })
 }
 
 fn boolean() -> Value {

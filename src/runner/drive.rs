@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::engine::command::{Command, StepCall};
@@ -21,7 +20,7 @@ use crate::model::usage::Usage;
 use crate::runner::bus::Bus;
 use crate::runner::effects::{Effects, Through, now};
 use crate::runner::gate::Ticket;
-use crate::runner::live::{Board, Handle, INBOX, Listener, Message, OpenQuestion, View};
+use crate::runner::live::{Board, Ends, Handle, Listener, Message, OpenQuestion, Reporter, Signs, View};
 use crate::runner::record::{Record, Recorder, is_once_only};
 use crate::runner::report::Report;
 use crate::runner::shelf::Shelf;
@@ -79,24 +78,7 @@ pub fn new_id() -> String {
 ///
 /// Without a report the run has been left as it is stored, and the next process takes it up.
 pub fn begin(begin: Begin) -> (impl Future<Output = Option<Arc<Report>>> + Send + use<>, Handle) {
-    let (inbox, messages) = mpsc::channel(INBOX);
-    let (end, ended) = watch::channel(None);
-    let listener = Arc::new(Listener::new(begin.progress.clone()));
-    let handle = Handle {
-        run_id: begin.through.run.clone(),
-        key: begin.key.clone(),
-        input: begin.key.as_ref().map(|_| begin.input.clone()),
-        workflow: Arc::clone(&begin.plan.workflow.name),
-        caller: Arc::clone(&begin.through.principal.name),
-        board: Arc::clone(&begin.board),
-        listener: Arc::clone(&listener),
-        stop: CancellationToken::new(),
-        rest: CancellationToken::new(),
-        left: CancellationToken::new(),
-        inbox,
-        ended,
-    };
-    let signs = Signs { stop: handle.stop.clone(), rest: handle.rest.clone(), left: handle.left.clone() };
+    let (handle, Ends { messages, end, listener, signs }) = Handle::of(&begin);
     let going = async move {
         let board = Arc::clone(&begin.board);
         let run_id = begin.through.run.clone();
@@ -110,15 +92,8 @@ pub fn begin(begin: Begin) -> (impl Future<Output = Option<Arc<Report>>> + Send 
     (going, handle)
 }
 
-/// What others want of a run beside messages.
-pub(super) struct Signs {
-    pub(super) stop: CancellationToken,
-    pub(super) rest: CancellationToken,
-    pub(super) left: CancellationToken,
-}
-
 /// The first event of a run.
-pub(super) fn started(begin: &Begin) -> What {
+pub fn started(begin: &Begin) -> What {
     let (run, caller) = (&begin.through.run, &begin.through.principal.name);
     let identity = Identity { id: run.clone(), caller: caller.to_string() };
     What::Started { seed: seed(run), run: identity, input: begin.input.clone(), flags: begin.flags.clone() }
@@ -134,7 +109,7 @@ async fn drive(
 ) -> Option<Report> {
     let mut ear = begin.bus.listen(begin.plan.workflow.awaited());
     let (board, watcher, grace) = (Arc::clone(&begin.board), begin.watcher.clone(), begin.grace);
-    let mut reporter = Reporter { listener, done: None };
+    let mut reporter = Reporter::new(listener);
     let (mut is_stopped, mut is_left) = (false, false);
     let mut rest_until = None;
     let Waited::GoesOn(heard) = for_turn(&mut begin, &mut messages, &signs).await else { return None };
@@ -376,22 +351,13 @@ impl Driven {
     }
 
     fn view(&self) -> View {
-        let (steps, doubts) = (self.run.steps(), self.run.doubts());
-        View { steps, is_undoing: self.run.is_undoing(), doubts, is_queued: false }
+        View::of(&self.run)
     }
 
     /// What is to be told of the run, once it is over.
     fn report(&self) -> Option<Report> {
-        Some(Report {
-            run_id: self.run_id.clone(),
-            workflow: self.workflow.to_string(),
-            outcome: self.run.outcome()?.clone(),
-            steps: self.run.steps(),
-            undone: self.run.undone().to_vec(),
-            lost: self.run.lost().to_vec(),
-            usage: self.run.usage(),
-            took: self.ended.unwrap_or_else(now).saturating_sub(self.began),
-        })
+        let took = self.ended.unwrap_or_else(now).saturating_sub(self.began);
+        Report::of(&self.run, &self.run_id, &self.workflow, took)
     }
 }
 
@@ -406,24 +372,4 @@ fn is_failure(event: &Event) -> bool {
 
 fn seed(run_id: &str) -> u64 {
     run_id.bytes().fold(0, |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)))
-}
-
-/// Reports progress, each number of finished steps once, since progress must rise.
-struct Reporter {
-    listener: Arc<Listener>,
-    done: Option<usize>,
-}
-
-impl Reporter {
-    fn report(&mut self, run: &Run) {
-        let progress = run.progress();
-        if self.done.is_some_and(|done| done >= progress.done) {
-            return;
-        }
-        self.done = Some(progress.done);
-        let at = (progress.done + 1).min(progress.total);
-        let message = format!("{at}/{} {}", progress.total, progress.current.as_deref().unwrap_or_default());
-        #[expect(clippy::cast_precision_loss, reason = "a run has far fewer than 2^52 steps")]
-        self.listener.report(progress.done as f64, Some(progress.total as f64), Some(message.trim_end()));
-    }
 }

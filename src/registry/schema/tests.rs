@@ -48,6 +48,7 @@ minimal = {}
 [profiles.p]
 tools = {}
 [discovery]
+[engine.restate]
 [[interceptors]]
 name = "i"
 deny = "no"
@@ -86,6 +87,8 @@ fn definition(path: &str) -> Option<&'static str> {
         "profiles.p" => "profile",
         "profiles.p.tools" => "visible",
         "discovery" => "discovery",
+        "engine" => "engine",
+        "engine.restate" => "restate",
         "interceptors[0]" => "interceptor",
         _ => return None,
     })
