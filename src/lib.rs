@@ -25,6 +25,8 @@ pub mod llm;
 pub mod runner;
 
 pub mod gateway;
+#[cfg(feature = "restate")]
+pub mod restate;
 
 pub mod server;
 

@@ -1,5 +1,6 @@
 //! The only module that knows all the others: files in, a running program out.
 
+pub mod carrier;
 pub mod files;
 pub mod finds;
 pub mod folder;

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::app::carrier::Carrier;
 use crate::app::files::place;
 use crate::app::load::Loaded;
 use crate::app::reload::Watched;
@@ -113,6 +114,7 @@ impl App {
         &self,
         is_stdio: bool,
         http: Option<Bound>,
+        carrier: Option<Carrier>,
         watched: Watched,
         stop: CancellationToken,
     ) -> Result<(), Fault> {
@@ -130,7 +132,20 @@ impl App {
                 bound.serve(Arc::clone(&self.gateway), self.profile.clone(), end.clone()).await;
             }
         };
-        let served = async { tokio::join!(over_stdio, over_http) };
+        let carrying = async {
+            if let Some(carrier) = carrier {
+                let closing = self.gateway.closing();
+                let over = end.child_token();
+                let until_over = async {
+                    tokio::select! {
+                        () = closing.cancelled() => over.cancel(),
+                        () = end.cancelled() => {}
+                    }
+                };
+                tokio::join!(carrier.serve(over.clone()), until_over);
+            }
+        };
+        let served = async { tokio::join!(over_stdio, over_http, carrying) };
         tokio::select! {
             _ = served => Ok(()),
             fault = self.required() => Err(fault),

@@ -200,7 +200,16 @@ async fn with_servers(command: Command, (files, loaded): (Files, Loaded), common
     // Whoever asks how servers do wants to know how they do now; for hosts it is worth more to be answered at once.
     let memory = data.as_ref().ok().map(|data| Memory::new(data.join("catalogue"), age, is_serving));
     let app = App::start_with(loaded, std::env::current_exe().ok(), profile, memory);
-    if matches!(command, Command::Serve(_) | Command::Run { dry_run: false, .. } | Command::Runs { .. }) {
+    if matches!(command, Command::Serve(_) | Command::Run { .. } | Command::Runs { .. } | Command::Call { .. })
+        && let Err(fault) = app.choose_backend()
+    {
+        terminal.error(&fault.to_string());
+        app.close().await;
+        return Exit::of(&fault);
+    }
+    if matches!(command, Command::Serve(_) | Command::Run { dry_run: false, .. } | Command::Runs { .. })
+        && !app.is_carried_elsewhere()
+    {
         let stored = data.map_err(|why| why.to_string()).and_then(|data| app.store_runs(&data));
         if let (Err(why), Command::Runs { .. }) = (&stored, &command) {
             terminal.error(&format!("no run can be taken up: {why}"));

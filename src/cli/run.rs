@@ -58,7 +58,7 @@ pub async fn run(app: &App, wanted: Wanted, terminal: Terminal) -> Exit {
     let watcher: Arc<dyn Watch> = Arc::new(Live { terminal, seen: Mutex::default() });
     // What is registered may use more than its caller sees.
     let call = Call::new(Target::Workflow(wanted.workflow), None, Principal::new("cli"));
-    let waiter = match Arc::clone(gateway).begin(&workflow, input, call, Some(watcher)) {
+    let waiter = match Arc::clone(gateway).begin(&workflow, input, call, Some(watcher)).await {
         Ok(waiter) => waiter,
         Err(fault) => {
             terminal.error(&fault.to_string());

@@ -30,7 +30,14 @@ pub async fn serve(app: &App, how: Serve, watched: Watched, terminal: Terminal) 
         None => None,
     };
     let stop = CancellationToken::new();
-    let served = app.serve(is_stdio, bound, watched, stop.clone());
+    let carrier = match app.bind_carrier().await {
+        Ok(carrier) => carrier,
+        Err(why) => {
+            terminal.error(&why);
+            return Exit::Unexpected;
+        }
+    };
+    let served = app.serve(is_stdio, bound, carrier, watched, stop.clone());
     tokio::pin!(served);
     let result = tokio::select! {
         result = &mut served => result,

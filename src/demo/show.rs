@@ -108,7 +108,8 @@ async fn perform(gateway: &Arc<Gateway>, tell: &(dyn Fn(&str) + Sync)) -> Result
     });
     let call = Call::new(Target::Workflow("fulfil_order".to_owned()), None, Principal::new("demo"));
     let watcher = Some(Arc::clone(&stage) as Arc<dyn Watch>);
-    let mut waiter = Arc::clone(gateway).begin(&workflow, input, call, watcher).map_err(|fault| fault.to_string())?;
+    let mut waiter =
+        Arc::clone(gateway).begin(&workflow, input, call, watcher).await.map_err(|fault| fault.to_string())?;
     let running = waiter.ended();
     tokio::pin!(running);
     let mut accident = std::pin::pin!(accident(gateway, &stage));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::engine::event::{Failure, Timestamp};
@@ -65,7 +66,7 @@ pub enum Command {
 }
 
 /// A call that a step makes.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepCall {
     /// The step's stable address, for instance `risks[3]/assess`.
     pub at: String,
@@ -117,7 +118,8 @@ pub struct KeptAs {
 }
 
 /// Whom a step calls.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Callee {
     /// A tool of a server.
     Tool(ToolRef),

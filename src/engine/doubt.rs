@@ -58,6 +58,15 @@ impl Turn<'_> {
         }
     }
 
+    /// Of one call alone it is known that its answer will not come.
+    pub(super) fn lost(&mut self, at: &str, attempt: u32) {
+        let Some(&id) = self.state.calls.get(at) else { return };
+        let frame = self.state.frames.get(id).and_then(|frame| frame.kind.as_ref());
+        if matches!(frame, Some(Kind::Call(call)) if call.attempt == attempt) {
+            self.tell(id, Signal::Resumed);
+        }
+    }
+
     /// It is said what became of a call.
     pub(super) fn decided(&mut self, at: &str, attempt: u32, decision: Decision) {
         let Some(&id) = self.state.doubts.get(at) else { return };

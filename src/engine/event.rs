@@ -85,6 +85,13 @@ pub enum What {
     },
     /// Whoever drove the run is gone, and another has taken over.
     Resumed,
+    /// Whoever made this call is gone, and its answer with it; everything else goes on.
+    Lost {
+        /// The address of the step that made it.
+        at: String,
+        /// Which of its attempts.
+        attempt: u32,
+    },
     /// Somebody has looked what became of a call that is in doubt.
     Decided {
         /// The address of the step that made it.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::engine::call::is_error;
@@ -13,7 +14,7 @@ use crate::engine::run::Run;
 use crate::workflow::definition::Workflow;
 
 /// A call that has succeeded and still stands.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Done {
     callee: Callee,
     arguments: Value,
@@ -21,7 +22,7 @@ struct Done {
 }
 
 /// The calls of a run that have succeeded and were not undone, by address, in the order in which they were made.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Retrace {
     done: HashMap<String, VecDeque<Done>>,
     /// The addresses of calls that must not be made twice and of which nobody knows whether they were carried out.

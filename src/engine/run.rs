@@ -54,6 +54,7 @@ impl Run {
             What::Fired { at } if is_running => turn.fired(&at, event.now),
             What::Intended { at, attempt } if is_running => turn.intended(&at, attempt),
             What::Resumed if is_running => turn.resumed(),
+            What::Lost { at, attempt } if is_running => turn.lost(&at, attempt),
             What::Decided { at, attempt, decision } if is_running => turn.decided(&at, attempt, decision),
             What::CancelRequested { why } if is_running && !turn.is_cleaning_up() => {
                 turn.finish(Outcome::Cancelled { why });

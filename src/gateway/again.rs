@@ -18,23 +18,42 @@ use crate::model::limits::Limits;
 use crate::model::principal::Principal;
 use crate::model::priority::Priority;
 use crate::runner::drive::{Begin, new_id};
+use crate::workflow::plan::Plan;
 
 fn not_now(message: String) -> Fault {
     Fault::new(Kind::Invalid, code::NOT_RETRYABLE, message)
+}
+
+/// Refuses a run that has not failed, or is part of another.
+pub(super) fn may_be_tried_again(stored: &Stored) -> Result<(), Fault> {
+    let (old, status) = (&stored.opening.run, &stored.standing.status);
+    if let Some(parent) = &stored.opening.parent {
+        let above = parent.split('/').next().unwrap_or_default();
+        return Err(not_now(format!("run `{old}` is part of run `{above}`")).hint("retry that one"));
+    }
+    if !stored.is_over() || status == "completed" {
+        return Err(not_now(format!("run `{old}` has not failed: it is {status}")));
+    }
+    Ok(())
+}
+
+/// Refuses what would do again of what nobody knows whether it was done.
+pub(super) fn refuse_doubts(old: &str, done: &Retrace, does_again: bool) -> Result<(), Fault> {
+    if does_again || done.doubts.is_empty() {
+        return Ok(());
+    }
+    let steps = done.doubts.iter().map(|at| format!("`{at}`")).collect::<Vec<_>>().join(", ");
+    let message = format!("nobody knows whether {steps} of run `{old}` happened, and a retry would do it again");
+    Err(Fault::new(Kind::InDoubt, code::IN_DOUBT, message)
+        .hint("look with the server's own tools; if it has not happened, retry with `payload: \"retry\"`, or by `runs retry --again`"))
 }
 
 impl Gateway {
     /// Tries a run again. What is in doubt keeps it from that, unless `does_again` says that it is to be done again.
     pub(super) fn retry(self: &Arc<Self>, stored: &Stored, does_again: bool) -> Result<Waiter, Fault> {
         self.still_open()?;
-        let (old, status) = (&stored.opening.run, &stored.standing.status);
-        if let Some(parent) = &stored.opening.parent {
-            let above = parent.split('/').next().unwrap_or_default();
-            return Err(not_now(format!("run `{old}` is part of run `{above}`")).hint("retry that one"));
-        }
-        if !stored.is_over() || status == "completed" {
-            return Err(not_now(format!("run `{old}` has not failed: it is {status}")));
-        }
+        let old = &stored.opening.run;
+        may_be_tried_again(stored)?;
         let _beginning = self.live.beginning.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(store) = self.store() else { return Err(not_now("runs are not stored here".to_owned())) };
         let already =
@@ -56,24 +75,26 @@ impl Gateway {
         }
         let TakenUp { plan, history, .. } = store.taken_up(stored)?;
         let done = Retrace::of(Arc::clone(&plan.workflow), &history);
-        if !does_again && !done.doubts.is_empty() {
-            let steps = done.doubts.iter().map(|at| format!("`{at}`")).collect::<Vec<_>>().join(", ");
-            let message =
-                format!("nobody knows whether {steps} of run `{old}` happened, and a retry would do it again");
-            return Err(Fault::new(Kind::InDoubt, code::IN_DOUBT, message).hint(
-                "look with the server's own tools; if it has not happened, retry with `payload: \"retry\"`, or by \
-                       `runs retry --again`",
-            ));
-        }
-        let mut call = call_of(stored);
+        refuse_doubts(old, &done, does_again)?;
+        let call = call_of(stored);
         self.keeps_workflow(&plan.workflow.name, &call)?;
-        call.retry_of = Some(old.as_str().into());
         let ticket = self.admit(&plan.workflow, &call, Limits::default())?;
-        let run = new_id();
-        let record = self.record(&plan, &call, (&run, stored.opening.key.as_deref()), 0)?;
-        let begin = Begin { flags: flags_of(&history), done, ..self.unattended(plan, call, run, record, &history) };
-        let begin = Begin { key: stored.opening.key.clone(), ticket, ..begin };
-        Ok(self.launch(begin))
+        let begin = self.again(stored, plan, &history, new_id())?;
+        Ok(self.launch(Begin { ticket, done, ..begin }))
+    }
+
+    /// All that the next try of a run begins with, but what it takes over.
+    pub(super) fn again(
+        self: &Arc<Self>,
+        stored: &Stored,
+        plan: Plan,
+        history: &[Event],
+        run: String,
+    ) -> Result<Begin, Fault> {
+        let (mut call, key) = (call_of(stored), stored.opening.key.clone());
+        call.retry_of = Some(stored.opening.run.as_str().into());
+        let record = self.record(&plan, &call, (&run, key.as_deref()), 0)?;
+        Ok(Begin { flags: flags_of(history), key, ..self.unattended(plan, call, run, record, history) })
     }
 
     /// The run that a key stands for: one that goes on or has completed.

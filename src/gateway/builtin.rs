@@ -198,11 +198,14 @@ impl Gateway {
         }
         call.priority = priority.or(call.priority);
         call.idempotency_key = arguments.idempotency_key;
-        let mut waiter = self.begin(&workflow, input, call, None)?;
+        let mut waiter = self.begin(&workflow, input, call, None).await?;
         if !arguments.wait {
             let handle = waiter.leave();
             // It answers once it is stored, so whoever has its id finds it whatever happens to us.
             let view = handle.look().await;
+            if let Some(report) = handle.report() {
+                return Ok(reply::report(&report));
+            }
             return Ok(reply::begun(&handle, view.as_ref()));
         }
         match waiter.ended_or_open().await? {

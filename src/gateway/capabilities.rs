@@ -85,7 +85,8 @@ impl Gateway {
     fn kept_answer(&self, key: &str, most: Option<Duration>, trail: &Trail) -> Option<Reply> {
         let (reply, age) =
             self.answers.find(key, Stamp::TIMELESS).filter(|(_, age)| most.is_some_and(|most| *age <= most))?;
-        Some(trail.onto(served_by(reply::kept(&reply, age, Some("nobody could do the job")), "cache"), "cache"))
+        let reply = reply::kept(&reply, age, Some("nobody could do the job"));
+        Some(trail.onto(with_meta(&reply, SERVED_BY_KEY, &"cache"), "cache"))
     }
 
     async fn call_member(self: Arc<Self>, member: &Member, arguments: &Value, call: &Call) -> Result<Reply, Fault> {

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::engine::event::{Answer, Decision, What};
+use crate::gateway::beyond::Reached;
 use crate::gateway::builtin::{arguments, invalid};
 use crate::gateway::door::Gateway;
 use crate::gateway::reply;
@@ -81,7 +82,7 @@ enum Action {
 }
 
 impl Gateway {
-    pub(super) async fn get_run(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) async fn get_run(self: &Arc<Self>, call: &Call) -> Result<Reply, Fault> {
         let GetArguments { run_id, wait_ms } = arguments(call)?;
         let Some(run_id) = run_id else {
             let mut all = Vec::new();
@@ -93,21 +94,23 @@ impl Gateway {
             let text = if all.is_empty() { "no run goes on".to_owned() } else { format!("{} runs go on", all.len()) };
             return Ok(reply::success(&json!({ "runs": all }), &text));
         };
-        let handle = match self.live.find(&run_id, &call.principal) {
-            Ok(handle) => handle,
-            Err(fault) => return self.stored_run(&run_id, &call.principal).map(|run| kept(&run)).ok_or(fault),
+        let handle = match self.reach(&run_id, &call.principal).await? {
+            Reached::Here(handle) => handle,
+            Reached::Over(stored) => return Ok(kept(&stored)),
         };
         // Whether it has ended in that time is in the answer.
         let _ = timeout(Duration::from_millis(wait_ms).min(LONGEST), handle.ended()).await;
         Ok(shown(&handle).await)
     }
 
-    pub(super) async fn answer_run(&self, call: &Call) -> Result<Reply, Fault> {
+    pub(super) async fn answer_run(self: &Arc<Self>, call: &Call) -> Result<Reply, Fault> {
         self.give_answer(call, arguments(call)?).await
     }
 
-    async fn give_answer(&self, call: &Call, given: AnswerArguments) -> Result<Reply, Fault> {
-        let asker = self.live.find(&given.run_id, &call.principal)?;
+    async fn give_answer(self: &Arc<Self>, call: &Call, given: AnswerArguments) -> Result<Reply, Fault> {
+        let asker = self.going(&given.run_id, call).await?;
+        // Once it has looked up, what it asks is to be seen.
+        let _ = asker.look().await;
         let open = asker.board.open();
         let question = chosen(&open, &given)?;
         let answer = answer(&question, &given)?;
@@ -131,6 +134,17 @@ impl Gateway {
         Ok(shown(&asker).await)
     }
 
+    /// The run that `call` speaks of, which may have ended here.
+    async fn going(self: &Arc<Self>, run: &str, call: &Call) -> Result<Arc<Handle>, Fault> {
+        match self.reach(run, &call.principal).await? {
+            Reached::Here(handle) => Ok(handle),
+            Reached::Over(stored) => {
+                let message = format!("run `{run}` has ended: it is {}", stored.standing.status);
+                Err(Fault::new(Kind::NotFound, code::NO_SUCH_RUN, message).hint("`get_run` shows how"))
+            }
+        }
+    }
+
     pub(super) async fn control_run(self: &Arc<Self>, call: &Call) -> Result<Reply, Fault> {
         let ControlArguments { run_id, action, event, data, step, payload } = arguments(call)?;
         let answer = |answer, decline, reason| AnswerArguments {
@@ -148,16 +162,21 @@ impl Gateway {
                 return self.give_answer(call, answer(None, true, reason)).await;
             }
             Action::Retry => {
-                let begun = self.retry(&self.stored_of(&run_id, call)?, does_again(payload.as_ref())?)?.leave();
+                let (stored, again) = (self.kept_run(&run_id, call).await?, does_again(payload.as_ref())?);
+                let begun = match self.backend().cloned() {
+                    Some(backend) => self.retry_beyond(&backend, &stored, again).await?,
+                    None => self.retry(&stored, again)?,
+                };
+                let begun = begun.leave();
                 return Ok(reply::begun(&begun, begun.look().await.as_ref()));
             }
-            Action::Resume if self.live.any(&run_id).is_none() => {
+            Action::Resume if self.backend().is_none() && self.live.any(&run_id).is_none() => {
                 let resumed = self.take_up(&self.stored_of(&run_id, call)?)?;
                 return Ok(reply::begun(&resumed, resumed.look().await.as_ref()));
             }
             Action::Resume | Action::Cancel | Action::Signal | Action::Decide => {}
         }
-        let handle = self.live.find(&run_id, &call.principal)?;
+        let handle = self.going(&run_id, call).await?;
         match action {
             Action::Cancel => {
                 let why = format!("{} cancelled it", call.principal.name);
@@ -223,6 +242,7 @@ fn kept(stored: &Stored) -> Reply {
 
 /// How a run stands.
 async fn shown(handle: &Handle) -> Reply {
+    let structured = handle.to_json().await;
     if let Some(report) = handle.report() {
         return reply::report(&report);
     }
@@ -230,7 +250,6 @@ async fn shown(handle: &Handle) -> Reply {
     if !open.is_empty() {
         return reply::waiting(handle, &open, false);
     }
-    let structured = handle.to_json().await;
     let status = structured["status"].as_str().unwrap_or_default();
     reply::success(&structured, &format!("run {} of `{}` is {status}", handle.run_id, handle.workflow))
 }

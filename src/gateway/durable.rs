@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-use crate::document::format::Format;
 use crate::engine::event::{Event, What};
 use crate::engine::retrace::Retrace;
 use crate::gateway::admission::priority;
@@ -22,14 +21,12 @@ use crate::model::fault::{Fault, Kind};
 use crate::model::limits::Limits;
 use crate::model::port::Invoke;
 use crate::model::principal::Principal;
-use crate::model::problem::{Problem, Source};
 use crate::runner::drive::Begin;
 use crate::runner::effects::{Through, now};
 use crate::runner::live::Handle;
 use crate::runner::record::Record;
 use crate::runner::waiting::QUEUED;
-use crate::workflow::authored::drafts;
-use crate::workflow::pin::Pin;
+use crate::workflow::pin::{Pin, replan};
 use crate::workflow::plan::Plan;
 
 /// Where runs are stored.
@@ -61,18 +58,7 @@ impl Store {
             Fault::new(Kind::Invalid, code::NOT_RESUMABLE, message)
                 .hint("`runs show` says what it has done; end it with `runs cancel`")
         };
-        let format =
-            Format::parse(format).ok_or_else(|| unfit("its definition is in no language that is known here"))?;
-        let (workflows, problems) = drafts(&Source::new(format!("{name} of run {run}"), definition), format);
-        let is_right = !problems.iter().any(Problem::is_error);
-        // A file of another orchestrator may hold several.
-        let workflow = workflows.into_iter().find(|workflow| *workflow.name == **name);
-        let mut workflow =
-            workflow.filter(|_| is_right).ok_or_else(|| unfit("its definition is not right for this version"))?;
-        let pin: Pin = serde_json::from_value(plan.clone()).map_err(|why| unfit(&why.to_string()))?;
-        if !pin.apply(&mut workflow) {
-            return Err(unfit("its plan is not that of its definition"));
-        }
+        let workflow = replan(name, definition, format, plan).map_err(|why| unfit(&why))?;
         let history = self.read(|reader| reader.events(run, 0))?;
         if !matches!(history.first(), Some(Event { what: What::Started { .. }, .. })) {
             return Err(unfit("its beginning is missing"));
@@ -138,7 +124,10 @@ impl Gateway {
         let is_loose = call.root.is_some() && call.parent.is_none();
         let durability = if is_loose { Durability::None } else { durability };
         let journal = self.store().map(|store| Arc::clone(&store.journal));
-        if durability == Durability::Always && journal.as_ref().is_none_or(|journal| journal.is_failing()) {
+        if self.backend().is_none()
+            && durability == Durability::Always
+            && journal.as_ref().is_none_or(|journal| journal.is_failing())
+        {
             let message = format!("runs of `{}` must be stored, and cannot be", workflow.name);
             return Err(Fault::new(Kind::Unavailable, code::NOT_DURABLE, message)
                 .target(workflow.name.as_ref())
@@ -288,7 +277,7 @@ impl Gateway {
     }
 }
 
-fn no_such_run(run: &str) -> Fault {
+pub(super) fn no_such_run(run: &str) -> Fault {
     Fault::new(Kind::NotFound, code::NO_SUCH_RUN, format!("no run `{run}` of yours is stored here"))
         .hint("`get_run` without a `run_id` lists those that go on")
 }

@@ -1,7 +1,7 @@
 //! The runs that go on, and the last that have ended: what they are found by, waited for and cancelled through.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde_json::Value;
@@ -16,8 +16,10 @@ use crate::model::code;
 use crate::model::fault::{Fault, Kind};
 use crate::model::principal::Principal;
 use crate::model::suggest::did_you_mean;
+use crate::runner::backend::{Backend, Carrying};
 use crate::runner::bus::Bus;
 use crate::runner::drive::{Begin, begin};
+use crate::runner::gate::Gate;
 use crate::runner::live::{Board, Handle, OpenQuestion};
 use crate::runner::report::Report;
 use crate::runner::shelf::Shelf;
@@ -37,8 +39,10 @@ pub(super) struct Runs {
     pub(super) shelf: Shelf,
     /// Where runs are stored, if they are.
     pub(super) store: OnceLock<Store>,
+    /// What carries them, if this process does not.
+    pub(super) backend: OnceLock<Arc<dyn Backend>>,
     /// Whether the program is about to end.
-    is_closing: AtomicBool,
+    closing: CancellationToken,
     /// Held while it is found out whether a run with the same key goes on already, and until it does.
     pub(super) beginning: Mutex<()>,
     /// Guarded for one look-up.
@@ -105,6 +109,13 @@ impl Runs {
         self.known().live.get(run_id).cloned()
     }
 
+    /// A run that goes on or has ended here, whoever wants to know.
+    pub(super) fn reached(&self, run_id: &str) -> Option<Arc<Handle>> {
+        let known = self.known();
+        let ended = || known.ended.iter().map(|(handle, _)| handle).find(|handle| handle.run_id == run_id);
+        known.live.get(run_id).or_else(ended).cloned()
+    }
+
     /// The run of this key that goes on or has completed.
     pub(super) fn of_key(&self, key: &str) -> Option<Arc<Handle>> {
         let known = self.known();
@@ -122,12 +133,12 @@ impl Runs {
 
     /// Whether no run begins any more.
     pub(super) fn is_closing(&self) -> bool {
-        self.is_closing.load(Ordering::Relaxed)
+        self.closing.is_cancelled()
     }
 
     /// Lets every run that is stored rest, and cancels the others. Whoever calls others is told first.
     pub(super) fn close(&self) {
-        self.is_closing.store(true, Ordering::Relaxed);
+        self.closing.cancel();
         let mut all: Vec<_> = self.known().live.values().cloned().collect();
         all.sort_by(|one, other| one.run_id.cmp(&other.run_id));
         for handle in all {
@@ -223,7 +234,12 @@ impl Gateway {
     /// Begins a run, which from then on goes on by itself.
     pub(super) fn launch(self: &Arc<Self>, mut what: Begin) -> Waiter {
         let held = what.held.take();
-        let (going, handle) = begin(what);
+        let (going, handle) = if let Some(backend) = self.backend() {
+            backend.carry(what)
+        } else {
+            let (going, handle) = begin(what);
+            (Box::pin(going) as Carrying, handle)
+        };
         let handle = Arc::new(handle);
         let waiter = Waiter::first(Arc::clone(&handle));
         let (run_id, stop) = (handle.run_id.clone(), handle.stop.clone());
@@ -243,6 +259,21 @@ impl Gateway {
             }
         });
         waiter
+    }
+
+    /// Cancelled once the program is about to end and begins no runs any more.
+    pub fn closing(&self) -> CancellationToken {
+        self.live.closing.clone()
+    }
+
+    /// Where results are kept.
+    pub fn shelf(&self) -> Shelf {
+        self.live.shelf.clone()
+    }
+
+    /// The places of tool calls of runs.
+    pub fn step_places(&self) -> Arc<Gate> {
+        Arc::clone(&self.steps)
     }
 
     /// No run begins from now on. Those that are stored come to rest, to be taken up by the next process; the others have the

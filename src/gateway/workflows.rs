@@ -7,10 +7,11 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::engine::event::Failure;
+use crate::engine::retrace::Retrace;
 use crate::gateway::admission::priority;
 use crate::gateway::door::Gateway;
 use crate::gateway::durable::TakenUp;
-use crate::gateway::keys::{input_of, key_of};
+use crate::gateway::keys::{Key, input_of, key_of};
 use crate::gateway::reply;
 use crate::gateway::runs::{Stand, Waiter};
 use crate::model::ask::within;
@@ -24,6 +25,7 @@ use crate::model::usage::Allowance;
 use crate::registry::flag::decide;
 use crate::runner::drive::{Begin, Watch, new_id};
 use crate::runner::effects::Through;
+use crate::runner::gate::Ticket;
 use crate::runner::report::Report;
 use crate::workflow::definition::Workflow;
 use crate::workflow::delegation::Budget;
@@ -33,12 +35,19 @@ use crate::workflow::plan::{Plan, plan};
 /// How much later than the run the time of its calls is up: the run ends first and says so, which cancels them.
 const LATER: Duration = Duration::from_millis(250);
 
+/// What a run begins with, as its caller wants it.
+pub(super) struct Wanted {
+    pub(super) limits: Limits,
+    pub(super) input: Value,
+    pub(super) key: Option<Key>,
+}
+
 impl Gateway {
     /// A workflow as the tool that hosts see.
     pub(super) async fn run_as_tool(self: Arc<Self>, name: &str, call: Call) -> Result<Reply, Fault> {
         let (workflow, call) = self.registered(name, call)?;
         let input = parse_input(call.arguments.as_deref())?;
-        let mut waiter = self.begin(&workflow, input, call, None)?;
+        let mut waiter = self.begin(&workflow, input, call, None).await?;
         match waiter.ended_or_open().await? {
             Stand::Ended(report) => Ok(reply::output(&report)),
             Stand::Waiting(questions) => Ok(reply::waiting(&waiter.leave(), &questions, true)),
@@ -53,10 +62,10 @@ impl Gateway {
             // What bounds its caller does not bound it, and its questions are its own.
             let limits = Limits { deadline: None, ..call.limits };
             let call = Call { limits, root: None, ask: None, progress: None, held: None, ..call };
-            let handle = self.begin(&workflow, input, call, None)?.leave();
+            let handle = self.begin(&workflow, input, call, None).await?.leave();
             return Ok(reply::begun(&handle, handle.look().await.as_ref()));
         }
-        let report = self.begin(&workflow, input, call, None)?.ended().await?;
+        let report = self.begin(&workflow, input, call, None).await?.ended().await?;
         match report.failure() {
             Some(failure) => Err(inner_fault(&report, &failure)),
             None => Ok(reply::inner(&report)),
@@ -85,44 +94,76 @@ impl Gateway {
     }
 
     /// Begins a run of `workflow`. A fault means that it never began.
-    pub fn begin(
+    pub async fn begin(
         self: Arc<Self>,
         workflow: &Workflow,
         input: Value,
-        mut call: Call,
+        call: Call,
         watcher: Option<Arc<dyn Watch>>,
     ) -> Result<Waiter, Fault> {
-        self.keeps_workflow(&workflow.name, &call)?;
+        let wanted = self.wanted(workflow, input, &call)?;
+        match self.backend().cloned() {
+            Some(backend) => self.begin_beyond(&backend, workflow, wanted, call, watcher).await,
+            None => self.begin_here(workflow, wanted, call, watcher),
+        }
+    }
+
+    /// What a run of `workflow` would begin with, if it may.
+    fn wanted(&self, workflow: &Workflow, input: Value, call: &Call) -> Result<Wanted, Fault> {
+        self.keeps_workflow(&workflow.name, call)?;
         let limits = deeper(workflow, call.limits)?;
         self.still_open()?;
         let input = accept(workflow, input).map_err(|why| bad_input(workflow, &why))?;
-        let key = key_of(workflow, &input, &call)?;
+        let key = key_of(workflow, &input, call)?;
+        Ok(Wanted { limits, input, key })
+    }
+
+    fn begin_here(
+        self: Arc<Self>,
+        workflow: &Workflow,
+        wanted: Wanted,
+        mut call: Call,
+        watcher: Option<Arc<dyn Watch>>,
+    ) -> Result<Waiter, Fault> {
+        let Wanted { limits, input, key } = &wanted;
         let _beginning = key.is_some().then(|| self.live.beginning.lock().unwrap_or_else(PoisonError::into_inner));
-        if let Some(key) = &key
-            && let Some(joined) = self.joined(key, workflow, &input)?
+        if let Some(key) = key
+            && let Some(joined) = self.joined(key, workflow, input)?
         {
             return Ok(joined);
         }
         let known = self.stored_for(&call, key.as_ref().map(|key| key.text.as_str()))?;
-        let (TakenUp { plan, run, history }, ticket) = if let Some(found) = known {
-            if let Some(key) = &key {
-                key.check(workflow, &input, &found.run, (&found.plan.workflow.name, input_of(&found.history)))?;
+        let (taken_up, ticket) = if let Some(found) = known {
+            if let Some(key) = key {
+                key.check(workflow, input, &found.run, (&found.plan.workflow.name, input_of(&found.history)))?;
             }
             (found, None)
         } else {
-            let ticket = self.admit(workflow, &call, limits)?;
-            let plan = self.planned(workflow, limits);
+            let ticket = self.admit(workflow, &call, *limits)?;
+            let plan = self.planned(workflow, *limits);
             (TakenUp { plan, run: new_id(), history: Vec::new() }, ticket)
         };
+        let (retry_of, done) = self.taken_over(&call, &taken_up.history);
+        call.retry_of = retry_of;
+        let begin = self.prepared(taken_up, wanted, call, ticket)?;
+        Ok(self.launch(Begin { watcher, done, ..begin }))
+    }
+
+    /// All that a run begins with.
+    pub(super) fn prepared(
+        self: &Arc<Self>,
+        TakenUp { plan, run, history }: TakenUp,
+        Wanted { limits, input, key }: Wanted,
+        call: Call,
+        ticket: Option<Ticket>,
+    ) -> Result<Begin, Fault> {
         let key = key.map(|key| key.text);
-        let (retry_of, done) = self.taken_over(&call, &history);
-        call.retry_of.clone_from(&retry_of);
         let record = self.record(&plan, &call, (&run, key.as_deref()), history.len())?;
-        let priority = priority(workflow, &call);
+        let priority = priority(&plan.workflow, &call);
         let board = call.root.as_deref().and_then(|root| self.live.board(root)).unwrap_or_default();
         let caller = Arc::clone(&call.principal.name);
         let through = Through {
-            via: Arc::clone(&self) as Arc<dyn Invoke>,
+            via: Arc::clone(self) as Arc<dyn Invoke>,
             principal: call.principal,
             profile: call.profile,
             ask: call.ask.map(within),
@@ -132,16 +173,16 @@ impl Gateway {
             agents: call.agents,
             places: Arc::clone(&self.steps),
             priority,
-            retry_of,
+            retry_of: call.retry_of,
         };
         let flags = decide(&self.registry().flags, &caller);
-        let begin = Begin {
+        Ok(Begin {
             plan,
             input,
             flags,
             progress: call.progress,
             through,
-            watcher,
+            watcher: None,
             board,
             bus: self.live.bus.clone(),
             shelf: self.live.shelf.clone(),
@@ -149,15 +190,14 @@ impl Gateway {
             key,
             history,
             ticket,
-            done,
+            done: Retrace::default(),
             grace: self.registry().orchestrator.shutdown_grace,
             held: call.held,
-        };
-        Ok(self.launch(begin))
+        })
     }
 
     /// The plan of a run that has so much left to it.
-    fn planned(&self, workflow: &Workflow, limits: Limits) -> Plan {
+    pub(super) fn planned(&self, workflow: &Workflow, limits: Limits) -> Plan {
         let mut plan = plan(workflow, &self.known());
         // What is left to the caller bounds the run as its own limit does.
         let planned = Arc::make_mut(&mut plan.workflow);

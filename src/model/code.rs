@@ -161,6 +161,12 @@ codes! {
     KEY_TAKEN = "MO4053";
     /// A run cannot be tried again.
     NOT_RETRYABLE = "MO4054";
+    /// What carries the runs cannot be reached.
+    BACKEND_DOWN = "MO4055";
+    /// What a run passes on is larger than what carries it takes.
+    PAYLOAD_TOO_LARGE = "MO4056";
+    /// The program was built without what the registry wants runs to be carried by.
+    NO_BACKEND = "MO4057";
 
     /// The server cannot be reached or has died.
     SERVER_DOWN = "MO5101";

@@ -1,9 +1,11 @@
 //! What a tool does to the world, from harmless to irreversible.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// The strongest thing that a call may do. The order is the order of caution: `Read < Idempotent < Write < Destructive`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Effect {
     /// Changes nothing: may be repeated, cached and run beside other reads.
     Read,

@@ -21,6 +21,7 @@ use crate::registry::capability;
 use crate::registry::cross;
 use crate::registry::dialect::Dialect;
 use crate::registry::discovery;
+use crate::registry::engine;
 use crate::registry::flag;
 use crate::registry::found::{self, Found};
 use crate::registry::interceptor;
@@ -173,12 +174,16 @@ fn common(
     if let Some(node) = discovery {
         discovery::read(reader, node, &mut registry.discovery);
     }
+    let engine = table.take("engine");
+    if let Some(node) = engine {
+        engine::read(reader, node, &mut registry.engine);
+    }
     let interceptors = table.take("interceptors");
     if let Some(node) = interceptors {
         interceptor::read(reader, node, &mut registry.interceptors);
     }
     let is_ours = [own.is_some(), defaults.is_some()].contains(&true)
-        || [profiles, models, agents, flags, interceptors, discovery, levels].iter().any(Option::is_some);
+        || [profiles, models, agents, flags, interceptors, discovery, levels, engine].iter().any(Option::is_some);
     if !is_registry && !is_ours {
         no_servers(reader, &mut table);
         return settings;

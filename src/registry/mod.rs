@@ -10,6 +10,7 @@ pub mod capability;
 pub mod cross;
 mod dialect;
 pub mod discovery;
+pub mod engine;
 pub mod flag;
 pub mod found;
 pub mod interceptor;

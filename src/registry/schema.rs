@@ -31,6 +31,7 @@ pub fn schema() -> Value {
         ("levels", shared("levels"), "What goes on while required servers are missing."),
         ("profiles", map(&shared("profile")), "Named views of servers, tools and workflows."),
         ("discovery", shared("discovery"), "Where more servers come from."),
+        ("engine", shared("engine"), "What carries runs of workflows to their ends."),
         (
             "interceptors",
             json!({ "type": "array", "items": shared("interceptor") }),
@@ -75,6 +76,16 @@ pub fn schema() -> Value {
         "interceptor": interceptor(),
         "discovery": discovery::discovery(),
         "source": discovery::source(),
+        "engine": table(vec![
+            ("backend", json!({ "enum": ["embedded", "restate"] }), "This process, or Restate."),
+            ("restate", shared("restate"), "Where Restate is, and where it finds us."),
+        ]),
+        "restate": table(vec![
+            ("ingress", text_or_texts(), "Where runs are begun; of several, the next is tried."),
+            ("admin", text_or_texts(), "Where runs are looked at; of several, the next is tried."),
+            ("listen", text(), "Where we wait for Restate."),
+            ("advertise", text(), "Under which address Restate finds us; as `listen` says if not given."),
+        ]),
     });
     whole
 }
@@ -93,6 +104,10 @@ fn text() -> Value {
 
 fn texts() -> Value {
     json!({ "type": "array", "items": { "type": "string" } })
+}
+
+fn text_or_texts() -> Value {
+    json!({ "anyOf": [text(), texts()] })
 }
 
 fn boolean() -> Value {

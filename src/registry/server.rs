@@ -15,6 +15,7 @@ use crate::registry::agent::Agents;
 use crate::registry::bounds::Bounds;
 use crate::registry::capability::Capabilities;
 use crate::registry::discovery::Discovery;
+use crate::registry::engine::Engine;
 use crate::registry::flag::Flags;
 use crate::registry::interceptor::Interceptor;
 use crate::registry::level::Levels;
@@ -48,6 +49,8 @@ pub struct Registry {
     pub profiles: BTreeMap<Arc<str>, Arc<Profile>>,
     /// Where more servers come from.
     pub discovery: Discovery,
+    /// What carries runs to their ends.
+    pub engine: Engine,
     /// What happens to calls on their way, in order.
     pub interceptors: Vec<Arc<Interceptor>>,
 }

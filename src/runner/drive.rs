@@ -2,13 +2,11 @@
 
 use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::engine::event::{Called, Event, Identity, What};
@@ -19,7 +17,7 @@ use crate::runner::bus::Bus;
 use crate::runner::driven::Driven;
 use crate::runner::effects::{Through, now};
 use crate::runner::gate::Ticket;
-use crate::runner::live::{Board, Handle, INBOX, Listener, Message};
+use crate::runner::live::{Board, Ends, Handle, Listener, Message, Reporter, Signs};
 use crate::runner::record::Record;
 use crate::runner::report::Report;
 use crate::runner::shelf::Shelf;
@@ -77,26 +75,7 @@ pub fn new_id() -> String {
 ///
 /// Without a report the run has been left as it is stored, and the next process takes it up.
 pub fn begin(begin: Begin) -> (impl Future<Output = Option<Arc<Report>>> + Send + use<>, Handle) {
-    let (inbox, messages) = mpsc::channel(INBOX);
-    let (end, ended) = watch::channel(None);
-    let listener = Arc::new(Listener::new(begin.progress.clone()));
-    let handle = Handle {
-        run_id: begin.through.run.clone(),
-        key: begin.key.clone(),
-        retry_of: begin.through.retry_of.clone(),
-        input: begin.key.as_ref().map(|_| begin.input.clone()),
-        workflow: Arc::clone(&begin.plan.workflow.name),
-        caller: Arc::clone(&begin.through.principal.name),
-        board: Arc::clone(&begin.board),
-        listener: Arc::clone(&listener),
-        stop: CancellationToken::new(),
-        rest: CancellationToken::new(),
-        left: CancellationToken::new(),
-        waiters: AtomicUsize::default(),
-        inbox,
-        ended,
-    };
-    let signs = Signs { stop: handle.stop.clone(), rest: handle.rest.clone(), left: handle.left.clone() };
+    let (handle, Ends { messages, end, listener, signs }) = Handle::of(&begin);
     let going = async move {
         let board = Arc::clone(&begin.board);
         let run_id = begin.through.run.clone();
@@ -110,15 +89,8 @@ pub fn begin(begin: Begin) -> (impl Future<Output = Option<Arc<Report>>> + Send 
     (going, handle)
 }
 
-/// What others want of a run beside messages.
-pub(super) struct Signs {
-    pub(super) stop: CancellationToken,
-    pub(super) rest: CancellationToken,
-    pub(super) left: CancellationToken,
-}
-
 /// The first event of a run.
-pub(super) fn started(begin: &Begin) -> What {
+pub fn started(begin: &Begin) -> What {
     let (run, caller) = (&begin.through.run, &begin.through.principal.name);
     let identity = Identity { id: run.clone(), caller: caller.to_string() };
     What::Started { seed: seed(run), run: identity, input: begin.input.clone(), flags: begin.flags.clone() }
@@ -134,7 +106,7 @@ async fn drive(
 ) -> Option<Report> {
     let mut ear = begin.bus.listen(begin.plan.workflow.awaited());
     let (board, watcher, grace) = (Arc::clone(&begin.board), begin.watcher.clone(), begin.grace);
-    let mut reporter = Reporter { listener, done: None };
+    let mut reporter = Reporter::new(listener);
     let (mut is_stopped, mut is_left) = (false, false);
     let mut rest_until = None;
     let Waited::GoesOn(heard) = for_turn(&mut begin, &mut messages, &signs).await else { return None };
@@ -212,24 +184,4 @@ fn is_failure(event: &Event) -> bool {
 
 fn seed(run_id: &str) -> u64 {
     run_id.bytes().fold(0, |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)))
-}
-
-/// Reports progress, each number of finished steps once, since progress must rise.
-struct Reporter {
-    listener: Arc<Listener>,
-    done: Option<usize>,
-}
-
-impl Reporter {
-    fn report(&mut self, run: &Run) {
-        let progress = run.progress();
-        if self.done.is_some_and(|done| done >= progress.done) {
-            return;
-        }
-        self.done = Some(progress.done);
-        let at = (progress.done + 1).min(progress.total);
-        let message = format!("{at}/{} {}", progress.total, progress.current.as_deref().unwrap_or_default());
-        #[expect(clippy::cast_precision_loss, reason = "a run has far fewer than 2^52 steps")]
-        self.listener.report(progress.done as f64, Some(progress.total as f64), Some(message.trim_end()));
-    }
 }

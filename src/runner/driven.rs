@@ -184,22 +184,13 @@ impl Driven {
     }
 
     pub(super) fn view(&self) -> View {
-        let (steps, doubts) = (self.run.steps(), self.run.doubts());
-        View { steps, is_undoing: self.run.is_undoing(), doubts, is_queued: false }
+        View::of(&self.run)
     }
 
     /// What is to be told of the run, once it is over.
     pub(super) fn report(&self) -> Option<Report> {
-        Some(Report {
-            run_id: self.run_id.clone(),
-            workflow: self.workflow.to_string(),
-            outcome: self.run.outcome()?.clone(),
-            steps: self.run.steps(),
-            undone: self.run.undone().to_vec(),
-            lost: self.run.lost().to_vec(),
-            usage: self.run.usage(),
-            took: self.ended.unwrap_or_else(now).saturating_sub(self.began),
-        })
+        let took = self.ended.unwrap_or_else(now).saturating_sub(self.began);
+        Report::of(&self.run, &self.run_id, &self.workflow, took)
     }
 }
 

@@ -62,6 +62,8 @@ pub struct Effects {
     handles: HashMap<Key, AbortHandle>,
     /// The questions that the host is being asked.
     asking: HashSet<Key>,
+    /// The questions that it has ever been asked.
+    asked: HashSet<Key>,
     /// The runs that were set off and are not over, the cancelled ones included.
     within: TaskTracker,
     /// Done once they are over: what comes after the run's end waits for that, so that what a run within has done is undone
@@ -83,6 +85,7 @@ impl Effects {
             tasks: JoinSet::new(),
             handles: HashMap::new(),
             asking: HashSet::new(),
+            asked: HashSet::new(),
             within: TaskTracker::new(),
             settled: Arc::default(),
         }
@@ -181,6 +184,7 @@ impl Effects {
         let key = (question.at.to_string(), question.attempt);
         let asked = asking::form(workflow, question);
         self.asking.insert(key.clone());
+        self.asked.insert(key.clone());
         self.start(key.clone(), async move {
             let answer = match host.ask(asked).await {
                 Ok(answer) => asking::read(&answer),
@@ -197,6 +201,11 @@ impl Effects {
     /// Whether the host is being asked this.
     pub fn is_asking(&self, question: &StepQuestion) -> bool {
         self.asking.contains(&(question.at.to_string(), question.attempt))
+    }
+
+    /// Whether the host has been asked this, be it that it has not answered.
+    pub fn has_asked(&self, question: &StepQuestion) -> bool {
+        self.asked.contains(&(question.at.to_string(), question.attempt))
     }
 
     /// Starts a timer.
@@ -222,6 +231,12 @@ impl Effects {
         if let Some(handle) = self.handles.remove(&key) {
             handle.abort();
         }
+    }
+
+    /// Waits for the runs that were set off, the cancelled ones included: one may be undoing what it has done.
+    pub async fn settled(&self) {
+        self.within.close();
+        self.within.wait().await;
     }
 
     /// Whether a call is in flight.

@@ -12,8 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::command::{StepCall, StepQuestion};
 use crate::engine::event::What;
+use crate::engine::run::Run;
 use crate::engine::view::StepView;
 use crate::model::call::Progress;
+use crate::runner::drive::Begin;
 use crate::runner::report::{Report, doubt_json, step_json};
 use crate::runner::waiting::QUEUED;
 use crate::workflow::verb::Audience;
@@ -44,6 +46,13 @@ pub struct View {
     pub doubts: Vec<StepCall>,
     /// Whether it waits for its turn to begin.
     pub is_queued: bool,
+}
+
+impl View {
+    /// How `run` stands.
+    pub fn of(run: &Run) -> Self {
+        Self { steps: run.steps(), is_undoing: run.is_undoing(), doubts: run.doubts(), is_queued: false }
+    }
 }
 
 /// A question that waits for `answer_run`.
@@ -134,6 +143,32 @@ impl Progress for Listener {
     }
 }
 
+/// Reports progress, each number of finished steps once, since progress must rise.
+pub struct Reporter {
+    listener: Arc<Listener>,
+    done: Option<usize>,
+}
+
+impl Reporter {
+    /// Reports to `listener`.
+    pub fn new(listener: Arc<Listener>) -> Self {
+        Self { listener, done: None }
+    }
+
+    /// Reports how far `run` is.
+    pub fn report(&mut self, run: &Run) {
+        let progress = run.progress();
+        if self.done.is_some_and(|done| done >= progress.done) {
+            return;
+        }
+        self.done = Some(progress.done);
+        let at = (progress.done + 1).min(progress.total);
+        let message = format!("{at}/{} {}", progress.total, progress.current.as_deref().unwrap_or_default());
+        #[expect(clippy::cast_precision_loss, reason = "a run has far fewer than 2^52 steps")]
+        self.listener.report(progress.done as f64, Some(progress.total as f64), Some(message.trim_end()));
+    }
+}
+
 /// A run that goes on, or has ended.
 pub struct Handle {
     /// Its id.
@@ -160,11 +195,58 @@ pub struct Handle {
     pub left: CancellationToken,
     /// How many wait for it.
     pub waiters: AtomicUsize,
-    pub(super) inbox: mpsc::Sender<Message>,
-    pub(super) ended: watch::Receiver<Option<Arc<Report>>>,
+    inbox: mpsc::Sender<Message>,
+    ended: watch::Receiver<Option<Arc<Report>>>,
+}
+
+/// The other end of a handle: held by whatever carries the run to its end.
+pub struct Ends {
+    /// What others want of it.
+    pub messages: mpsc::Receiver<Message>,
+    /// Where its end is told.
+    pub end: watch::Sender<Option<Arc<Report>>>,
+    /// Who hears of its progress.
+    pub listener: Arc<Listener>,
+    /// What others want of it beside messages.
+    pub signs: Signs,
+}
+
+/// What others want of a run beside messages; see [`Handle`].
+pub struct Signs {
+    /// Cancels it.
+    pub stop: CancellationToken,
+    /// Leaves it to the next process.
+    pub rest: CancellationToken,
+    /// Nobody waits for it any more.
+    pub left: CancellationToken,
 }
 
 impl Handle {
+    /// A handle of the run that begins so, and its other end.
+    pub fn of(begin: &Begin) -> (Self, Ends) {
+        let (inbox, messages) = mpsc::channel(INBOX);
+        let (end, ended) = watch::channel(None);
+        let listener = Arc::new(Listener::new(begin.progress.clone()));
+        let handle = Self {
+            run_id: begin.through.run.clone(),
+            key: begin.key.clone(),
+            retry_of: begin.through.retry_of.clone(),
+            input: begin.key.as_ref().map(|_| begin.input.clone()),
+            workflow: Arc::clone(&begin.plan.workflow.name),
+            caller: Arc::clone(&begin.through.principal.name),
+            board: Arc::clone(&begin.board),
+            listener: Arc::clone(&listener),
+            stop: CancellationToken::new(),
+            rest: CancellationToken::new(),
+            left: CancellationToken::new(),
+            waiters: AtomicUsize::default(),
+            inbox,
+            ended,
+        };
+        let signs = Signs { stop: handle.stop.clone(), rest: handle.rest.clone(), left: handle.left.clone() };
+        (handle, Ends { messages, end, listener, signs })
+    }
+
     /// Tells the run that something has happened; false if it has ended.
     pub async fn tell(&self, what: What) -> bool {
         matches!(timeout(PROMPT, self.inbox.send(Message::Event(what.into()))).await, Ok(Ok(())))

@@ -1,6 +1,7 @@
 //! Carries out a run: feeds events to the engine and carries out its commands through the one door.
 
 mod asking;
+pub mod backend;
 pub mod bus;
 pub mod drive;
 mod driven;

@@ -135,7 +135,7 @@ impl Recorder {
 }
 
 /// How a run stands that has not ended.
-fn standing(run: &Run, open: &[OpenQuestion]) -> Standing {
+pub fn standing(run: &Run, open: &[OpenQuestion]) -> Standing {
     let doubts = run.doubts();
     let status = match () {
         () if !doubts.is_empty() => "paused",
@@ -168,7 +168,7 @@ fn matters(command: &Command) -> bool {
 }
 
 /// Whether the call must be known to have been intended before it is made.
-pub(super) fn is_once_only(command: &Command) -> Option<(&str, u32)> {
+pub fn is_once_only(command: &Command) -> Option<(&str, u32)> {
     match command {
         Command::Call(call) if matches!(call.callee, Callee::Tool(_)) && !call.effect.may_repeat() => {
             Some((&call.at, call.attempt))

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::engine::command::{Callee, Outcome, StepCall};
 use crate::engine::event::Failure;
+use crate::engine::run::Run;
 use crate::engine::view::{StepView, Undone};
 use crate::model::usage::Usage;
 
@@ -29,6 +30,20 @@ pub struct Report {
 }
 
 impl Report {
+    /// What is to be told of `run`, once it is over.
+    pub fn of(run: &Run, run_id: &str, workflow: &str, took: u64) -> Option<Self> {
+        Some(Self {
+            run_id: run_id.to_owned(),
+            workflow: workflow.to_owned(),
+            outcome: run.outcome()?.clone(),
+            steps: run.steps(),
+            undone: run.undone().to_vec(),
+            lost: run.lost().to_vec(),
+            usage: run.usage(),
+            took,
+        })
+    }
+
     /// `completed`, `failed` or `cancelled`; or of a run that did not complete but had done something that can be undone,
     /// `undone` if all of it was, else `undo_failed`.
     pub fn status(&self) -> &'static str {

@@ -8,9 +8,9 @@ use tokio::time::sleep;
 use crate::engine::event::{Event, Timestamp, What};
 use crate::journal::entry::{Entry, Line, Standing};
 use crate::model::durability::Durability;
-use crate::runner::drive::{Begin, Signs, started};
+use crate::runner::drive::{Begin, started};
 use crate::runner::effects::now;
-use crate::runner::live::{Message, View};
+use crate::runner::live::{Message, Signs, View};
 
 /// How many events are kept for a run that has not begun.
 const MAX_HEARD: usize = 100;

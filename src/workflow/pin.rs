@@ -4,9 +4,13 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use crate::document::format::Format;
 use crate::model::effect::Effect;
+use crate::model::problem::{Problem, Source};
 use crate::model::usage::Allowance;
+use crate::workflow::authored::drafts;
 use crate::workflow::definition::{Block, Step, Workflow};
 use crate::workflow::delegation::Budget;
 use crate::workflow::modifier::Fallback;
@@ -54,6 +58,18 @@ impl Pin {
         let mut blocks = [&mut workflow.body].into_iter().chain(&mut workflow.on_failure);
         blocks.all(|block| follow(block, &mut pins)) && pins.next().is_none()
     }
+}
+
+/// The workflow `name` of a definition that was planned before, planned as it was; else why that cannot be.
+pub fn replan(name: &str, definition: &str, format: &str, plan: &Value) -> Result<Workflow, String> {
+    let format = Format::parse(format).ok_or("its definition is in no language that is known here")?;
+    let (workflows, problems) = drafts(&Source::new(format!("{name} of a run"), definition), format);
+    let is_right = !problems.iter().any(Problem::is_error);
+    // A file of another orchestrator may hold several.
+    let workflow = workflows.into_iter().find(|workflow| *workflow.name == *name);
+    let mut workflow = workflow.filter(|_| is_right).ok_or("its definition is not right for this version")?;
+    let pin: Pin = serde_json::from_value(plan.clone()).map_err(|why| why.to_string())?;
+    if pin.apply(&mut workflow) { Ok(workflow) } else { Err("its plan is not that of its definition".to_owned()) }
 }
 
 fn note(block: &Block, pins: &mut Vec<StepPin>) {

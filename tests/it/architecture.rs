@@ -13,7 +13,7 @@ const LAYERS: [&[&str]; 13] = [
     &["catalog", "downstream", "engine"],
     &["discovery", "journal", "llm"],
     &["runner"],
-    &["gateway"],
+    &["gateway", "restate"],
     &["server"],
     &["app"],
     &["demo"],

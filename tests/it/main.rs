@@ -5,6 +5,8 @@ mod agents;
 mod architecture;
 mod asking;
 mod authoring;
+mod backends;
+mod beyond;
 mod bombs;
 mod bounds;
 mod calls;

@@ -114,3 +114,20 @@ fn a_death_without_anything_in_flight_changes_nothing() {
     assert_eq!((questions(&asked), questions(&again)), (1, 1));
     assert_eq!(Arc::strong_count(&flow), 1);
 }
+
+#[test]
+fn of_two_calls_only_the_lost_one_is_in_doubt() {
+    let text = "steps:\n  - id: both\n    parallel: { a: { tool: s.post }, b: { tool: s.post } }\n";
+    let play = Play::of(text, json!({}));
+    let mut run = Run::new(workflow(text));
+    play.events.iter().for_each(|event| drop(run.apply(event.clone())));
+    for call in &play.calls {
+        happens(&mut run, What::Intended { at: call.at.clone(), attempt: call.attempt });
+    }
+    let (lost, other) = (play.calls[0].at.clone(), play.calls[1].at.clone());
+    assert_eq!(happens(&mut run, What::Lost { at: lost.clone(), attempt: 1 }), []);
+    assert_eq!(run.doubts().iter().map(|call| call.at.clone()).collect::<Vec<_>>(), [lost.clone()]);
+    answered(&mut run, &other, &json!(1));
+    happens(&mut run, What::Decided { at: lost, attempt: 1, decision: Decision::ItHappened(json!(2)) });
+    assert!(run.outcome().is_some(), "both are known");
+}

@@ -50,6 +50,7 @@ minimal = {}
 tools = {}
 [discovery.sources.s]
 url = "https://x.example/servers.json"
+[engine.restate]
 [[interceptors]]
 name = "i"
 deny = "no"
@@ -90,6 +91,8 @@ fn definition(path: &str) -> Option<&'static str> {
         "profiles.p.tools" => "visible",
         "discovery" => "discovery",
         "discovery.sources.s" => "source",
+        "engine" => "engine",
+        "engine.restate" => "restate",
         "interceptors[0]" => "interceptor",
         _ => return None,
     })

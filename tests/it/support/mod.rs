@@ -10,6 +10,8 @@ pub(crate) mod launch;
 pub(crate) mod ledger;
 pub(crate) mod page;
 pub(crate) mod processes;
+#[cfg(feature = "restate")]
+pub(crate) mod restate;
 pub(crate) mod scene;
 pub(crate) mod sockets;
 pub(crate) mod stream;

@@ -1,0 +1,221 @@
+//! Runs that are carried elsewhere than in this process: begun here, and reached here whoever has begun them.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use crate::engine::retrace::Retrace;
+use crate::gateway::admission::priority;
+use crate::gateway::again::{call_of, may_be_tried_again, refuse_doubts};
+use crate::gateway::door::Gateway;
+use crate::gateway::durable::{TakenUp, no_such_run};
+use crate::gateway::keys::{Key, input_of};
+use crate::gateway::runs::Waiter;
+use crate::gateway::workflows::Wanted;
+use crate::journal::entry::Stored;
+use crate::model::call::Call;
+use crate::model::code;
+use crate::model::durability::Durability;
+use crate::model::fault::{Fault, Kind};
+use crate::model::limits::Limits;
+use crate::model::port::Invoke;
+use crate::model::principal::Principal;
+use crate::runner::backend::Backend;
+use crate::runner::drive::{Begin, Watch, new_id};
+use crate::runner::effects::Through;
+use crate::runner::live::Handle;
+use crate::runner::record::Record;
+use crate::workflow::definition::Workflow;
+use crate::workflow::pin::replan;
+use crate::workflow::plan::Plan;
+
+/// How often one key may be tried again.
+const MAX_TRIES: u32 = 1_000;
+
+/// How many attempts of a step are looked through for a run that was its work.
+const MAX_ATTEMPTS: u32 = 5;
+
+/// A run that somebody asks for.
+pub(super) enum Reached {
+    /// It goes on, or has ended lately.
+    Here(Arc<Handle>),
+    /// It has ended, and this is what is kept of it.
+    Over(Box<Stored>),
+}
+
+impl Gateway {
+    /// Has runs carried by `backend` from now on. To be said once, before the first run.
+    pub fn carry_runs_by(&self, backend: Arc<dyn Backend>) {
+        let _ = self.live.backend.set(backend);
+    }
+
+    /// What carries the runs, if this process does not.
+    pub fn backend(&self) -> Option<&Arc<dyn Backend>> {
+        self.live.backend.get()
+    }
+
+    /// Begins a run that `backend` carries. The same step of the same run, and the same key, always make the same run, whichever
+    /// process is asked: its id is made from them.
+    pub(super) async fn begin_beyond(
+        self: Arc<Self>,
+        backend: &Arc<dyn Backend>,
+        workflow: &Workflow,
+        wanted: Wanted,
+        mut call: Call,
+        watcher: Option<Arc<dyn Watch>>,
+    ) -> Result<Waiter, Fault> {
+        let run = match (&call.parent, &wanted.key) {
+            (Some(parent), _) => id_of(parent),
+            (None, Some(key)) => id_of_key(backend, workflow, &wanted.input, key).await?,
+            (None, None) => new_id(),
+        };
+        if let Some(handle) = self.live.reached(&run) {
+            return Ok(Waiter::of(handle));
+        }
+        let (retry_of, done) = match &call.retry_of {
+            Some(old) => done_by(backend, old).await?,
+            None => (None, Retrace::default()),
+        };
+        call.retry_of = retry_of;
+        let plan = self.planned(workflow, wanted.limits);
+        let begin = self.prepared(TakenUp { plan, run, history: Vec::new() }, wanted, call, None)?;
+        Ok(self.launch(Begin { watcher, done, ..begin }))
+    }
+
+    /// A run of `caller`, wherever it goes on.
+    pub(super) async fn reach(self: &Arc<Self>, run: &str, caller: &Principal) -> Result<Reached, Fault> {
+        let here = match self.live.find(run, caller) {
+            Ok(handle) => return Ok(Reached::Here(handle)),
+            Err(fault) => fault,
+        };
+        let Some(backend) = self.backend() else {
+            return self.stored_run(run, caller).map(|stored| Reached::Over(Box::new(stored))).ok_or(here);
+        };
+        let found = backend.run(run).await?.filter(|found| *found.opening.caller == *caller.name);
+        let found = found.ok_or(here)?;
+        if found.is_over() {
+            return Ok(Reached::Over(Box::new(found)));
+        }
+        Ok(Reached::Here(self.followed(&found)?))
+    }
+
+    /// Tries a run again that `backend` keeps, once: the next try of a run is always the same run.
+    pub(super) async fn retry_beyond(
+        self: &Arc<Self>,
+        backend: &Arc<dyn Backend>,
+        stored: &Stored,
+        does_again: bool,
+    ) -> Result<Waiter, Fault> {
+        self.still_open()?;
+        may_be_tried_again(stored)?;
+        let old = &stored.opening.run;
+        let run = id_of(&format!("{old} again"));
+        if let Some(handle) = self.live.reached(&run) {
+            return Ok(Waiter::of(handle));
+        }
+        let history = backend.events(old).await?;
+        let plan = Plan { workflow: replanned(stored)? };
+        let done = Retrace::of(Arc::clone(&plan.workflow), &history);
+        refuse_doubts(old, &done, does_again)?;
+        let begin = self.again(stored, plan, &history, run)?;
+        Ok(self.launch(Begin { done, ..begin }))
+    }
+
+    /// A run of `caller` that is kept, wherever that is.
+    pub(super) async fn kept_run(&self, run: &str, call: &Call) -> Result<Stored, Fault> {
+        let Some(backend) = self.backend() else { return self.stored_of(run, call) };
+        let found = backend.run(run).await?.filter(|found| *found.opening.caller == *call.principal.name);
+        found.ok_or_else(|| no_such_run(run))
+    }
+
+    /// A run that goes on elsewhere, followed from now on.
+    pub(super) fn followed(self: &Arc<Self>, found: &Stored) -> Result<Arc<Handle>, Fault> {
+        let opening = &found.opening;
+        let call = call_of(found);
+        let plan = Plan { workflow: replanned(found)? };
+        let priority = priority(&plan.workflow, &call);
+        let through = Through {
+            via: Arc::clone(self) as Arc<dyn Invoke>,
+            principal: call.principal,
+            profile: call.profile,
+            ask: None,
+            limits: Limits { depth: 1, ..Limits::default() },
+            root: None,
+            run: opening.run.clone(),
+            agents: Vec::new(),
+            places: Arc::clone(&self.steps),
+            priority,
+            retry_of: call.retry_of,
+        };
+        let begin = Begin {
+            plan,
+            input: Value::Null,
+            flags: Value::Null,
+            progress: None,
+            through,
+            watcher: None,
+            board: Arc::default(),
+            bus: self.live.bus.clone(),
+            shelf: self.live.shelf.clone(),
+            record: Record { journal: None, durability: Durability::Auto, opening: None, stored: 0 },
+            key: opening.key.clone(),
+            history: Vec::new(),
+            ticket: None,
+            done: Retrace::default(),
+            grace: self.registry().orchestrator.shutdown_grace,
+            held: None,
+        };
+        Ok(self.launch(begin).leave())
+    }
+}
+
+fn replanned(found: &Stored) -> Result<Arc<Workflow>, Fault> {
+    let opening = &found.opening;
+    let workflow = replan(&opening.workflow, &opening.definition, &opening.format, &opening.plan);
+    workflow.map(Arc::new).map_err(|why| {
+        let message = format!("run `{}` of `{}` cannot be followed here: {why}", opening.run, opening.workflow);
+        Fault::new(Kind::Invalid, code::NOT_RESUMABLE, message).hint("another version of the program has begun it")
+    })
+}
+
+/// What the run `old` has done, or the last run that was the work of the step `old`.
+async fn done_by(backend: &Arc<dyn Backend>, old: &str) -> Result<(Option<Arc<str>>, Retrace), Fault> {
+    let mut last = None;
+    if old.contains('/') {
+        for attempt in 1..=MAX_ATTEMPTS {
+            last = backend.run(&id_of(&format!("{old}#{attempt}"))).await?.or(last);
+        }
+    } else {
+        last = backend.run(old).await?;
+    }
+    let Some(found) = last else { return Ok((None, Retrace::default())) };
+    let run = found.opening.run.as_str();
+    let done = Retrace::of(replanned(&found)?, &backend.events(run).await?);
+    Ok((Some(run.into()), done))
+}
+
+/// The run that a key stands for: one that goes on or has completed, else the next. What has failed may be tried again.
+async fn id_of_key(backend: &Arc<dyn Backend>, workflow: &Workflow, input: &Value, key: &Key) -> Result<String, Fault> {
+    for number in 0..MAX_TRIES {
+        let id = id_of(&format!("{}\n\n{number}", key.text));
+        let Some(found) = backend.run(&id).await? else { return Ok(id) };
+        if !found.is_over() || found.standing.status == "completed" {
+            let history = backend.events(&id).await?;
+            key.check(workflow, input, &id, (&found.opening.workflow, input_of(&history)))?;
+            return Ok(id);
+        }
+    }
+    Err(Fault::new(Kind::Invalid, code::KEY_TAKEN, format!("runs with this key have failed {MAX_TRIES} times"))
+        .target(workflow.name.as_ref())
+        .hint("take another `idempotency_key`"))
+}
+
+/// An id that is the same whoever makes it.
+fn id_of(seed: &str) -> String {
+    let hash = Sha256::digest(seed.as_bytes());
+    let mut id = [0; 16];
+    id.copy_from_slice(&hash[..16]);
+    Uuid::from_bytes(id).to_string()
+}

@@ -1,0 +1,212 @@
+//! One run on Restate: durable futures in, the pure engine, durable commands out.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use restate_sdk::context::{
+    ContextClient as _, ContextSideEffects as _, ContextWriteState as _, RequestTarget, RunFuture as _, WorkflowContext,
+};
+use restate_sdk::errors::{HandlerError, TerminalError};
+use restate_sdk::serde::Json;
+
+use crate::engine::command::{Command, StepCall};
+use crate::engine::event::{Called, Event, Timestamp, What};
+use crate::engine::retrace::Retrace;
+use crate::engine::run::Run;
+use crate::model::principal::Principal;
+use crate::model::usage::Usage;
+use crate::restate::flight::{Flight, Next};
+use crate::restate::serve::Node;
+use crate::restate::wire::{Ended, Listener, News, Note, Start, TOPIC, Terms, key};
+use crate::runner::live::OpenQuestion;
+use crate::runner::record::{is_once_only, standing};
+use crate::runner::report::Report;
+use crate::workflow::definition::Workflow;
+use crate::workflow::pin::replan;
+
+/// How much of what has happened is told with the end, in bytes; more is read from the state.
+const TOLD: usize = 1024 * 1024;
+
+/// Carries a run to its end. What cannot be read is left to a version that can: Restate tries again.
+pub(super) async fn drive(ctx: &WorkflowContext<'_>, node: &Node, start: Start) -> Result<Ended, HandlerError> {
+    let Start { opening, terms, started, done, .. } = start;
+    let workflow = replan(&opening.workflow, &opening.definition, &opening.format, &opening.plan)
+        .map_err(|why| format!("run {}: {why}", opening.run))?;
+    let workflow = Arc::new(workflow);
+    let began = opening.began;
+    ctx.set(key::OPENING, Json(opening));
+    let mut driven = Driven {
+        ctx,
+        node,
+        run: Run::new(Arc::clone(&workflow)),
+        flight: Flight::new(ctx, terms.clone()),
+        terms,
+        done,
+        last: began,
+        events: Vec::new(),
+        number: 0,
+        size: 0,
+        note: None,
+    };
+    join(ctx, &workflow).await?;
+    driven.apply(Event { now: began, what: started }).await?;
+    while driven.run.outcome().is_none() {
+        driven.tell_how_it_stands();
+        match driven.flight.next().await {
+            Next::Event(event) => driven.apply(*event).await?,
+            Next::Late(late) => {
+                while let Some(event) = driven.flight.due(late) {
+                    driven.apply(event).await?;
+                }
+            }
+            Next::Cancelled => {
+                let why = "it was cancelled in Restate".to_owned();
+                driven.apply(Event { now: 0, what: What::CancelRequested { why } }).await?;
+            }
+        }
+    }
+    driven.end(&workflow, began);
+    Ok(Ended { events: (driven.size <= TOLD).then_some(driven.events) })
+}
+
+fn listener(ctx: &WorkflowContext<'_>) -> Listener {
+    Listener { invocation: ctx.invocation_id().to_owned() }
+}
+
+/// Hears of the events that the run may wait for from now on.
+async fn join(ctx: &WorkflowContext<'_>, workflow: &Workflow) -> Result<(), TerminalError> {
+    for name in workflow.awaited() {
+        let topic = RequestTarget::object(TOPIC, name.as_ref(), "join");
+        ctx.request::<_, ()>(topic, Json(listener(ctx))).call().await?;
+    }
+    Ok(())
+}
+
+/// A run and what it has set off.
+struct Driven<'c> {
+    ctx: &'c WorkflowContext<'c>,
+    node: &'c Node,
+    run: Run,
+    flight: Flight<'c>,
+    terms: Terms,
+    /// What need not be done again.
+    done: Retrace,
+    /// When the last thing happened. Clocks of processes differ; for a run, time goes on only.
+    last: Timestamp,
+    events: Vec<Event>,
+    number: usize,
+    /// How large the events are together.
+    size: usize,
+    note: Option<Note>,
+}
+
+impl Driven<'_> {
+    /// Keeps an event, so that others see it.
+    fn keep(&mut self, event: Event) {
+        self.ctx.set(&key::event(self.number), Json(event.clone()));
+        self.number += 1;
+        if self.size <= TOLD {
+            self.size += serde_json::to_vec(&event).map_or(TOLD, |text| text.len());
+            self.events.push(event);
+        }
+    }
+
+    fn take_in(&mut self, what: What) -> Vec<Command> {
+        let event = Event { now: self.last, what };
+        self.keep(event.clone());
+        let commands = self.run.apply(event);
+        let is_new = |command: &&Command| !matches!(command, Command::Call(call) if self.done.knows(call));
+        let once_only: Vec<_> = commands.iter().filter(is_new).filter_map(is_once_only).collect();
+        for (at, attempt) in once_only {
+            let intended = Event { now: self.last, what: What::Intended { at: at.to_owned(), attempt } };
+            self.keep(intended.clone());
+            self.run.apply(intended);
+        }
+        commands
+    }
+
+    async fn apply(&mut self, event: Event) -> Result<(), TerminalError> {
+        self.last = self.last.max(event.now);
+        let mut happened = VecDeque::from([event.what]);
+        while let Some(what) = happened.pop_front() {
+            let commands = self.take_in(what);
+            let mut calls = Vec::new();
+            for command in commands {
+                happened.extend(self.carry_out(command, &mut calls).await?);
+            }
+            self.flight.call(calls).await;
+        }
+        Ok(())
+    }
+
+    /// Does what the run wants done; gives back what has come of it at once.
+    async fn carry_out(&mut self, command: Command, made: &mut Vec<StepCall>) -> Result<Option<What>, TerminalError> {
+        match command {
+            Command::Call(call) => {
+                if let Some(result) = self.done.take(&call) {
+                    let StepCall { at, attempt, .. } = call;
+                    let (outcome, usage) = (Called::Result(result), Usage::default());
+                    return Ok(Some(What::Called { at, attempt, outcome, usage }));
+                }
+                made.push(call);
+            }
+            Command::Timer { at, due } => self.flight.timer(at, due),
+            Command::Cancel { at, attempt } => {
+                made.retain(|call| !(call.at == at && call.attempt == attempt));
+                self.flight.cancel(&at, attempt);
+            }
+            Command::Forget { at } => self.flight.forget(&at),
+            Command::Recall { at, kept_as } => {
+                // What is kept differs from process to process, so what was found is written down.
+                let (kept, caller) = (self.node.shelf.clone(), Principal::new(self.terms.caller.clone()));
+                let found = self.ctx.run(|| async move { Ok(Json(kept.find(&kept_as, &caller))) });
+                let Json(kept) = found.name("recall").await?;
+                return Ok(Some(What::Recalled { at, kept }));
+            }
+            Command::Keep { kept_as, value } => {
+                self.node.shelf.keep(&kept_as, &Principal::new(self.terms.caller.clone()), &value, self.last);
+            }
+            Command::Emit { at, event, data } => {
+                let id = format!("{}/{at}", self.terms.run);
+                let topic = RequestTarget::object(TOPIC, event.as_ref(), "publish");
+                let news = News { id, now: self.last, event: event.to_string(), data };
+                let _ = self.ctx.request::<_, ()>(topic, Json(news)).send();
+            }
+            // A question stands open until somebody answers it, by way of the inbox.
+            Command::Ask(_) | Command::Finish(_) => {}
+        }
+        Ok(None)
+    }
+
+    /// Keeps how the run stands, if that is something new.
+    fn tell_how_it_stands(&mut self) {
+        let open = self.run.questions().into_iter();
+        let open: Vec<_> = open.map(|question| OpenQuestion { run_id: self.terms.run.clone(), question }).collect();
+        let standing = standing(&self.run, &open);
+        let invocation = self.ctx.invocation_id().to_owned();
+        let told = standing.report.unwrap_or_default();
+        let note = Note { status: standing.status, ended: None, told, invocation };
+        self.set_note(note);
+    }
+
+    fn set_note(&mut self, note: Note) {
+        if self.note.as_ref() != Some(&note) {
+            self.ctx.set(key::NOTE, Json(note.clone()));
+            self.note = Some(note);
+        }
+    }
+
+    /// The run is over.
+    fn end(&mut self, workflow: &Workflow, began: Timestamp) {
+        for name in workflow.awaited() {
+            let topic = RequestTarget::object(TOPIC, name.as_ref(), "leave");
+            let _ = self.ctx.request::<_, ()>(topic, Json(listener(self.ctx))).send();
+        }
+        let took = self.last.saturating_sub(began);
+        let Some(report) = Report::of(&self.run, &self.terms.run, &workflow.name, took) else { return };
+        self.ctx.set(key::REPORT, Json(report.to_json()));
+        let invocation = self.ctx.invocation_id().to_owned();
+        let status = report.status().to_owned();
+        self.set_note(Note { status, ended: Some(self.last), told: serde_json::Value::Null, invocation });
+    }
+}

@@ -1,0 +1,207 @@
+//! What a run on Restate has set off and has not come back: calls, one alarm for all timers, and the inbox.
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::pin::Pin;
+use std::time::Duration;
+
+use restate_sdk::context::{
+    CallFuture as _, ContextClient as _, ContextSignals as _, ContextTimers as _, DurableFuture,
+    DurableFuturesUnordered, InvocationHandle, RequestTarget, WorkflowContext,
+};
+use restate_sdk::errors::TerminalError;
+use restate_sdk::serde::Json;
+
+use crate::engine::command::{Callee, StepCall};
+use crate::engine::event::{Event, Timestamp, What};
+use crate::restate::wire::{Done, INBOX, Letter, Order, STEP, Terms};
+use crate::runner::effects::now;
+
+/// How many calls of one run are in flight at once: well below the number of futures that Restate lets a handler wait for (1000).
+/// More wait.
+const MOST: usize = 500;
+
+/// An address and an attempt.
+type Key = (String, u32);
+
+type Awaited<'c> = Pin<Box<dyn DurableFuture<Output = Came> + Send + 'c>>;
+
+/// Something that was waited for.
+enum Came {
+    Called(Key, Result<Json<Done>, TerminalError>),
+    Slept(Timestamp),
+    Letter(Result<Box<Letter>, TerminalError>),
+}
+
+/// What happens next to a run.
+pub(super) enum Next {
+    /// This.
+    Event(Box<Event>),
+    /// It is so late now; see [`Flight::due`].
+    Late(Timestamp),
+    /// Somebody has cancelled the invocation itself, with Restate's own means.
+    Cancelled,
+}
+
+/// What is outstanding of a run.
+pub(super) struct Flight<'c> {
+    ctx: &'c WorkflowContext<'c>,
+    terms: Terms,
+    awaited: DurableFuturesUnordered<Awaited<'c>>,
+    calls: HashMap<Key, InvocationHandle>,
+    /// Runs that were set off and are not over, the cancelled ones included: what is done after the end waits for them.
+    within: HashSet<Key>,
+    /// Calls whose turn has not come.
+    held: VecDeque<StepCall>,
+    timers: BTreeSet<(Timestamp, String)>,
+    /// When Restate wakes us. A timer that is forgotten costs nothing: only a time before all of these is told to Restate.
+    alarms: BTreeSet<Timestamp>,
+}
+
+impl<'c> Flight<'c> {
+    /// Nothing but the inbox.
+    pub(super) fn new(ctx: &'c WorkflowContext<'c>, terms: Terms) -> Self {
+        let mut flight = Self {
+            ctx,
+            terms,
+            awaited: DurableFuturesUnordered::new(),
+            calls: HashMap::new(),
+            within: HashSet::new(),
+            held: VecDeque::new(),
+            timers: BTreeSet::new(),
+            alarms: BTreeSet::new(),
+        };
+        flight.listen();
+        flight
+    }
+
+    fn listen(&mut self) {
+        let ctx = self.ctx;
+        let letter = ctx.signal::<Json<Letter>>(INBOX);
+        self.awaited.push(Box::pin(letter.map(|letter| Came::Letter(letter.map(|Json(letter)| Box::new(letter))))));
+    }
+
+    /// Makes calls, all of them at once as far as they may be.
+    pub(super) async fn call(&mut self, calls: Vec<StepCall>) {
+        self.held.extend(calls);
+        self.launch().await;
+    }
+
+    async fn launch(&mut self) {
+        let ctx = self.ctx;
+        let mut made = Vec::new();
+        for _ in 0..self.held.len() {
+            let Some(call) = self.held.pop_front() else { break };
+            let must_wait = call.is_afterwards && !self.within.is_empty();
+            if must_wait || self.calls.len() + made.len() >= MOST {
+                self.held.push_back(call);
+                continue;
+            }
+            let key = (call.at.clone(), call.attempt);
+            if matches!(call.callee, Callee::Workflow(_)) && !call.is_afterwards && !call.is_detached {
+                self.within.insert(key.clone());
+            }
+            let order = Order { terms: self.terms.clone(), call };
+            let request = ctx.request::<Json<Order>, Json<Done>>(RequestTarget::service(STEP, "exec"), Json(order));
+            made.push((key, request.call()));
+        }
+        // Restate names them all in one go; the answers come later than the names.
+        for (key, call) in made {
+            let handle = match call.invocation_handle().await {
+                Ok(handle) => Ok(handle),
+                // Somebody has cancelled the run meanwhile, which is told by what is waited for next.
+                Err(_) => call.invocation_handle().await,
+            };
+            if let Ok(handle) = handle {
+                self.calls.insert(key.clone(), handle);
+            }
+            self.awaited.push(Box::pin(call.map(|done| Came::Called(key, done))));
+        }
+    }
+
+    /// A call is no longer wanted: whoever makes it hears of it at once.
+    pub(super) fn cancel(&mut self, at: &str, attempt: u32) {
+        self.held.retain(|call| !(call.at == at && call.attempt == attempt));
+        if let Some(handle) = self.calls.remove(&(at.to_owned(), attempt)) {
+            handle.cancel();
+        }
+    }
+
+    /// Starts a timer.
+    pub(super) fn timer(&mut self, at: String, due: Timestamp) {
+        self.timers.insert((due, at));
+        self.arm();
+    }
+
+    /// Stops a timer.
+    pub(super) fn forget(&mut self, at: &str) {
+        self.timers.retain(|(_, timer)| timer != at);
+    }
+
+    /// A timer that has gone off by `late`.
+    pub(super) fn due(&mut self, late: Timestamp) -> Option<Event> {
+        let due = self.timers.first().filter(|(due, _)| *due <= late).cloned();
+        let Some((now, at)) = due else {
+            self.arm();
+            return None;
+        };
+        self.timers.remove(&(now, at.clone()));
+        Some(Event { now, what: What::Fired { at } })
+    }
+
+    fn arm(&mut self) {
+        let Some((due, _)) = self.timers.first() else { return };
+        let due = *due;
+        if self.alarms.first().is_some_and(|first| *first <= due) {
+            return;
+        }
+        self.alarms.insert(due);
+        // When it is replayed, the time that was told first counts.
+        let sleep = self.ctx.sleep(Duration::from_millis(due.saturating_sub(now())));
+        self.awaited.push(Box::pin(sleep.map(move |_| Came::Slept(due))));
+    }
+
+    /// Waits for what happens next. Never without end: a run that waits for nothing else waits for its inbox.
+    pub(super) async fn next(&mut self) -> Next {
+        loop {
+            let came = match self.awaited.next().await {
+                Ok(Some((_, came))) => came,
+                Ok(None) => {
+                    self.listen();
+                    continue;
+                }
+                Err(_) => return Next::Cancelled,
+            };
+            match came {
+                Came::Slept(due) => {
+                    self.alarms.remove(&due);
+                    return Next::Late(due);
+                }
+                Came::Letter(letter) => {
+                    self.listen();
+                    if let Ok(letter) = letter {
+                        let Letter { now, what, .. } = *letter;
+                        return Next::Event(Box::new(Event { now, what }));
+                    }
+                }
+                Came::Called(key, done) => {
+                    let is_wanted = self.calls.remove(&key).is_some();
+                    self.within.remove(&key);
+                    self.launch().await;
+                    if is_wanted {
+                        return called(key, done);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn called((at, attempt): Key, done: Result<Json<Done>, TerminalError>) -> Next {
+    match done {
+        Ok(Json(Done::Happened(event))) => Next::Event(event),
+        // Somebody has ended it with Restate's own means: nobody knows how far it had got.
+        Ok(Json(Done::Lost | Done::Stopped)) | Err(_) => {
+            Next::Event(Box::new(Event { now: 0, what: What::Lost { at, attempt } }))
+        }
+    }
+}

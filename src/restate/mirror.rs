@@ -1,0 +1,249 @@
+//! A run on Restate as the rest of the program sees it: a handle like that of any run, whoever begun it and wherever it goes on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::engine::command::Outcome;
+use crate::engine::event::{Event, Failure, Timestamp, What};
+use crate::engine::run::Run;
+use crate::model::code;
+use crate::model::fault::{Fault, Kind};
+use crate::restate::client::Waited;
+use crate::restate::store::OnRestate;
+use crate::restate::wire::{Letter, Start, Terms};
+use crate::runner::backend::Carrying;
+use crate::runner::drive::{Begin, Watch, started};
+use crate::runner::effects::{Effects, now};
+use crate::runner::live::{Board, Ends, Handle, Message, OpenQuestion, Reporter, View};
+use crate::runner::report::Report;
+
+/// How soon, and at most how late, is looked again how a run stands.
+const LOOK: (Duration, Duration) = (Duration::from_millis(150), Duration::from_secs(3));
+
+/// How long to wait before Restate is asked for the end of a run once more.
+const AGAIN: Duration = Duration::from_millis(300);
+
+/// The version of what a run begins with.
+const VERSION: u32 = 1;
+
+/// Begins a run, or follows one that has begun.
+pub(super) fn carry(on: OnRestate, begin: Begin) -> (Carrying, Handle) {
+    let (handle, ends) = Handle::of(&begin);
+    let going = async move {
+        let (board, run_id, told) = (Arc::clone(&begin.board), begin.through.run.clone(), ends.end.clone());
+        let report = follow(on, begin, ends).await.map(Arc::new);
+        board.set(&run_id, Vec::new());
+        if let Some(report) = &report {
+            told.send_replace(Some(Arc::clone(report)));
+        }
+        report
+    };
+    (Box::pin(going), handle)
+}
+
+async fn follow(on: OnRestate, mut begin: Begin, mut ends: Ends) -> Option<Report> {
+    let opening = begin.record.opening.take();
+    let accepted = match opening {
+        Some(opening) => {
+            let terms = Terms::of(&begin.through);
+            let done = std::mem::take(&mut begin.done);
+            let start = Start { version: VERSION, opening: *opening, terms, started: started(&begin), done };
+            on.client.start(&begin.through.run, &start).await
+        }
+        None => match on.kept(&begin.through.run).await {
+            Ok(Some(kept)) => Ok(kept.invocation),
+            Ok(None) => Err(Fault::new(Kind::NotFound, code::NO_SUCH_RUN, "Restate has no such run")),
+            Err(fault) => Err(fault),
+        },
+    };
+    let mut mirror = Mirror::new(on, begin, &ends);
+    match accepted {
+        Ok(invocation) => mirror.invocation = invocation,
+        Err(fault) => return Some(mirror.gone(&fault)),
+    }
+    mirror.go(&mut ends).await
+}
+
+/// A run that goes on elsewhere.
+struct Mirror {
+    on: OnRestate,
+    invocation: String,
+    run_id: String,
+    workflow: Arc<str>,
+    run: Run,
+    /// How many events it has heard of.
+    heard: usize,
+    began: Timestamp,
+    last: Timestamp,
+    board: Arc<Board>,
+    watcher: Option<Arc<dyn Watch>>,
+    reporter: Reporter,
+    /// Puts questions to the host.
+    effects: Effects,
+}
+
+impl Mirror {
+    fn new(on: OnRestate, begin: Begin, ends: &Ends) -> Self {
+        let at_first = now();
+        Self {
+            on,
+            invocation: String::new(),
+            run_id: begin.through.run.clone(),
+            workflow: Arc::clone(&begin.plan.workflow.name),
+            run: Run::new(begin.plan.workflow),
+            heard: 0,
+            began: at_first,
+            last: at_first,
+            board: begin.board,
+            watcher: begin.watcher,
+            reporter: Reporter::new(Arc::clone(&ends.listener)),
+            effects: Effects::new(begin.through),
+        }
+    }
+
+    async fn go(&mut self, ends: &mut Ends) -> Option<Report> {
+        let (on, run_id) = (self.on.clone(), self.run_id.clone());
+        let ended = async move {
+            loop {
+                match on.client.ended(&run_id).await {
+                    Ok(Waited::GoesOn) => {}
+                    Ok(over) => return over,
+                    Err(fault) => {
+                        tracing::debug!(%fault, "the end of a run cannot be waited for now");
+                        sleep(AGAIN).await;
+                    }
+                }
+            }
+        };
+        tokio::pin!(ended);
+        let mut is_stopped = false;
+        let mut pause = LOOK.0;
+        let mut look = Instant::now() + pause;
+        loop {
+            tokio::select! {
+                biased;
+                over = &mut ended => return Some(self.over(over).await),
+                () = ends.signs.stop.cancelled(), if !is_stopped => {
+                    is_stopped = true;
+                    self.tell(What::CancelRequested { why: "its caller has left".to_owned() }).await;
+                }
+                () = ends.signs.rest.cancelled() => return None,
+                Some(message) = ends.messages.recv() => {
+                    match message {
+                        Message::Event(what) => self.tell(*what).await,
+                        Message::Look(answer) => {
+                            self.refresh().await;
+                            // Fails only if nobody wants to know any more.
+                            let _ = answer.send(View::of(&self.run));
+                        }
+                    }
+                    pause = LOOK.0;
+                    look = Instant::now() + pause;
+                }
+                Some((_, what)) = self.effects.next() => {
+                    if let Some(what) = what {
+                        self.tell(what).await;
+                    }
+                }
+                () = sleep_until(look) => {
+                    let is_new = self.refresh().await;
+                    pause = if is_new { LOOK.0 } else { (pause * 2).min(LOOK.1) };
+                    look = Instant::now() + pause;
+                }
+            }
+        }
+    }
+
+    /// Tells the run that something has happened.
+    async fn tell(&self, what: What) {
+        let letter = Letter { to: self.invocation.clone(), now: now(), what };
+        if let Err(fault) = self.on.client.tell(&letter).await {
+            tracing::warn!(run = self.run_id, "{fault}; the run has not heard of it");
+        }
+    }
+
+    /// Looks what has happened meanwhile; whether anything has.
+    async fn refresh(&mut self) -> bool {
+        match self.on.events_from(&self.run_id, self.heard).await {
+            Ok(events) => {
+                let is_new = !events.is_empty();
+                self.hear(events);
+                self.show();
+                is_new
+            }
+            Err(fault) => {
+                tracing::debug!(%fault, "it cannot be seen now how a run stands");
+                false
+            }
+        }
+    }
+
+    fn hear(&mut self, events: Vec<Event>) {
+        for event in events {
+            if self.heard == 0 {
+                self.began = event.now;
+            }
+            self.last = event.now;
+            self.heard += 1;
+            self.run.apply(event);
+        }
+    }
+
+    /// Puts its questions to the host, or on the board.
+    fn show(&mut self) {
+        if let Some(watcher) = &self.watcher {
+            watcher.changed(&self.run);
+        }
+        self.reporter.report(&self.run);
+        let questions = self.run.questions();
+        for question in &questions {
+            if !self.effects.has_asked(question) {
+                self.effects.ask(&self.workflow, question);
+            }
+        }
+        let open = questions.into_iter().filter(|question| !self.effects.is_asking(question));
+        let open = open.map(|question| OpenQuestion { run_id: self.run_id.clone(), question }).collect();
+        self.board.set(&self.run_id, open);
+    }
+
+    /// The run is over.
+    async fn over(&mut self, over: Waited) -> Report {
+        let told = match over {
+            Waited::Ended(ended) => ended.events,
+            Waited::Gone(fault) => return self.gone(&fault),
+            Waited::GoesOn => None,
+        };
+        let heard = self.heard;
+        let rest = match told {
+            Some(events) => Ok(events.into_iter().skip(heard).collect()),
+            None => self.on.events_from(&self.run_id, heard).await,
+        };
+        match rest {
+            Ok(events) => self.hear(events),
+            Err(fault) => return self.gone(&fault),
+        }
+        if let Some(watcher) = &self.watcher {
+            watcher.changed(&self.run);
+        }
+        let took = self.last.saturating_sub(self.began);
+        let lost = || Fault::new(Kind::Internal, code::INTERNAL, "what happened to the run is not kept as a whole");
+        Report::of(&self.run, &self.run_id, &self.workflow, took).unwrap_or_else(|| self.gone(&lost()))
+    }
+
+    /// What is told of a run of which no end is known.
+    fn gone(&self, fault: &Fault) -> Report {
+        let failure = Failure::new(fault.kind, fault.code, fault.message.clone());
+        Report {
+            run_id: self.run_id.clone(),
+            workflow: self.workflow.to_string(),
+            outcome: Outcome::Failed(Failure { hint: fault.hint.clone(), ..failure }),
+            steps: self.run.steps(),
+            undone: self.run.undone().to_vec(),
+            lost: Vec::new(),
+            usage: self.run.usage(),
+            took: self.last.saturating_sub(self.began),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Runs as Restate keeps them: read by questions in SQL, so that every process sees all of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::engine::event::Event;
+use crate::journal::entry::{Opening, Standing, Stored};
+use crate::model::fault::Fault;
+use crate::model::port::BoxFuture;
+use crate::registry::engine::Restate;
+use crate::restate::client::{Client, Row};
+use crate::restate::mirror;
+use crate::restate::wire::{Note, RUN, key};
+use crate::runner::backend::{Backend, Carrying};
+use crate::runner::drive::Begin;
+use crate::runner::live::Handle;
+
+/// Carries runs by Restate. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct OnRestate {
+    pub(super) client: Arc<Client>,
+}
+
+/// A run as it is kept, with the invocation that carries it.
+pub(super) struct Kept {
+    pub(super) stored: Stored,
+    pub(super) invocation: String,
+}
+
+impl OnRestate {
+    /// Restate as it is found at these addresses; nobody is asked yet.
+    pub fn new(at: &Restate) -> Result<Self, Fault> {
+        Ok(Self { client: Arc::new(Client::new(at)?) })
+    }
+
+    /// The run of this id.
+    pub(super) async fn kept(&self, run: &str) -> Result<Option<Kept>, Fault> {
+        let wanted = [key::OPENING, key::NOTE, key::REPORT].map(quoted).join(", ");
+        let sql = format!(
+            "select service_key, key, value_utf8 from state where service_name = '{RUN}' and service_key = {} and key in ({wanted})",
+            quoted(run)
+        );
+        Ok(grouped(&self.client.query(&sql).await?).into_iter().next_back())
+    }
+
+    /// What has happened to a run from the event of this number on.
+    pub(super) async fn events_from(&self, run: &str, first: usize) -> Result<Vec<Event>, Fault> {
+        let sql = format!(
+            "select key, value_utf8 from state where service_name = '{RUN}' and service_key = {} and key >= {} and key < 'e0' order by key",
+            quoted(run),
+            quoted(&key::event(first)),
+        );
+        let rows = self.client.query(&sql).await?;
+        Ok(rows.iter().map_while(value).collect())
+    }
+
+    async fn last_runs(&self, count: u32) -> Result<Vec<Stored>, Fault> {
+        let wanted = [key::OPENING, key::NOTE].map(quoted).join(", ");
+        let sql = format!(
+            "select service_key, key, value_utf8 from state where service_name = '{RUN}' and key in ({wanted}) and service_key in \
+             (select service_key from state where service_name = '{RUN}' and key = '{}' order by service_key desc limit {count})",
+            key::NOTE
+        );
+        let mut all: Vec<_> = grouped(&self.client.query(&sql).await?).into_iter().map(|kept| kept.stored).collect();
+        all.sort_by_key(|stored| std::cmp::Reverse(stored.opening.began));
+        Ok(all)
+    }
+}
+
+impl Backend for OnRestate {
+    fn carry(&self, begin: Begin) -> (Carrying, Handle) {
+        mirror::carry(self.clone(), begin)
+    }
+
+    fn run(&self, run: &str) -> BoxFuture<Result<Option<Stored>, Fault>> {
+        let (own, run) = (self.clone(), run.to_owned());
+        Box::pin(async move { Ok(own.kept(&run).await?.map(|kept| kept.stored)) })
+    }
+
+    fn events(&self, run: &str) -> BoxFuture<Result<Vec<Event>, Fault>> {
+        let (own, run) = (self.clone(), run.to_owned());
+        Box::pin(async move { own.events_from(&run, 0).await })
+    }
+
+    fn last(&self, count: u32) -> BoxFuture<Result<Vec<Stored>, Fault>> {
+        let own = self.clone();
+        Box::pin(async move { own.last_runs(count).await })
+    }
+}
+
+/// A text of SQL.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+fn text<'a>(row: &'a Row, column: &str) -> Option<&'a str> {
+    row.get(column)?.as_str()
+}
+
+fn value<T: DeserializeOwned>(row: &Row) -> Option<T> {
+    serde_json::from_str(text(row, "value_utf8")?).ok()
+}
+
+/// The runs that these rows are of, by id. One of which the beginning is not kept yet is none.
+fn grouped(rows: &[Row]) -> Vec<Kept> {
+    let mut runs: BTreeMap<&str, BTreeMap<&str, &Row>> = BTreeMap::new();
+    for row in rows {
+        if let (Some(run), Some(key)) = (text(row, "service_key"), text(row, "key")) {
+            runs.entry(run).or_default().insert(key, row);
+        }
+    }
+    runs.into_values().filter_map(|of| kept(&of)).collect()
+}
+
+fn kept(of: &BTreeMap<&str, &Row>) -> Option<Kept> {
+    let opening: Opening = value(of.get(key::OPENING)?)?;
+    let note: Note = value(of.get(key::NOTE)?)?;
+    let report: Option<Value> = of.get(key::REPORT).and_then(|row| value(row));
+    let standing = Standing { status: note.status, ended: note.ended, report: report.or(Some(note.told)) };
+    Some(Kept { stored: Stored { opening, standing }, invocation: note.invocation })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quote_in_an_id_stays_within_the_text() {
+        assert_eq!(quoted("a' or 'b"), "'a'' or ''b'");
+    }
+}

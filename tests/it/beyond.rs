@@ -1,0 +1,143 @@
+//! Runs on Restate: what only there can happen.
+
+#[cfg(not(feature = "restate"))]
+use crate::support::{Test, fixture};
+
+#[cfg(not(feature = "restate"))]
+#[test]
+fn a_program_without_restate_says_how_it_is_had() {
+    let test = Test::new().registry("[engine]\nbackend = \"restate\"").server("north", fixture(["healthy"]));
+    let done = test.run(&["serve", "--stdio"]);
+    assert_ne!(done.code, 0);
+    assert!(done.stderr.contains("MO4057") && done.stderr.contains("--features restate"), "{}", done.stderr);
+}
+
+#[cfg(feature = "restate")]
+mod restate {
+    use std::path::Path;
+
+    use rustix::process::Signal;
+    use serde_json::{Value, json};
+
+    use crate::support::restate::{Restate, free_ports};
+    use crate::support::{DEADLINE, Host, Test, eventually, fixture};
+
+    fn serve(restate: &Restate, listen: u16, workflows: &[(&str, &str)]) -> Host {
+        let test = Test::new().registry(&restate.engine_at(listen)).server("north", fixture(["healthy"]));
+        let test = workflows.iter().fold(test, |test, (name, text)| test.workflow(name, text));
+        let mut host = test.start();
+        host.ready(&["north"]);
+        restate.knows_of_us();
+        host
+    }
+
+    fn begin(host: &mut Host, workflow: &str) -> String {
+        let begun = host.value("run_workflow", json!({ "workflow": workflow, "wait": false }));
+        begun["run_id"].as_str().expect("a run has an id").to_owned()
+    }
+
+    fn until(host: &mut Host, run: &str, status: &str) -> Value {
+        let mut seen = Value::Null;
+        let is_there = eventually(DEADLINE, || {
+            seen = host.value("get_run", json!({ "run_id": run }));
+            seen["status"] == status
+        });
+        assert!(is_there, "not {status}: {seen}\n{}", host.stderr());
+        seen
+    }
+
+    #[test]
+    fn a_run_goes_on_when_restate_was_killed() {
+        let Some(mut restate) = Restate::start() else { return };
+        let flow = "steps:\n  - { id: a, tool: north.write }\n  - { id: b, tool: north.sleep, args: { ms: 1500 } }\n  - { id: c, set: done }\n";
+        let mut host = serve(&restate, restate.listen, &[("flow", flow)]);
+        let run = begin(&mut host, "flow");
+        host.await_record("north", "calls", 2);
+        restate.die_and_return();
+        let report = host.value("get_run", json!({ "run_id": run, "wait_ms": 19_000 }));
+        assert_eq!((&report["status"], &report["output"]), (&json!("completed"), &json!("done")), "{report}");
+        let writes = host.record("north", "calls").iter().filter(|call| *call == "write").count();
+        assert_eq!(writes, 1);
+    }
+
+    #[test]
+    fn without_restate_tools_work_and_workflows_say_why_they_do_not() {
+        let [nobody, listen] = free_ports();
+        let engine = format!(
+            "[engine]\nbackend = \"restate\"\nrestate = {{ ingress = \"http://127.0.0.1:{nobody}\", \
+             admin = \"http://127.0.0.1:{nobody}\", listen = \"127.0.0.1:{listen}\" }}\n"
+        );
+        let test = Test::new().registry(&engine).server("north", fixture(["healthy"]));
+        let mut host = test.workflow("flow", "steps:\n  - { id: a, tool: north.write }\n").start();
+        host.ready(&["north"]);
+        assert_eq!(host.value("north__echo", json!({ "n": 1 })), json!({ "n": 1 }));
+        let said = host.failure("flow", json!({}));
+        assert!(said.contains("MO4055") && said.contains("[engine.restate]"), "{said}");
+        assert!(host.stderr().contains("servers are not affected"), "{}", host.stderr());
+    }
+
+    #[test]
+    fn what_is_too_large_to_travel_is_refused() {
+        let Some(restate) = Restate::start() else { return };
+        let flow = "input: { text: string }\nsteps:\n  - { id: a, tool: north.measure, args: { text: $input.text } }\n";
+        let large = "steps:\n  - { id: a, tool: north.big, args: { bytes: 9000000 } }\n";
+        let mut host = serve(&restate, restate.listen, &[("flow", flow), ("large", large)]);
+        let said = host.failure("flow", json!({ "text": "x".repeat(8 * 1024 * 1024) }));
+        assert!(said.contains("MO4056"), "{said}");
+        let report = host.failed("run_workflow", json!({ "workflow": "large" }));
+        assert_eq!(report["error"]["code"], "MO4056", "{report}");
+    }
+
+    #[test]
+    fn any_program_reaches_any_run() {
+        let Some(restate) = Restate::start() else { return };
+        let [other] = free_ports();
+        let flows = [
+            ("asks", "steps:\n  - { id: may, ask: Go on? }\n  - { id: end, set: yes }\n"),
+            ("hangs", "steps:\n  - { id: long, tool: north.sleep, args: { ms: 15000 } }\n"),
+        ];
+        let mut first = serve(&restate, restate.listen, &flows);
+        let mut second = serve(&restate, other, &flows);
+        let (asks, hangs) = (begin(&mut first, "asks"), begin(&mut first, "hangs"));
+        until(&mut second, &asks, "waiting");
+        let done = second.value("answer_run", json!({ "run_id": asks }));
+        assert_eq!((&done["status"], &done["output"]), (&json!("completed"), &json!("yes")), "{done}");
+        until(&mut first, &asks, "completed");
+        until(&mut second, &hangs, "running");
+        let done = second.call("control_run", json!({ "run_id": hangs, "action": "cancel" }));
+        assert_eq!(done["structuredContent"]["status"], "cancelled", "{done}");
+        until_ended(&mut first, &hangs, "cancelled");
+        let heard = |host: &Host| !host.record("north", "cancelled").is_empty();
+        assert!(eventually(DEADLINE, || heard(&first) || heard(&second)), "no server has heard of it");
+    }
+
+    #[test]
+    fn a_run_outlives_the_program_that_has_begun_it() {
+        let Some(restate) = Restate::start() else { return };
+        let [other] = free_ports();
+        let flow = [("flow", "steps:\n  - { id: pause, wait: 2s }\n  - { id: end, set: yes }\n")];
+        let mut first = serve(&restate, other, &flow);
+        let mut second = serve(&restate, restate.listen, &flow);
+        let run = begin(&mut first, "flow");
+        first.signal(Signal::KILL);
+        let report = second.value("get_run", json!({ "run_id": run, "wait_ms": 19_000 }));
+        assert_eq!((&report["status"], &report["output"]), (&json!("completed"), &json!("yes")), "{report}");
+    }
+
+    /// The same of a run that has not succeeded, which is told as a failure.
+    fn until_ended(host: &mut Host, run: &str, status: &str) {
+        let mut seen = Value::Null;
+        let is_there = eventually(DEADLINE, || {
+            seen = host.call("get_run", json!({ "run_id": run }))["structuredContent"].clone();
+            seen["status"] == status
+        });
+        assert!(is_there, "not {status}: {seen}\n{}", host.stderr());
+    }
+
+    #[test]
+    fn the_server_is_the_one_that_is_pinned() {
+        let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers/restate/package-lock.json");
+        let lock = std::fs::read_to_string(lock).expect("it is pinned");
+        assert!(lock.contains("\"@restatedev/restate-server\": \"1.7.12\""), "{lock}");
+    }
+}
