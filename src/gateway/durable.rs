@@ -87,11 +87,11 @@ impl Gateway {
         Ok(())
     }
 
-    /// Does from now on what operators want of runs. To be said once the runs of an earlier process have been taken up, so that
+    /// Does from now on what operators want of this run, or of any. To be said once the runs of an earlier process have been taken up, so that
     /// what was wanted of them meanwhile finds them.
-    pub fn hear_operators(self: &Arc<Self>) {
+    pub fn hear_operators(self: &Arc<Self>, only: Option<&str>) {
         if self.store().is_some() {
-            self.tasks.spawn(Arc::clone(self).read_mail(self.stop.clone()));
+            self.tasks.spawn(Arc::clone(self).read_mail(only.map(ToOwned::to_owned), self.stop.clone()));
         }
     }
 
