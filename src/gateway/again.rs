@@ -5,6 +5,8 @@
 
 use std::sync::{Arc, PoisonError};
 
+use tokio_util::task::TaskTracker;
+
 use crate::engine::event::{Event, What};
 use crate::engine::retrace::Retrace;
 use crate::gateway::door::Gateway;
@@ -82,6 +84,7 @@ impl Gateway {
                 places: Arc::clone(&self.steps),
                 priority,
                 retry_of: call.retry_of,
+                within: TaskTracker::new(),
             },
             watcher: None,
             board: Arc::default(),

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
+use tokio_util::task::TaskTracker;
 
 use crate::document::format::Format;
 use crate::engine::event::{Event, What};
@@ -10,6 +11,7 @@ use crate::gateway::admission::priority;
 use crate::gateway::again::call_of;
 use crate::gateway::door::Gateway;
 use crate::gateway::keys::input_of;
+use crate::gateway::left::Purpose;
 use crate::gateway::runs::Waiter;
 use crate::journal::entry::{Entry, Opening, Standing, Stored};
 use crate::journal::reader::Reader;
@@ -156,6 +158,7 @@ impl Gateway {
                     "profile": call.profile.as_deref(),
                     "priority": priority(workflow, call).as_str(),
                     "retry_of": call.retry_of.as_deref(),
+                    "detached": call.is_detached,
                 }),
                 began: now(),
             })
@@ -184,9 +187,20 @@ impl Gateway {
                 return Vec::new();
             }
         };
+        let left = store.read(Reader::left_open).unwrap_or_else(|fault| {
+            tracing::error!(%fault, "what ended runs have left behind cannot be taken up again");
+            Vec::new()
+        });
+        let open = open.into_iter().map(|stored| (stored, Purpose::GoOn));
+        let left = left.into_iter().map(|stored| {
+            let purpose = Purpose::without_caller(&stored, None);
+            (stored, purpose)
+        });
         let mut waiters = Vec::new();
-        for stored in open.into_iter().filter(|stored| only.is_none_or(|only| stored.opening.run == only)) {
-            match self.resume(store, &stored) {
+        for (stored, purpose) in
+            open.chain(left).filter(|(stored, _)| only.is_none_or(|only| stored.opening.run == only))
+        {
+            match self.resume(store, &stored, purpose) {
                 Ok(waiter) => {
                     tracing::info!(run = stored.opening.run, workflow = stored.opening.workflow, "a run goes on");
                     waiters.push(waiter);
@@ -197,14 +211,23 @@ impl Gateway {
         waiters
     }
 
-    pub(super) fn resume(self: &Arc<Self>, store: &Store, stored: &Stored) -> Result<Waiter, Fault> {
-        let TakenUp { plan, run, history } = store.taken_up(stored)?;
+    pub(super) fn resume(self: &Arc<Self>, store: &Store, stored: &Stored, purpose: Purpose) -> Result<Waiter, Fault> {
+        let TakenUp { plan, run, mut history } = store.taken_up(stored)?;
         let opening = &stored.opening;
         let call = call_of(stored);
         let record = self.record(&plan, &call, (&run, opening.key.as_deref()), history.len())?;
         let priority = priority(&plan.workflow, &call);
         let (retry_of, done) = self.taken_over(&call, &history);
-        let ticket = self.admit_again(&call.principal.name, priority, stored.standing.status == QUEUED);
+        let (ticket, held) = match purpose {
+            Purpose::GoOn => (self.admit_again(&call.principal.name, priority, stored.standing.status == QUEUED), None),
+            Purpose::End(held) => {
+                let why = "the step that has begun it is over".to_owned();
+                history.push(Event { now: now(), what: What::CancelRequested { why } });
+                (None, held)
+            }
+        };
+        let within = TaskTracker::new();
+        self.take_up_within((&run, &plan.workflow, &history), &within);
         let through = Through {
             via: Arc::clone(self) as Arc<dyn crate::model::port::Invoke>,
             principal: call.principal,
@@ -218,6 +241,7 @@ impl Gateway {
             places: Arc::clone(&self.steps),
             priority,
             retry_of,
+            within,
         };
         let begin = Begin {
             plan,
@@ -235,7 +259,7 @@ impl Gateway {
             ticket,
             done,
             grace: self.registry().orchestrator.shutdown_grace,
-            held: None,
+            held,
         };
         Ok(self.launch(begin))
     }
@@ -249,7 +273,7 @@ impl Gateway {
                 .hint("one that has failed is tried again by `retry`; one that is part of another goes on with it"));
         }
         let store = self.store().ok_or_else(|| no_such_run(run))?;
-        Ok(self.resume(store, stored)?.leave())
+        Ok(self.resume(store, stored, Purpose::GoOn)?.leave())
     }
 
     /// A run of `caller` as it is stored.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use tokio_util::task::TaskTracker;
 
 use crate::engine::event::Failure;
 use crate::gateway::admission::priority;
@@ -115,6 +116,8 @@ impl Gateway {
             (TakenUp { plan, run: new_id(), history: Vec::new() }, ticket)
         };
         let key = key.map(|key| key.text);
+        let parts = TaskTracker::new();
+        self.take_up_within((&run, &plan.workflow, &history), &parts);
         let (retry_of, done) = self.taken_over(&call, &history);
         call.retry_of.clone_from(&retry_of);
         let record = self.record(&plan, &call, (&run, key.as_deref()), history.len())?;
@@ -133,6 +136,7 @@ impl Gateway {
             places: Arc::clone(&self.steps),
             priority,
             retry_of,
+            within: parts,
         };
         let flags = decide(&self.registry().flags, &caller);
         let begin = Begin {

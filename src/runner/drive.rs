@@ -234,6 +234,7 @@ impl Reporter {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use tokio_util::task::TaskTracker;
 
     use super::*;
     use crate::document::format::Format;
@@ -288,6 +289,7 @@ mod tests {
             places: Gate::new(1, 1),
             priority: Priority::Normal,
             retry_of: None,
+            within: TaskTracker::new(),
         };
         let journal = Some(Arc::clone(journal));
         let opening = Some(opening(text).into());
