@@ -230,12 +230,12 @@ async fn with_servers(command: Command, (files, loaded): (Files, Loaded), common
     let exit = match command {
         Command::Serve(how) => {
             app.gateway().resume_runs(None).into_iter().for_each(|waiter| drop(waiter.leave()));
-            app.gateway().hear_operators();
+            app.gateway().hear_operators(None);
             serve::serve(&app, how, watched, terminal).await
         }
         Command::Run { workflow, input, file, answer, dry_run } => {
             let wanted = run::Wanted { workflow, pairs: input, file, answers: answer, is_dry: dry_run };
-            app.gateway().hear_operators();
+            app.gateway().hear_operators(None);
             run::run(&app, wanted, terminal).await
         }
         Command::Runs { what: Runs::Resume { run } } => runs::resume(&app, run.as_deref(), terminal).await,

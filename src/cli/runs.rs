@@ -220,7 +220,7 @@ pub fn needs_servers(what: &Runs, folder: &Path) -> bool {
 
 /// Tries a run again, until it has ended or waits for somebody.
 pub async fn retry(app: &App, run: &str, does_again: bool, terminal: Terminal) -> Exit {
-    app.gateway().hear_operators();
+    app.gateway().hear_operators(None);
     match app.gateway().retry_run(run, does_again) {
         Ok(waiter) => attend(vec![waiter], terminal).await,
         Err(fault) => {
@@ -233,7 +233,9 @@ pub async fn retry(app: &App, run: &str, does_again: bool, terminal: Terminal) -
 /// Goes on with what an earlier process has left, until it has ended or waits for somebody.
 pub async fn resume(app: &App, run: Option<&str>, terminal: Terminal) -> Exit {
     let waiters = app.gateway().resume_runs(run);
-    app.gateway().hear_operators();
+    // What it was to be told meanwhile comes first: it may be what the run waits for.
+    app.gateway().deliver_mail(run).await;
+    app.gateway().hear_operators(run);
     if waiters.is_empty() {
         terminal.note(&run.map_or_else(|| "no run is left".to_owned(), |run| format!("run `{run}` is not left")));
     }

@@ -80,6 +80,15 @@ impl Run {
         last
     }
 
+    /// The calls that a run to which this has happened makes again once another program takes it up.
+    pub fn wanted_again(workflow: Arc<Workflow>, history: &[Event]) -> Vec<StepCall> {
+        let mut run = Self::new(workflow);
+        let _ = run.replay(history.iter().cloned());
+        let now = history.last().map_or(0, |last| last.now);
+        let commands = run.apply(Event { now, what: What::Resumed }).into_iter();
+        commands.filter_map(|command| if let Command::Call(call) = command { Some(call) } else { None }).collect()
+    }
+
     /// How the run ended; `None` while it has not.
     pub fn outcome(&self) -> Option<&Outcome> {
         self.state.outcome.as_ref()

@@ -7,7 +7,6 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::engine::retrace::Retrace;
-use crate::gateway::admission::priority;
 use crate::gateway::again::{call_of, may_be_tried_again, refuse_doubts};
 use crate::gateway::door::Gateway;
 use crate::gateway::durable::{TakenUp, no_such_run};
@@ -19,12 +18,9 @@ use crate::model::call::Call;
 use crate::model::code;
 use crate::model::durability::Durability;
 use crate::model::fault::{Fault, Kind};
-use crate::model::limits::Limits;
-use crate::model::port::Invoke;
 use crate::model::principal::Principal;
 use crate::runner::backend::Backend;
 use crate::runner::drive::{Begin, Watch, new_id};
-use crate::runner::effects::Through;
 use crate::runner::live::Handle;
 use crate::runner::record::Record;
 use crate::workflow::definition::Workflow;
@@ -133,40 +129,10 @@ impl Gateway {
     /// A run that goes on elsewhere, followed from now on.
     pub(super) fn followed(self: &Arc<Self>, found: &Stored) -> Result<Arc<Handle>, Fault> {
         let opening = &found.opening;
-        let call = call_of(found);
         let plan = Plan { workflow: replanned(found)? };
-        let priority = priority(&plan.workflow, &call);
-        let through = Through {
-            via: Arc::clone(self) as Arc<dyn Invoke>,
-            principal: call.principal,
-            profile: call.profile,
-            ask: None,
-            limits: Limits { depth: 1, ..Limits::default() },
-            root: None,
-            run: opening.run.clone(),
-            agents: Vec::new(),
-            places: Arc::clone(&self.steps),
-            priority,
-            retry_of: call.retry_of,
-        };
-        let begin = Begin {
-            plan,
-            input: Value::Null,
-            flags: Value::Null,
-            progress: None,
-            through,
-            watcher: None,
-            board: Arc::default(),
-            bus: self.live.bus.clone(),
-            shelf: self.live.shelf.clone(),
-            record: Record { journal: None, durability: Durability::Auto, opening: None, stored: 0 },
-            key: opening.key.clone(),
-            history: Vec::new(),
-            ticket: None,
-            done: Retrace::default(),
-            grace: self.registry().orchestrator.shutdown_grace,
-            held: None,
-        };
+        let record = Record { journal: None, durability: Durability::Auto, opening: None, stored: 0 };
+        let begin = self.unattended(plan, call_of(found), opening.run.clone(), record, &[]);
+        let begin = Begin { key: opening.key.clone(), ..begin };
         Ok(self.launch(begin).leave())
     }
 }

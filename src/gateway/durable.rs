@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
+use tokio_util::task::TaskTracker;
 
 use crate::engine::event::{Event, What};
 use crate::engine::retrace::Retrace;
@@ -10,6 +11,7 @@ use crate::gateway::admission::priority;
 use crate::gateway::again::call_of;
 use crate::gateway::door::Gateway;
 use crate::gateway::keys::input_of;
+use crate::gateway::left::Purpose;
 use crate::gateway::runs::Waiter;
 use crate::journal::entry::{Entry, Opening, Standing, Stored};
 use crate::journal::reader::Reader;
@@ -75,11 +77,11 @@ impl Gateway {
         Ok(())
     }
 
-    /// Does from now on what operators want of runs. To be said once the runs of an earlier process have been taken up, so that
+    /// Does from now on what operators want of this run, or of any. To be said once the runs of an earlier process have been taken up, so that
     /// what was wanted of them meanwhile finds them.
-    pub fn hear_operators(self: &Arc<Self>) {
+    pub fn hear_operators(self: &Arc<Self>, only: Option<&str>) {
         if self.store().is_some() {
-            self.tasks.spawn(Arc::clone(self).read_mail(self.stop.clone()));
+            self.tasks.spawn(Arc::clone(self).read_mail(only.map(ToOwned::to_owned), self.stop.clone()));
         }
     }
 
@@ -147,6 +149,7 @@ impl Gateway {
                     "profile": call.profile.as_deref(),
                     "priority": priority(workflow, call).as_str(),
                     "retry_of": call.retry_of.as_deref(),
+                    "detached": call.is_detached,
                 }),
                 began: now(),
             })
@@ -175,9 +178,20 @@ impl Gateway {
                 return Vec::new();
             }
         };
+        let left = store.read(Reader::left_open).unwrap_or_else(|fault| {
+            tracing::error!(%fault, "what ended runs have left behind cannot be taken up again");
+            Vec::new()
+        });
+        let open = open.into_iter().map(|stored| (stored, Purpose::GoOn));
+        let left = left.into_iter().map(|stored| {
+            let purpose = Purpose::without_caller(&stored, None);
+            (stored, purpose)
+        });
         let mut waiters = Vec::new();
-        for stored in open.into_iter().filter(|stored| only.is_none_or(|only| stored.opening.run == only)) {
-            match self.resume(store, &stored) {
+        for (stored, purpose) in
+            open.chain(left).filter(|(stored, _)| only.is_none_or(|only| stored.opening.run == only))
+        {
+            match self.resume(store, &stored, purpose) {
                 Ok(waiter) => {
                     tracing::info!(run = stored.opening.run, workflow = stored.opening.workflow, "a run goes on");
                     waiters.push(waiter);
@@ -188,16 +202,24 @@ impl Gateway {
         waiters
     }
 
-    pub(super) fn resume(self: &Arc<Self>, store: &Store, stored: &Stored) -> Result<Waiter, Fault> {
-        let TakenUp { plan, run, history } = store.taken_up(stored)?;
+    pub(super) fn resume(self: &Arc<Self>, store: &Store, stored: &Stored, purpose: Purpose) -> Result<Waiter, Fault> {
+        let TakenUp { plan, run, mut history } = store.taken_up(stored)?;
         let opening = &stored.opening;
         let call = call_of(stored);
         let record = self.record(&plan, &call, (&run, opening.key.as_deref()), history.len())?;
         let priority = priority(&plan.workflow, &call);
         let (retry_of, done) = self.taken_over(&call, &history);
-        let ticket = self.admit_again(&call.principal.name, priority, stored.standing.status == QUEUED);
+        let (ticket, held) = match purpose {
+            Purpose::GoOn => (self.admit_again(&call.principal.name, priority, stored.standing.status == QUEUED), None),
+            Purpose::End(held) => {
+                let why = "the step that has begun it is over".to_owned();
+                history.push(Event { now: now(), what: What::CancelRequested { why } });
+                (None, held)
+            }
+        };
         let begin = self.unattended(plan, Call { retry_of, ..call }, run, record, &history);
-        Ok(self.launch(Begin { key: opening.key.clone(), history, ticket, done, ..begin }))
+        self.take_up_within((&begin.through.run, &begin.plan.workflow, &history), &begin.through.within);
+        Ok(self.launch(Begin { key: opening.key.clone(), history, ticket, done, held, ..begin }))
     }
 
     /// A run that nobody waits for, as it begins.
@@ -223,6 +245,7 @@ impl Gateway {
             places: Arc::clone(&self.steps),
             priority,
             retry_of: call.retry_of,
+            within: TaskTracker::new(),
         };
         Begin {
             plan,
@@ -257,7 +280,7 @@ impl Gateway {
         if let Some(handle) = self.live.any(run) {
             return Ok(handle);
         }
-        Ok(self.resume(store, stored)?.leave())
+        Ok(self.resume(store, stored, Purpose::GoOn)?.leave())
     }
 
     /// A run of `caller` as it is stored.

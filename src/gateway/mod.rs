@@ -22,6 +22,7 @@ pub mod instances;
 pub mod interceptors;
 pub mod keys;
 pub mod known;
+mod left;
 pub mod levels;
 pub mod models;
 pub mod operators;

@@ -18,22 +18,38 @@ use crate::model::fault::{Fault, Kind};
 const MAIL: Duration = Duration::from_millis(200);
 
 impl Gateway {
-    /// Carries out what operators have written to the journal, until `stop`.
-    pub(super) async fn read_mail(self: Arc<Self>, stop: CancellationToken) {
-        while let Some(store) = self.store() {
-            for letter in store.read(Reader::unseen).unwrap_or_default() {
-                let answer = match self.grant(&letter).await {
-                    Ok(()) => String::new(),
-                    Err(fault) => fault.to_string(),
-                };
-                if let Err(fault) = store.read(|reader| reader.answer(letter.id, &answer)) {
-                    tracing::warn!(%fault, "an operator cannot be answered");
-                }
-            }
+    /// Carries out what operators have written to the journal of this run, or of any, until `stop`.
+    pub(super) async fn read_mail(self: Arc<Self>, only: Option<String>, stop: CancellationToken) {
+        while self.store().is_some() {
+            self.deliver_mail(only.as_deref()).await;
             if timeout(MAIL, stop.cancelled()).await.is_ok() {
                 return;
             }
         }
+    }
+
+    /// Carries out what operators have written so far of this run, or of any.
+    pub async fn deliver_mail(self: &Arc<Self>, only: Option<&str>) {
+        let Some(store) = self.store() else { return };
+        let letters = store.read(Reader::unseen).unwrap_or_default();
+        for letter in letters.iter().filter(|letter| only.is_none_or(|only| letter.run == only)) {
+            if self.is_resting(&letter.run).await {
+                continue;
+            }
+            let answer = match self.grant(letter).await {
+                Ok(()) => String::new(),
+                Err(fault) => fault.to_string(),
+            };
+            if let Err(fault) = store.read(|reader| reader.answer(letter.id, &answer)) {
+                tracing::warn!(%fault, "an operator cannot be answered");
+            }
+        }
+    }
+
+    /// Whether a run hears nothing any more and has not ended: what is wanted of it is left to the next process.
+    async fn is_resting(&self, run: &str) -> bool {
+        let Some(handle) = self.live.any(run) else { return false };
+        handle.look().await.is_none() && handle.report().is_none()
     }
 
     async fn grant(self: &Arc<Self>, letter: &Letter) -> Result<(), Fault> {
@@ -49,8 +65,6 @@ impl Gateway {
             let message = format!("run `{}` does not go on here", letter.run);
             return Err(Fault::new(Kind::NotFound, code::NO_SUCH_RUN, message));
         };
-        // Once it has looked up, what it asks is to be seen.
-        let _ = handle.look().await;
         match letter.wish.clone() {
             Wish::Cancel => {
                 let why = "an operator cancelled it".to_owned();
@@ -70,6 +84,10 @@ impl Gateway {
                 let answer = answer(&question, &given)?;
                 let (at, attempt) = (question.question.at.to_string(), question.question.attempt);
                 self.tell_run(&question.run_id, What::Answered { at, attempt, answer }).await;
+                if let Some(asker) = self.live.any(&question.run_id) {
+                    // Once it has looked up, the question is gone.
+                    let _ = asker.look().await;
+                }
             }
             Wish::Signal { event, data } => {
                 let id = format!("mail/{}", letter.id);

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use tokio_util::task::TaskTracker;
 
 use crate::engine::event::Failure;
 use crate::engine::retrace::Retrace;
@@ -158,6 +159,8 @@ impl Gateway {
         ticket: Option<Ticket>,
     ) -> Result<Begin, Fault> {
         let key = key.map(|key| key.text);
+        let parts = TaskTracker::new();
+        self.take_up_within((&run, &plan.workflow, &history), &parts);
         let record = self.record(&plan, &call, (&run, key.as_deref()), history.len())?;
         let priority = priority(&plan.workflow, &call);
         let board = call.root.as_deref().and_then(|root| self.live.board(root)).unwrap_or_default();
@@ -174,6 +177,7 @@ impl Gateway {
             places: Arc::clone(&self.steps),
             priority,
             retry_of: call.retry_of,
+            within: parts,
         };
         let flags = decide(&self.registry().flags, &caller);
         Ok(Begin {

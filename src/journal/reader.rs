@@ -58,7 +58,19 @@ impl Reader {
 
     /// The runs that have not ended and are no part of others, the oldest first.
     pub fn open_runs(&self) -> rusqlite::Result<Vec<Stored>> {
-        let text = format!("{COLUMNS} where ended is null and parent is null order by began, run.id");
+        self.unended("parent is null")
+    }
+
+    /// The runs that have not ended and are part of one that has, or that is not here any more; the oldest first.
+    pub fn left_open(&self) -> rusqlite::Result<Vec<Stored>> {
+        self.unended(
+            "parent is not null and not exists (select 1 from run as above
+             where above.ended is null and above.id = substr(run.parent, 1, instr(run.parent, '/') - 1))",
+        )
+    }
+
+    fn unended(&self, condition: &str) -> rusqlite::Result<Vec<Stored>> {
+        let text = format!("{COLUMNS} where ended is null and {condition} order by began, run.id");
         let mut select = self.0.prepare(&text)?;
         let mut open = Vec::new();
         for found in select.query_map([], read)? {

@@ -290,12 +290,6 @@ pub(super) fn prune(connection: &Connection, retention: Retention, now: u64) -> 
     connection
         .execute("delete from output where hash not in (select output from event where output is not null)", [])?;
     connection.execute("delete from definition where hash not in (select definition from run)", [])?;
-    // The work of a step whose run has ended without it.
-    connection.execute(
-        "update run set status = 'cancelled', ended = ?1 where ended is null and parent is not null and exists
-         (select 1 from run as above where above.ended is not null and run.parent like above.id || '/%')",
-        [now.cast_signed()],
-    )?;
     connection.execute("delete from mail where answer is not null", [])?;
     Ok(count)
 }

@@ -49,7 +49,13 @@ async fn follow(on: OnRestate, mut begin: Begin, mut ends: Ends) -> Option<Repor
         Some(opening) => {
             let terms = Terms::of(&begin.through);
             let done = std::mem::take(&mut begin.done);
-            let start = Start { version: VERSION, opening: Arc::unwrap_or_clone(opening), terms, started: started(&begin), done };
+            let start = Start {
+                version: VERSION,
+                opening: Arc::unwrap_or_clone(opening),
+                terms,
+                started: started(&begin),
+                done,
+            };
             on.client.start(&begin.through.run, &start).await
         }
         None => match on.kept(&begin.through.run).await {

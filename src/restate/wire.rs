@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio_util::task::TaskTracker;
 
 use crate::engine::command::StepCall;
 use crate::engine::event::{Event, Timestamp, What};
@@ -77,6 +78,7 @@ impl Terms {
             places,
             priority: Priority::parse(&self.priority).unwrap_or_default(),
             retry_of: self.retry_of.map(Arc::from),
+            within: TaskTracker::new(),
         }
     }
 }

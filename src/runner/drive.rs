@@ -125,7 +125,7 @@ async fn drive(
         }
         if rest_until.is_some() && !driven.effects.is_calling() {
             if driven.is_resting {
-                return None;
+                return driven.rest(messages).await;
             }
             if driven.run.waits_for_others() {
                 signs.stop.cancel();
@@ -147,7 +147,7 @@ async fn drive(
             }
             () = sleep_until(rest_until.unwrap_or_else(Instant::now)), if rest_until.is_some() && !is_stopped => {
                 if driven.recorder.is_safe() {
-                    return None;
+                    return driven.rest(messages).await;
                 }
                 signs.stop.cancel();
                 continue;
@@ -184,4 +184,100 @@ fn is_failure(event: &Event) -> bool {
 
 fn seed(run_id: &str) -> u64 {
     run_id.bytes().fold(0, |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)))
+}
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+    use crate::document::format::Format;
+    use crate::journal::entry::Opening;
+    use crate::journal::writer::{Journal, Retention};
+    use crate::model::call::{Call, Reply};
+    use crate::model::durability::Durability;
+    use crate::model::fault::Fault;
+    use crate::model::limits::Limits;
+    use crate::model::port::{BoxFuture, Invoke};
+    use crate::model::principal::Principal;
+    use crate::model::priority::Priority;
+    use crate::model::problem::Source;
+    use crate::runner::gate::Gate;
+    use crate::workflow::authored::drafts;
+
+    struct Nobody;
+
+    impl Invoke for Nobody {
+        fn invoke(self: Arc<Self>, _call: Call) -> BoxFuture<Result<Reply, Fault>> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    fn opening(text: &str) -> Opening {
+        Opening {
+            run: "r1".to_owned(),
+            workflow: "flow".to_owned(),
+            definition: text.to_owned(),
+            format: "yaml".to_owned(),
+            plan: json!([]),
+            caller: "ada".to_owned(),
+            parent: None,
+            key: None,
+            terms: json!({}),
+            began: 5,
+        }
+    }
+
+    /// A run of `text` that is stored in `journal`.
+    fn stored(text: &str, journal: &Arc<Journal>) -> Begin {
+        let mut workflows = drafts(&Source::new("flow.yaml", text), Format::Yaml).0;
+        let through = Through {
+            via: Arc::new(Nobody),
+            principal: Principal::new("ada"),
+            profile: None,
+            ask: None,
+            limits: Limits::default(),
+            root: None,
+            run: "r1".to_owned(),
+            agents: Vec::new(),
+            places: Gate::new(1, 1),
+            priority: Priority::Normal,
+            retry_of: None,
+            within: TaskTracker::new(),
+        };
+        let journal = Some(Arc::clone(journal));
+        let opening = Some(opening(text).into());
+        Begin {
+            plan: Plan { workflow: workflows.remove(0).into() },
+            input: json!({}),
+            flags: json!({}),
+            progress: None,
+            through,
+            watcher: None,
+            board: Arc::default(),
+            bus: Bus::default(),
+            shelf: Shelf::default(),
+            record: Record { journal, durability: Durability::Auto, opening, stored: 0 },
+            key: None,
+            history: Vec::new(),
+            ticket: None,
+            done: Retrace::default(),
+            grace: Duration::ZERO,
+            held: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_run_is_told_as_the_program_ends_is_stored() {
+        let home = tempfile::tempdir().expect("a folder");
+        let journal = Arc::new(Journal::open(home.path(), Retention::default(), 10).expect("a journal"));
+        let (going, handle) = begin(stored("name: flow\nsteps: [{ id: e, await: shop.open }]\n", &journal));
+        handle.rest.cancel();
+        let signal = What::Arrived { id: "1".to_owned(), event: "shop.open".to_owned(), data: json!(9) };
+        assert!(handle.tell(signal.clone()).await, "it is taken");
+        let report = going.await;
+        let history = journal.reader().and_then(|reader| reader.events("r1", 0)).expect("events");
+        assert!(history.iter().any(|event| event.what == signal), "{history:?}");
+        assert!(report.is_some(), "that was all that it has waited for");
+    }
 }

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use tokio::sync::mpsc;
+
 use crate::engine::command::{Command, StepCall};
 use crate::engine::event::{Called, Event, Timestamp, What};
 use crate::engine::retrace::Retrace;
@@ -12,7 +14,7 @@ use crate::model::usage::Usage;
 use crate::runner::bus::Bus;
 use crate::runner::drive::{Begin, started};
 use crate::runner::effects::{Effects, now};
-use crate::runner::live::{OpenQuestion, View};
+use crate::runner::live::{Message, OpenQuestion, View};
 use crate::runner::record::{Recorder, is_once_only};
 use crate::runner::report::Report;
 use crate::runner::shelf::Shelf;
@@ -147,6 +149,22 @@ impl Driven {
     /// The run is over. Whoever waits for it is told once that is stored.
     pub(super) async fn end(&mut self, report: &Report) {
         self.store(Some(report)).await;
+    }
+
+    /// Leaves the run to the next process, with all that it was told. There is a report if that has ended it.
+    pub(super) async fn rest(&mut self, mut messages: mpsc::Receiver<Message>) -> Option<Report> {
+        self.is_resting = true;
+        messages.close();
+        while let Some(message) = messages.recv().await {
+            match message {
+                Message::Event(what) => self.apply(Event { now: now(), what: *what }).await,
+                // Fails only if nobody wants to know any more.
+                Message::Look(answer) => _ = answer.send(self.view()),
+            }
+        }
+        let report = self.report()?;
+        self.end(&report).await;
+        Some(report)
     }
 
     /// Does what the run wants done; gives back what has come of it at once.

@@ -53,6 +53,8 @@ pub struct Through {
     pub priority: Priority,
     /// The run that this one tries again.
     pub retry_of: Option<Arc<str>>,
+    /// The runs that it has set off and that are not over, the cancelled ones included.
+    pub within: TaskTracker,
 }
 
 /// A run's calls and timers in flight. Dropping it cancels them all.
@@ -64,9 +66,7 @@ pub struct Effects {
     asking: HashSet<Key>,
     /// The questions that it has ever been asked.
     asked: HashSet<Key>,
-    /// The runs that were set off and are not over, the cancelled ones included.
-    within: TaskTracker,
-    /// Done once they are over: what comes after the run's end waits for that, so that what a run within has done is undone
+    /// Done once the runs within are over: what comes after the run's end waits for that, so that what a run within has done is undone
     /// before what was done before it.
     settled: Arc<OnceCell<()>>,
 }
@@ -86,7 +86,6 @@ impl Effects {
             handles: HashMap::new(),
             asking: HashSet::new(),
             asked: HashSet::new(),
-            within: TaskTracker::new(),
             settled: Arc::default(),
         }
     }
@@ -100,7 +99,7 @@ impl Effects {
         // A sub-workflow takes no place: it would wait for places that its own steps need.
         let is_bounded = matches!(step.callee, Callee::Tool(_));
         let asked = (is_bounded && !step.is_afterwards).then(&ask);
-        let (within, settled) = (self.within.clone(), Arc::clone(&self.settled));
+        let (within, settled) = (self.through.within.clone(), Arc::clone(&self.settled));
         if step.is_afterwards {
             within.close();
         }
@@ -169,7 +168,7 @@ impl Effects {
         if matches!(step.callee, Callee::Workflow(_)) {
             call.parent = Some(format!("{}/{}#{}", self.through.run, step.at, step.attempt).into());
             // What comes after the end is undone by nobody, and waits for nothing of its own.
-            call.held = (!step.is_afterwards).then(|| Arc::new(self.within.token()) as _);
+            call.held = (!step.is_afterwards).then(|| Arc::new(self.through.within.token()) as _);
             call.retry_of = self.through.retry_of.as_ref().map(|old| format!("{old}/{}", step.at).into());
         }
         call
@@ -235,8 +234,8 @@ impl Effects {
 
     /// Waits for the runs that were set off, the cancelled ones included: one may be undoing what it has done.
     pub async fn settled(&self) {
-        self.within.close();
-        self.within.wait().await;
+        self.through.within.close();
+        self.through.within.wait().await;
     }
 
     /// Whether a call is in flight.
@@ -375,6 +374,7 @@ mod tests {
             places: Gate::new(1, 1),
             priority: Priority::Normal,
             retry_of: None,
+            within: TaskTracker::new(),
         }
     }
 

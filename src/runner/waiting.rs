@@ -43,6 +43,12 @@ pub(super) async fn for_turn(begin: &mut Begin, messages: &mut mpsc::Receiver<Me
             () = signs.stop.cancelled() => break Some(cancelled("its caller has left")),
             () = signs.rest.cancelled() => {
                 if begin.record.opening.is_none() {
+                    messages.close();
+                    while let Some(message) = messages.recv().await {
+                        hear(message, &mut heard);
+                    }
+                    begin.history.extend(heard.into_iter().map(|what| Event { now: now(), what }));
+                    store(begin).await;
                     return Waited::Rests;
                 }
                 break Some(cancelled("the program ends before its turn has come"));
@@ -51,15 +57,12 @@ pub(super) async fn for_turn(begin: &mut Begin, messages: &mut mpsc::Receiver<Me
                 is_left = true;
                 store(begin).await;
             }
-            Some(message) = messages.recv() => match message {
-                // Fails only if nobody wants to know any more.
-                Message::Look(answer) => _ = answer.send(View { is_queued: true, ..View::default() }),
-                Message::Event(what) => match *what {
-                    What::CancelRequested { why } => break Some(What::CancelRequested { why }),
-                    what if heard.len() < MAX_HEARD => heard.push(what),
-                    _ => {}
-                },
-            },
+            Some(message) = messages.recv() => {
+                hear(message, &mut heard);
+                if let Some(What::CancelRequested { .. }) = heard.last() {
+                    break heard.pop();
+                }
+            }
             () = sleep(left(over)), if over.is_some() => break Some(What::Fired { at: "#timeout".to_owned() }),
             () = ticket.called() => break None,
         }
@@ -67,6 +70,18 @@ pub(super) async fn for_turn(begin: &mut Begin, messages: &mut mpsc::Receiver<Me
     begin.ticket = Some(ticket);
     begin.history.extend(last.map(|what| Event { now: now(), what }));
     Waited::GoesOn(heard)
+}
+
+/// Keeps what the run is told until it begins.
+fn hear(message: Message, heard: &mut Vec<What>) {
+    match message {
+        // Fails only if nobody wants to know any more.
+        Message::Look(answer) => _ = answer.send(View { is_queued: true, ..View::default() }),
+        Message::Event(what) if heard.len() < MAX_HEARD || matches!(*what, What::CancelRequested { .. }) => {
+            heard.push(*what);
+        }
+        Message::Event(_) => {}
+    }
 }
 
 fn cancelled(why: &str) -> What {
@@ -81,18 +96,19 @@ fn left(over: Option<Timestamp>) -> Duration {
     Duration::from_millis(over.unwrap_or_default().saturating_sub(now()))
 }
 
-/// Stores that the run waits, so that it has its turn whatever happens to the program.
+/// Stores that the run waits and what it has been told, so that it has its turn whatever happens to the program.
 async fn store(begin: &mut Begin) {
     let record = &mut begin.record;
     let Some(journal) = record.journal.as_ref().filter(|_| record.durability != Durability::None) else { return };
-    if record.opening.is_none() {
+    let new = begin.history.get(usize::try_from(record.stored).unwrap_or(usize::MAX)..).unwrap_or_default();
+    if new.is_empty() {
         return;
     }
     let entry = Entry {
         run: begin.through.run.clone(),
         opening: record.opening.clone(),
         first: record.stored,
-        events: begin.history.iter().map(Line::from).collect(),
+        events: new.iter().map(Line::from).collect(),
         standing: Some(Standing { status: QUEUED.to_owned(), ended: None, report: None }),
     };
     match journal.append(entry).await {

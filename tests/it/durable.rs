@@ -123,6 +123,39 @@ fn a_workflow_within_a_workflow_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_workflow_within_that_was_being_undone_is_undone_before_what_was_done_before_it() {
+    let test = Test::new().server("north", fixture(["healthy"])).server("south", fixture(["healthy"]));
+    let inner = "steps:\n  - { id: w, tool: north.write, undo: { tool: south.sleep, args: { ms: 1500 } } }\n  - { id: long, wait: 1h }\n";
+    let flow = "steps:\n  - { id: a, tool: north.write, undo: { tool: south.pid } }\n  - { id: in, workflow: inner }\n";
+    let mut host = test.workflow("inner", inner).workflow("flow", flow).start();
+    host.ready(&["north", "south"]);
+    let run = begin(&mut host);
+    host.await_record("north", "calls", 2);
+    host.send_call("control_run", json!({ "run_id": run, "action": "cancel" }));
+    host.await_record("south", "calls", 1);
+    kill(&mut host);
+    let ended = host.call("get_run", json!({ "run_id": run, "wait_ms": 10_000 }));
+    let said = (host.record("south", "calls"), host.stderr());
+    assert_eq!(ended["structuredContent"]["status"], "undone", "{ended}\n{said:?}");
+    assert_eq!(host.record("south", "calls"), ["sleep", "sleep", "pid"]);
+}
+
+#[test]
+fn a_workflow_that_nobody_waits_for_goes_on_after_the_run_that_began_it() {
+    let test =
+        Test::new().server("north", fixture(["healthy"])).workflow("inner", "steps: [{ id: may, ask: Go on? }]\n");
+    let flow = "steps: [{ id: in, workflow: inner, detach: true }]\noutput: $steps.in.output.run_id\n";
+    let mut host = test.workflow("flow", flow).start();
+    host.ready(&["north"]);
+    let inner = host.value("run_workflow", json!({ "workflow": "flow" }))["output"].clone();
+    let inner = inner.as_str().expect("an id").to_owned();
+    until(&mut host, &inner, "waiting");
+    kill(&mut host);
+    until(&mut host, &inner, "waiting");
+    assert_eq!(host.value("answer_run", json!({ "run_id": inner }))["status"], "completed");
+}
+
+#[test]
 fn a_changed_file_does_not_change_a_run_that_goes_on() {
     let mut host = with("steps:\n  - { id: pause, wait: 1s }\n  - { id: end, set: old }\n");
     let run = begin(&mut host);

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::support::web::{Manner, Web};
@@ -183,6 +184,44 @@ fn operators_signal_and_retry_beside_the_program_and_without_it() {
     output(signal.args([&third, "shop.open", r#"{"at": 9}"#]));
     until(&mut host, &third, "completed");
     assert_eq!(calls(&host, "north", "write"), 1);
+}
+
+#[test]
+fn what_operators_say_without_the_program_is_heard_by_whoever_goes_on_with_the_run() {
+    let test = test("steps:\n  - { id: pay, tool: north.hang }\noutput: $steps.pay.output.receipt\n");
+    let of = |what: &str| test.command(&["runs", what]);
+    let (mut decide, mut decide_other, mut resume, mut resume_other) =
+        (of("decide"), of("decide"), of("resume"), of("resume"));
+    let mut host = start(test);
+    let all = [begin(&mut host), begin(&mut host)];
+    host.await_record("north", "calls", 2);
+    host.signal(Signal::KILL);
+    assert!(host.ended(DEADLINE).is_some());
+    let [run, other] = &all;
+    output(decide.args([run, r#"{"receipt": 7}"#]));
+    output(decide_other.args([other, r#"{"receipt": 8}"#]));
+    for (run, resume) in [(run, &mut resume), (other, &mut resume_other)] {
+        let done = output(resume.arg(run));
+        assert!(done.contains("completed"), "{done}");
+    }
+    assert_eq!(calls(&host, "north", "hang"), 2);
+}
+
+#[test]
+fn what_a_run_is_told_before_its_turn_is_still_known_after_a_restart() {
+    let registry = "[orchestrator]\nmax_concurrent_runs = 1\nshutdown_grace = \"100ms\"\n";
+    let test = Test::new().registry(registry).server("north", fixture(["healthy"]));
+    let test = test.workflow("hold", "steps: [{ id: a, tool: north.sleep, args: { ms: 5000 } }]\n");
+    let mut host = test.workflow("flow", "steps:\n  - { id: e, await: shop.open }\n").start();
+    host.ready(&["north"]);
+    host.value("run_workflow", json!({ "workflow": "hold", "wait": false }));
+    let run = begin(&mut host);
+    let signal = json!({ "run_id": run, "action": "signal", "event": "shop.open", "data": { "at": 9 } });
+    assert_eq!(host.value("control_run", signal)["status"], "queued");
+    host.signal(Signal::TERM);
+    host.return_with(&[]);
+    host.initialize();
+    until(&mut host, &run, "completed");
 }
 
 #[test]
