@@ -1,6 +1,6 @@
 //! Hot reload: what the files say is taken over while the program serves, and a file with mistakes leaves everything as it was.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use crate::app::load::{Files, Loaded, load};
 use crate::app::revisions::{Kept, Revisions, files_of};
 use crate::app::run::App;
-use crate::app::watch::Watch;
+use crate::app::watch::{Places, Seen, Watch};
 use crate::gateway::adopt::{Difference, Outcome, Wish};
 use crate::model::problem::Problem;
 use crate::registry::server::Registry;
@@ -18,15 +18,13 @@ use crate::workflow::set::WorkflowSet;
 /// How many may wait for the files to be read anew.
 const WISHES: usize = 16;
 
-/// What workflow files are found by, each with the folder that it starts at.
-type Patterns = Vec<(PathBuf, String)>;
-
 /// The files that are watched.
 #[derive(Debug, Clone)]
 pub struct Watched {
     files: Files,
-    registries: Vec<PathBuf>,
-    patterns: Patterns,
+    places: Places,
+    /// How they were when they were read.
+    seen: Seen,
     /// Where it is kept what they were, and what they were at the start, if there was nothing wrong with them.
     revisions: Option<Revisions>,
     first: Option<Vec<Kept>>,
@@ -38,10 +36,12 @@ impl Watched {
         // What was found then is meant from now on, even if another file could be found, too.
         let files = Files { registries: loaded.files.clone(), ..files };
         let is_right = !loaded.problems.iter().any(Problem::is_error);
+        let places = Places::of(loaded);
         Self {
             files,
-            registries: loaded.files.clone(),
-            patterns: loaded.patterns.clone(),
+            // As near to the reading as can be: what is saved from now on is read anew.
+            seen: places.look(),
+            places,
             revisions: data.map(Revisions::of),
             first: is_right.then(|| files_of(loaded)),
         }
@@ -53,7 +53,7 @@ struct Next {
     registry: Arc<Registry>,
     workflows: Arc<WorkflowSet>,
     outcome: Outcome,
-    patterns: Option<Patterns>,
+    places: Option<Places>,
 }
 
 impl App {
@@ -66,18 +66,19 @@ impl App {
 
     /// Reads the files anew whenever they change or somebody says so; never ends.
     pub(super) async fn keep_current(&self, watched: Watched, mut wishes: mpsc::Receiver<Wish>) {
-        let Watched { files, registries, patterns, revisions, first } = watched;
+        let Watched { files, places, seen, revisions, first } = watched;
         keep(revisions.as_ref(), first).await;
-        let mut watch = Watch::over(registries, patterns);
+        let mut watch = Watch::over(places, seen).await;
         loop {
             let wish = tokio::select! {
                 () = watch.changed() => None,
                 () = self.hung_up() => None,
                 Some(wish) = wishes.recv() => Some(wish),
             };
-            let (outcome, patterns, revision) = self.read_anew(&files).await;
+            let before = watch.look().await;
+            let (outcome, places, revision) = self.read_anew(&files).await;
             keep(revisions.as_ref(), revision).await;
-            watch.follow(patterns.unwrap_or_else(|| watch.patterns().to_vec()));
+            watch.follow(places.unwrap_or_else(|| watch.places().clone()), before).await;
             if outcome.kept.is_empty() {
                 tracing::info!("the files were read anew: {}", outcome.to_text());
             } else {
@@ -90,8 +91,8 @@ impl App {
         }
     }
 
-    /// What came of it, what workflow files are found by now, and what the files are, if they are right.
-    async fn read_anew(&self, files: &Files) -> (Outcome, Option<Patterns>, Option<Vec<Kept>>) {
+    /// What came of it, where there are files to be watched, and what the files are, if they are right.
+    async fn read_anew(&self, files: &Files) -> (Outcome, Option<Places>, Option<Vec<Kept>>) {
         let gateway = self.gateway();
         let named = files.clone();
         let loaded = match tokio::task::spawn_blocking(move || load(&named)).await {
@@ -109,7 +110,7 @@ impl App {
         if !next.outcome.is_unchanged() || *next.registry != *gateway.registry() {
             gateway.adopt(next.registry, next.workflows).await;
         }
-        (next.outcome, next.patterns, revision)
+        (next.outcome, next.places, revision)
     }
 }
 
@@ -123,6 +124,7 @@ async fn keep(revisions: Option<&Revisions>, files: Option<Vec<Kept>>) {
 
 /// What is to be used in place of `registry` and `workflows`: what was read, save for files with mistakes.
 fn next(loaded: Loaded, registry: &Arc<Registry>, workflows: &Arc<WorkflowSet>) -> Next {
+    let places = (!loaded.is_unusable).then(|| Places::of(&loaded));
     let is_registry = |name: &str| loaded.files.iter().any(|path| path.to_string_lossy() == name);
     let mut kept: Vec<String> = Vec::new();
     for problem in loaded.problems.iter().filter(|problem| problem.is_error()) {
@@ -145,6 +147,5 @@ fn next(loaded: Loaded, registry: &Arc<Registry>, workflows: &Arc<WorkflowSet>) 
         problems: loaded.problems.iter().map(Problem::to_string).collect(),
         kept,
     };
-    let patterns = (!loaded.is_unusable).then_some(loaded.patterns);
-    Next { registry: new_registry, workflows: new_workflows, outcome, patterns }
+    Next { registry: new_registry, workflows: new_workflows, outcome, places }
 }
