@@ -10,6 +10,7 @@ use crate::app::revisions::{Kept, Revisions, files_of};
 use crate::app::run::App;
 use crate::app::watch::{Places, Seen, Watch};
 use crate::gateway::adopt::{Difference, Outcome, Wish};
+use crate::model::code;
 use crate::model::problem::Problem;
 use crate::registry::server::Registry;
 use crate::workflow::definition::Workflow;
@@ -78,7 +79,13 @@ impl App {
             let before = watch.look().await;
             let (outcome, places, revision) = self.read_anew(&files).await;
             keep(revisions.as_ref(), revision).await;
-            watch.follow(places.unwrap_or_else(|| watch.places().clone()), before).await;
+            let places = match places {
+                Some(places) if outcome.kept.is_empty() => places,
+                // What is used as it was before may come back to where it was, or be mended where it is now.
+                Some(places) => places.and(watch.places()),
+                None => watch.places().clone(),
+            };
+            watch.follow(places, before).await;
             if outcome.kept.is_empty() {
                 tracing::info!("the files were read anew: {}", outcome.to_text());
             } else {
@@ -124,8 +131,8 @@ async fn keep(revisions: Option<&Revisions>, files: Option<Vec<Kept>>) {
 
 /// What is to be used in place of `registry` and `workflows`: what was read, save for files with mistakes.
 fn next(loaded: Loaded, registry: &Arc<Registry>, workflows: &Arc<WorkflowSet>) -> Next {
-    let places = (!loaded.is_unusable).then(|| Places::of(&loaded));
-    let is_registry = |name: &str| loaded.files.iter().any(|path| path.to_string_lossy() == name);
+    let places = Some(Places::of(&loaded));
+    let is_registry = |name: &str| loaded.read.iter().any(|path| path.to_string_lossy() == name);
     let mut kept: Vec<String> = Vec::new();
     for problem in loaded.problems.iter().filter(|problem| problem.is_error()) {
         let name = problem.source.name.clone();
@@ -133,10 +140,12 @@ fn next(loaded: Loaded, registry: &Arc<Registry>, workflows: &Arc<WorkflowSet>) 
             kept.push(name);
         }
     }
-    let is_broken = loaded.is_unusable || kept.iter().any(|name| is_registry(name));
+    let is_gone = |problem: &Problem| problem.code == code::FILE_UNREADABLE && is_registry(&problem.source.name);
+    let is_unusable = loaded.is_unusable || loaded.problems.iter().any(is_gone);
+    let is_broken = is_unusable || kept.iter().any(|name| is_registry(name));
     // Where the workflows are is said by the registry.
     let new_workflows =
-        if loaded.is_unusable { Arc::clone(workflows) } else { Arc::new(loaded.workflows.keeping(workflows, &kept)) };
+        if is_unusable { Arc::clone(workflows) } else { Arc::new(loaded.workflows.keeping(workflows, &kept)) };
     let new_registry = if is_broken { Arc::clone(registry) } else { Arc::new(loaded.registry) };
     let is_same = |was: &Arc<Workflow>, is: &Arc<Workflow>| {
         was.source.name == is.source.name && was.source.text == is.source.text

@@ -43,7 +43,18 @@ pub(super) struct Places {
 impl Places {
     /// The files that were read, and what found them.
     pub(super) fn of(loaded: &Loaded) -> Self {
-        Self { registries: loaded.files.clone(), patterns: loaded.patterns.clone() }
+        Self { registries: loaded.read.clone(), patterns: [&loaded.patterns[..], &loaded.includes].concat() }
+    }
+
+    /// These and `others`.
+    pub(super) fn and(mut self, others: &Self) -> Self {
+        self.registries.extend(others.registries.iter().cloned());
+        self.patterns.extend(others.patterns.iter().cloned());
+        self.registries.sort();
+        self.registries.dedup();
+        self.patterns.sort();
+        self.patterns.dedup();
+        self
     }
 
     /// How the files are now.

@@ -170,7 +170,7 @@ fn with_name(mut command: Command, file: &str, loaded: &Loaded) -> Command {
 /// Says what is wrong with the files; nothing is left if a registry file could not be read at all.
 fn usable(loaded: Loaded, terminal: Terminal) -> Option<Loaded> {
     if !loaded.problems.is_empty() {
-        terminal.note(&render::problems(&loaded.problems, &loaded.files, terminal));
+        terminal.note(&render::problems(&loaded.problems, &loaded.read, terminal));
     }
     (!loaded.is_unusable).then_some(loaded)
 }
