@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
-use crate::app::files::matching;
+use crate::app::files::{fixed, matching};
 use crate::app::load::Loaded;
 
 /// How often the files are looked at although nothing was told.
@@ -154,9 +154,7 @@ fn folders(registries: &[PathBuf], patterns: &[(PathBuf, String)]) -> Vec<(PathB
         registries.iter().filter_map(|path| path.parent()).map(|path| (or_here(path), RecursiveMode::NonRecursive));
     let of_patterns = patterns.iter().map(|(base, pattern)| {
         let whole = base.join(pattern);
-        let is_fixed =
-            |part: &std::path::Component<'_>| !part.as_os_str().to_string_lossy().contains(['*', '?', '[', '{']);
-        let fixed: PathBuf = whole.components().take_while(is_fixed).collect();
+        let fixed = fixed(base, pattern);
         let rest = whole.components().count() - fixed.components().count();
         let folder = if rest == 0 && !fixed.is_dir() {
             fixed.parent().map(Path::to_path_buf).unwrap_or_default()
