@@ -138,7 +138,7 @@ fn list(all: &[Stored], terminal: Terminal) {
     }
 }
 
-/// The run whose id begins like this.
+/// The run of this id.
 fn find(reader: &Reader, run: &str) -> Result<Stored, Refusal> {
     let found = reader.run(run).map_err(|why| unreadable(&why))?;
     found.ok_or_else(|| (format!("no run `{run}` is stored\nhint: `runs list` shows the last"), Exit::Failed))
