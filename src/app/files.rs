@@ -39,33 +39,43 @@ pub fn matching(base: &Path, pattern: &str) -> Result<Vec<PathBuf>, String> {
         collect(&whole, 1, &mut found);
         return Ok(sorted(found.into_iter().filter(|path| Format::of(&path.to_string_lossy()).is_some()).collect()));
     }
-    if !pattern.contains(['*', '?', '[', '{']) {
+    if !is_glob(pattern) {
         return Ok(vec![whole]);
     }
     let text = whole.to_string_lossy().into_owned();
     let glob =
         GlobBuilder::new(&text).literal_separator(true).build().map_err(|error| format!("`{pattern}`: {error}"))?;
     let matcher = glob.compile_matcher();
-    let fixed: PathBuf = whole
-        .components()
-        .take_while(|part| !part.as_os_str().to_string_lossy().contains(['*', '?', '[', '{']))
-        .collect();
     let mut found = Vec::new();
-    collect(&fixed, MAX_DEPTH, &mut found);
+    collect(&fixed(base, pattern), MAX_DEPTH, &mut found);
     Ok(sorted(found.into_iter().filter(|path| matcher.is_match(path)).collect()))
 }
 
-/// Where a new workflow file of this pattern belongs, and in which language, so that it is found by it.
-pub fn place(base: &Path, pattern: &str) -> Option<(PathBuf, Format)> {
+/// The part of a pattern that names one place: the whole of it, or the folder that its files are in or below.
+pub fn fixed(base: &Path, pattern: &str) -> PathBuf {
+    let parts = Path::new(pattern).components();
+    base.join(parts.take_while(|part| !is_glob(&part.as_os_str().to_string_lossy())).collect::<PathBuf>())
+}
+
+fn is_glob(text: &str) -> bool {
+    text.contains(['*', '?', '[', '{'])
+}
+
+/// Where a new workflow file called `name` belongs, and in which language, so that it is found by this pattern.
+pub fn place(base: &Path, pattern: &str, name: &str) -> Option<(PathBuf, Format)> {
     let whole = base.join(pattern);
-    if whole.is_dir() {
+    // One that is not there yet is made with its first file.
+    if whole.is_dir() || (!is_glob(pattern) && whole.extension().is_none()) {
         return Some((whole, Format::Yaml));
     }
-    let folder = whole.parent().filter(|folder| !folder.to_string_lossy().contains(['*', '?', '[', '{']))?;
+    let mut folder = fixed(base, pattern);
+    if !is_glob(pattern) {
+        folder.pop();
+    }
     let glob = GlobBuilder::new(&whole.to_string_lossy()).literal_separator(true).build().ok()?.compile_matcher();
     let formats = [Format::Yaml, Format::Json, Format::Toml];
-    let fits = |format: &Format| glob.is_match(folder.join(format!("a_new_workflow.{}", format.extension())));
-    formats.into_iter().find(fits).map(|format| (folder.to_path_buf(), format))
+    let fits = |format: &Format| glob.is_match(folder.join(format!("{name}.{}", format.extension())));
+    formats.into_iter().find(fits).map(|format| (folder, format))
 }
 
 fn collect(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) {
@@ -104,5 +114,26 @@ mod tests {
         assert_eq!(found("flows/*.yaml"), ["flows/b.yaml"]);
         assert_eq!(found("flows/**/*.yaml"), ["flows/b.yaml", "flows/more/c.yaml"]);
         assert_eq!(found("flows/missing.yaml"), ["flows/missing.yaml"]);
+    }
+
+    #[test]
+    fn a_new_file_is_put_where_its_pattern_finds_it() {
+        let base = Path::new("base");
+        let there = |pattern: &str| {
+            place(base, pattern, "new").map(|(folder, format)| folder.join(format!("new.{}", format.extension())))
+        };
+        for (pattern, path) in [
+            ("flows", "flows/new.yaml"),
+            ("flows/*.yaml", "flows/new.yaml"),
+            ("flows/*.json", "flows/new.json"),
+            ("flows/**/*.toml", "flows/new.toml"),
+            ("flows/n*", "flows/new.yaml"),
+            ("flows/new.json", "flows/new.json"),
+        ] {
+            assert_eq!(there(pattern), Some(base.join(path)), "{pattern}");
+        }
+        for pattern in ["flows/*/a.yaml", "flows/*/*.yaml", "flows/other.yaml", "flows/old-*.yaml"] {
+            assert_eq!(there(pattern), None, "{pattern}");
+        }
     }
 }

@@ -53,8 +53,12 @@ pub struct Loaded {
     pub problems: Vec<Problem>,
     /// Whether a registry file could not be read at all, so that nothing should be started.
     pub is_unusable: bool,
-    /// The registry files that were read.
+    /// The registry files that the user named.
     pub files: Vec<PathBuf>,
+    /// Those, and the files that they include.
+    pub read: Vec<PathBuf>,
+    /// What included files are found by, each with the folder that it starts at.
+    pub includes: Vec<(PathBuf, String)>,
     /// Their texts.
     pub texts: Vec<Arc<Source>>,
     /// What sources have found.
@@ -80,6 +84,7 @@ pub fn load(files: &Files) -> Result<Loaded, String> {
         if !seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())) {
             continue;
         }
+        loaded.read.push(path.clone());
         match read(&path, &files.texts) {
             Ok(source) => {
                 let base = path.parent().map(Path::to_path_buf).unwrap_or_default();
@@ -92,6 +97,7 @@ pub fn load(files: &Files) -> Result<Loaded, String> {
                         Ok(paths) => waiting.extend(paths),
                         Err(why) => loaded.problems.push(Problem::error(code::FILE_UNREADABLE, &source, 0..0, why)),
                     }
+                    loaded.includes.push((base.clone(), pattern.clone()));
                 }
                 sources.push(source);
             }

@@ -1,6 +1,6 @@
 //! Hot reload: what the files say is taken over while the program serves, and a file with mistakes leaves everything as it was.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -10,8 +10,9 @@ use crate::app::load::{Files, Loaded, load};
 use crate::app::news::News;
 use crate::app::revisions::{Revisions, Snapshot, files_of};
 use crate::app::run::App;
-use crate::app::watch::Watch;
+use crate::app::watch::{Places, Seen, Watch};
 use crate::gateway::adopt::{Difference, Outcome, Wish};
+use crate::model::code;
 use crate::model::problem::Problem;
 use crate::registry::found::Found;
 use crate::registry::server::Registry;
@@ -22,15 +23,13 @@ use crate::workflow::set::WorkflowSet;
 /// How many may wait for the files to be read anew.
 const WISHES: usize = 16;
 
-/// What workflow files are found by, each with the folder that it starts at.
-type Patterns = Vec<(PathBuf, String)>;
-
 /// The files that are watched.
 #[derive(Debug, Clone)]
 pub struct Watched {
     files: Files,
-    registries: Vec<PathBuf>,
-    patterns: Patterns,
+    places: Places,
+    /// How they were when they were read.
+    seen: Seen,
     /// Where it is kept what they were, and what they were at the start, if there was nothing wrong with them.
     revisions: Option<Revisions>,
     first: Option<Snapshot>,
@@ -44,10 +43,12 @@ impl Watched {
         // What was found then is meant from now on, even if another file could be found, too.
         let files = Files { registries: loaded.files.clone(), ..files };
         let is_right = !loaded.problems.iter().any(Problem::is_error);
+        let places = Places::of(loaded);
         Self {
             files,
-            registries: loaded.files.clone(),
-            patterns: loaded.patterns.clone(),
+            // As near to the reading as can be: what is saved from now on is read anew.
+            seen: places.look(),
+            places,
             revisions: data.map(Revisions::of),
             first: is_right.then(|| files_of(loaded)),
             found: loaded.found.clone(),
@@ -60,7 +61,7 @@ struct Next {
     registry: Arc<Registry>,
     workflows: Arc<WorkflowSet>,
     outcome: Outcome,
-    patterns: Option<Patterns>,
+    places: Option<Places>,
 }
 
 impl App {
@@ -94,9 +95,9 @@ impl App {
 
     /// Reads the files anew whenever they change or somebody says so; never ends.
     pub(super) async fn keep_current(&self, watched: Watched, mut wishes: mpsc::Receiver<Wish>) {
-        let Watched { files, registries, patterns, revisions, first, found: _ } = watched;
+        let Watched { files, places, seen, revisions, first, found: _ } = watched;
         keep(revisions.as_ref(), first).await;
-        let mut watch = Watch::over(registries, patterns);
+        let mut watch = Watch::over(places, seen).await;
         let mut news = News::of(self.searches());
         loop {
             let wish = tokio::select! {
@@ -112,10 +113,17 @@ impl App {
                 },
             };
             news.take();
-            let (outcome, patterns, revision) = self.read_anew(&files).await;
+            let before = watch.look().await;
+            let (outcome, places, revision) = self.read_anew(&files).await;
             keep(revisions.as_ref(), revision).await;
+            let places = match places {
+                Some(places) if outcome.kept.is_empty() => places,
+                // What is used as it was before may come back to where it was, or be mended where it is now.
+                Some(places) => places.and(watch.places()),
+                None => watch.places().clone(),
+            };
             self.gateway().set_searching(false);
-            watch.follow(patterns.unwrap_or_else(|| watch.patterns().to_vec()));
+            watch.follow(places, before).await;
             if outcome.kept.is_empty() {
                 tracing::info!("the files were read anew: {}", outcome.to_text());
             } else {
@@ -128,8 +136,8 @@ impl App {
         }
     }
 
-    /// What came of it, what workflow files are found by now, and what the files are, if they are right.
-    async fn read_anew(&self, files: &Files) -> (Outcome, Option<Patterns>, Option<Snapshot>) {
+    /// What came of it, where there are files to be watched, and what the files are, if they are right.
+    async fn read_anew(&self, files: &Files) -> (Outcome, Option<Places>, Option<Snapshot>) {
         let gateway = self.gateway();
         let named = Files { found: Some(self.searches().board().found()), ..files.clone() };
         let mut loaded = match tokio::task::spawn_blocking(move || load(&named)).await {
@@ -150,7 +158,7 @@ impl App {
         if !next.outcome.is_unchanged() || *next.registry != *gateway.registry() {
             gateway.adopt(next.registry, next.workflows).await;
         }
-        (next.outcome, next.patterns, revision)
+        (next.outcome, next.places, revision)
     }
 }
 
@@ -172,7 +180,8 @@ async fn keep(revisions: Option<&Revisions>, files: Option<Snapshot>) {
 
 /// What is to be used in place of `registry` and `workflows`: what was read, save for files with mistakes.
 fn next(loaded: Loaded, registry: &Arc<Registry>, workflows: &Arc<WorkflowSet>) -> Next {
-    let is_registry = |name: &str| loaded.files.iter().any(|path| path.to_string_lossy() == name);
+    let places = Some(Places::of(&loaded));
+    let is_registry = |name: &str| loaded.read.iter().any(|path| path.to_string_lossy() == name);
     let mut kept: Vec<String> = Vec::new();
     for problem in loaded.problems.iter().filter(|problem| problem.is_error()) {
         let name = problem.source.name.clone();
@@ -180,10 +189,12 @@ fn next(loaded: Loaded, registry: &Arc<Registry>, workflows: &Arc<WorkflowSet>) 
             kept.push(name);
         }
     }
-    let is_broken = loaded.is_unusable || kept.iter().any(|name| is_registry(name));
+    let is_gone = |problem: &Problem| problem.code == code::FILE_UNREADABLE && is_registry(&problem.source.name);
+    let is_unusable = loaded.is_unusable || loaded.problems.iter().any(is_gone);
+    let is_broken = is_unusable || kept.iter().any(|name| is_registry(name));
     // Where the workflows are is said by the registry.
     let new_workflows =
-        if loaded.is_unusable { Arc::clone(workflows) } else { Arc::new(loaded.workflows.keeping(workflows, &kept)) };
+        if is_unusable { Arc::clone(workflows) } else { Arc::new(loaded.workflows.keeping(workflows, &kept)) };
     let new_registry = if is_broken { Arc::clone(registry) } else { Arc::new(loaded.registry) };
     let is_same = |was: &Arc<Workflow>, is: &Arc<Workflow>| {
         was.source.name == is.source.name && was.source.text == is.source.text
@@ -194,6 +205,5 @@ fn next(loaded: Loaded, registry: &Arc<Registry>, workflows: &Arc<WorkflowSet>) 
         problems: loaded.problems.iter().map(Problem::to_string).collect(),
         kept,
     };
-    let patterns = (!loaded.is_unusable).then_some(loaded.patterns);
-    Next { registry: new_registry, workflows: new_workflows, outcome, patterns }
+    Next { registry: new_registry, workflows: new_workflows, outcome, places }
 }

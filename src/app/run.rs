@@ -78,7 +78,7 @@ impl App {
 
     /// Lets hosts save workflows in the first folder that workflows are read from; the error says that there is none.
     pub fn allow_authoring(&self) -> Result<(), String> {
-        let places = self.patterns.iter().find_map(|(base, pattern)| place(base, pattern));
+        let places = self.patterns.iter().find_map(|(base, pattern)| place(base, pattern, "a_new_workflow"));
         let Some((folder, format)) = places else {
             return Err(
                 "no folder of workflows is named, neither by `workflows` of the registry nor by --workflows".to_owned()

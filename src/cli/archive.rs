@@ -1,5 +1,6 @@
 //! `runs export` and `runs import`: runs as lines that can be kept elsewhere and looked at again.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -42,7 +43,7 @@ pub(super) fn export(reader: &Reader, stored: Stored, terminal: Terminal) -> Res
     Ok(())
 }
 
-/// Stores the runs of a file; all of them or none.
+/// Stores the runs of a file: none of them if anything is wrong with it, or if one of them is here.
 pub(super) async fn import(folder: &Path, file: &Path, terminal: Terminal) -> Exit {
     match stored(folder, file).await {
         Ok(count) => {
@@ -73,8 +74,11 @@ async fn stored(folder: &Path, file: &Path) -> Result<usize, Refusal> {
         }
     }
     let count = entries.len();
-    for entry in entries {
-        journal.append(entry).await.map_err(|why| (why.to_string(), Exit::Unexpected))?;
+    for (done, entry) in entries.into_iter().enumerate() {
+        let cut = |why: &dyn std::fmt::Display| {
+            (format!("{done} of {count} runs were stored, then: {why}"), Exit::Unexpected)
+        };
+        journal.append(entry).await.map_err(|why| cut(&why))?;
     }
     Ok(count)
 }
@@ -82,6 +86,7 @@ async fn stored(folder: &Path, file: &Path) -> Result<usize, Refusal> {
 /// The runs of a text; the error names the line.
 fn read(text: &str) -> Result<Vec<Entry>, String> {
     let mut entries: Vec<Entry> = Vec::new();
+    let mut seen = HashSet::new();
     for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
         let wrong = |why: serde_json::Error| format!("{number}: this is no line of an export: {why}");
         let line: Value = serde_json::from_str(line).map_err(wrong)?;
@@ -98,6 +103,9 @@ fn read(text: &str) -> Result<Vec<Entry>, String> {
         if ended.is_none() {
             // Two would go on with it.
             return Err(format!("{number}: run `{}` has not ended; it goes on where it was begun", run.run));
+        }
+        if !seen.insert(run.run.clone()) {
+            return Err(format!("{number}: run `{}` is in the file twice; nothing was stored", run.run));
         }
         let standing = Some(Standing { status, ended, report });
         entries.push(Entry { run: run.run.clone(), opening: Some(run.into()), standing, ..Entry::default() });

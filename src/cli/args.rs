@@ -167,7 +167,7 @@ pub enum Command {
     },
     /// Write the first draft of a workflow, which passes the check as it stands.
     New {
-        /// The workflow's name; the file is NAME.yaml where workflow files are kept.
+        /// The workflow's name; the file is called so, where the registry finds workflow files.
         name: String,
         /// Call these tools, with arguments as their schemas want them.
         #[arg(long, value_name = "SERVER.TOOL", value_delimiter = ',', add = complete::tools())]

@@ -133,7 +133,7 @@ fn plan_json(plan: &Plan) -> Value {
 
 /// Everything that is wrong with what was read.
 pub async fn examine(files: &Files, mut loaded: Loaded, is_online: bool) -> Found {
-    let registries = loaded.files.clone();
+    let registries = loaded.read.clone();
     let mut problems = std::mem::take(&mut loaded.problems);
     let counts = (loaded.registry.servers.len(), loaded.workflows.len());
     let mut unreachable = Vec::new();

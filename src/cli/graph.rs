@@ -15,7 +15,7 @@ use crate::workflow::plan::plan;
 pub fn show(loaded: &Loaded, name: &str, format: GraphFormat, terminal: Terminal) -> Exit {
     let Some(workflow) = loaded.workflows.get(name) else {
         if !loaded.problems.is_empty() {
-            terminal.note(&render::problems(&loaded.problems, &loaded.files, terminal));
+            terminal.note(&render::problems(&loaded.problems, &loaded.read, terminal));
         }
         let near = did_you_mean(name, loaded.workflows.names()).map_or_else(String::new, |near| format!("; {near}"));
         terminal.error(&format!("there is no workflow `{name}`{near}"));

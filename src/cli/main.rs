@@ -1,5 +1,7 @@
 //! From the command line to an exit code.
 
+use std::path::PathBuf;
+
 use clap::Parser as _;
 use tokio::runtime::{Builder, Runtime};
 
@@ -116,8 +118,8 @@ async fn dispatch(common: &Common, command: Command, terminal: Terminal) -> Exit
             check::check(files, loaded, how, terminal).await
         }
         Command::New { name, from_tools, dir } if from_tools.is_empty() => {
-            let folder = dir.unwrap_or_else(|| new::folder(&loaded.patterns, &loaded.files));
-            new::plain(&new::Wanted { name, tools: from_tools, folder }, &loaded, terminal)
+            let place = new_place(&name, dir, &loaded);
+            new::plain(&new::Wanted { name, tools: from_tools, place }, &loaded, terminal)
         }
         Command::Fmt { check, .. } => format::all(&loaded.sources, check, terminal),
         Command::Graph { workflow, format } => graph::show(&loaded, &workflow, format, terminal),
@@ -176,9 +178,14 @@ fn with_name(mut command: Command, file: &str, loaded: &Loaded) -> Command {
 /// Says what is wrong with the files; nothing is left if a registry file could not be read at all.
 fn usable(loaded: Loaded, terminal: Terminal) -> Option<Loaded> {
     if !loaded.problems.is_empty() {
-        terminal.note(&render::problems(&loaded.problems, &loaded.files, terminal));
+        terminal.note(&render::problems(&loaded.problems, &loaded.read, terminal));
     }
     (!loaded.is_unusable).then_some(loaded)
+}
+
+/// Where `new` writes its draft.
+fn new_place(name: &str, named: Option<PathBuf>, loaded: &Loaded) -> Result<(PathBuf, Format), String> {
+    named.map_or_else(|| new::place(name, &loaded.patterns, &loaded.files), |folder| Ok((folder, Format::Yaml)))
 }
 
 async fn with_servers(command: Command, (files, loaded): (Files, Loaded), common: &Common, terminal: Terminal) -> Exit {
@@ -192,7 +199,10 @@ async fn with_servers(command: Command, (files, loaded): (Files, Loaded), common
         terminal.error(&why);
         return Exit::Usage;
     }
-    let folder = new::folder(&loaded.patterns, &loaded.files);
+    let place = match &command {
+        Command::New { name, dir, .. } => new_place(name, dir.clone(), &loaded),
+        _ => Err(String::new()),
+    };
     let data = data(common.data_dir.as_deref(), &loaded.files);
     let found = loaded.found.clone();
     let watched = Watched::of(files.clone(), &loaded, data.as_deref().ok());
@@ -241,8 +251,8 @@ async fn with_servers(command: Command, (files, loaded): (Files, Loaded), common
         Command::Runs { what: Runs::Resume { run } } => runs::resume(&app, run.as_deref(), terminal).await,
         Command::Runs { what: Runs::Retry { run, again } } => runs::retry(&app, &run, again, terminal).await,
         Command::Call { tool, arguments, json } => call::call(&app, &tool, &arguments, json.as_deref(), terminal).await,
-        Command::New { name, from_tools, dir } => {
-            let wanted = new::Wanted { name, tools: from_tools, folder: dir.unwrap_or(folder) };
+        Command::New { name, from_tools, .. } => {
+            let wanted = new::Wanted { name, tools: from_tools, place };
             new::from_tools(&wanted, &app, terminal).await
         }
         Command::Tools { server } => list::tools(&app, server.as_deref(), terminal).await,

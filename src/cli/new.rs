@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::app::files;
 use crate::app::load::{Loaded, read};
 use crate::app::replace::{create, replace};
 use crate::app::run::App;
@@ -12,6 +13,8 @@ use crate::cli::list::settle;
 use crate::cli::render;
 use crate::cli::terminal::Terminal;
 use crate::document::format::Format;
+use crate::document::parse::parse;
+use crate::document::write::write;
 use crate::model::name::{ToolRef, is_workflow_name};
 use crate::model::problem::{Problem, Source};
 use crate::workflow::authored;
@@ -26,8 +29,8 @@ pub struct Wanted {
     pub name: String,
     /// The tools that it is to call, as `server.tool`.
     pub tools: Vec<String>,
-    /// Where workflow files are kept.
-    pub folder: PathBuf,
+    /// The folder of its file, and the language; else why there is none.
+    pub place: Result<(PathBuf, Format), String>,
 }
 
 /// A draft without tools: the files alone are enough.
@@ -60,13 +63,20 @@ pub async fn from_tools(wanted: &Wanted, app: &App, terminal: Terminal) -> Exit 
 }
 
 fn finish(wanted: &Wanted, tools: &[ToolRef], surroundings: &dyn Surroundings, terminal: Terminal) -> Exit {
-    let Wanted { name, folder, .. } = wanted;
+    let Wanted { name, place, .. } = wanted;
     if !is_workflow_name(name) {
         terminal.error(&format!("`{name}` cannot name a workflow: letters, digits, `_` and `-`, a letter first"));
         return Exit::Usage;
     }
-    let path = folder.join(format!("{name}.yaml"));
-    let text = match sketch(name, tools, surroundings) {
+    let (folder, format) = match place {
+        Ok((folder, format)) => (folder, *format),
+        Err(why) => {
+            terminal.error(why);
+            return Exit::Usage;
+        }
+    };
+    let path = folder.join(format!("{name}.{}", format.extension()));
+    let text = match sketch(name, tools, surroundings).and_then(|text| translated(text, format)) {
         Ok(text) => text,
         Err(why) => {
             terminal.error(&why);
@@ -74,7 +84,7 @@ fn finish(wanted: &Wanted, tools: &[ToolRef], surroundings: &dyn Surroundings, t
         }
     };
     let source = Source::new(path.to_string_lossy(), text);
-    let (workflow, mut problems) = authored::read(&source, Format::Yaml);
+    let (workflow, mut problems) = authored::read(&source, format);
     problems.extend(workflow.iter().flat_map(|workflow| check(workflow, surroundings)));
     if problems.iter().any(Problem::is_error) {
         terminal.note(&render::problems(&problems, &[], terminal));
@@ -84,7 +94,7 @@ fn finish(wanted: &Wanted, tools: &[ToolRef], surroundings: &dyn Surroundings, t
     let written = std::fs::create_dir_all(folder)
         .map_err(|error| format!("cannot make {}: {error}", folder.display()))
         .and_then(|()| create(&path, &source.text))
-        .and_then(|()| write_schema(folder));
+        .and_then(|()| if format == Format::Yaml { write_schema(folder) } else { Ok(()) });
     match written {
         Ok(()) => {
             terminal.data(&path.to_string_lossy());
@@ -111,17 +121,40 @@ fn write_schema(folder: &Path) -> Result<(), String> {
     if is_ours && old.text != text { replace(&path, &old.text, &text) } else { Ok(()) }
 }
 
-/// Where workflow files are kept: the first folder that is named, else `workflows` beside the registry if there is one,
-/// else here.
-pub fn folder(patterns: &[(PathBuf, String)], registries: &[PathBuf]) -> PathBuf {
-    let fixed = |(base, pattern): &(PathBuf, String)| {
-        let whole = base.join(pattern);
-        let is_fixed =
-            |part: &std::path::Component<'_>| !part.as_os_str().to_string_lossy().contains(['*', '?', '[', '{']);
-        let fixed: PathBuf = whole.components().take_while(is_fixed).collect();
-        let is_file = Format::of(&fixed.to_string_lossy()).is_some();
-        if is_file { fixed.parent().map(Path::to_path_buf).unwrap_or_default() } else { fixed }
-    };
-    let beside = || registries.first().and_then(|file| file.parent()).map(|base| base.join("workflows"));
-    patterns.first().map(fixed).or_else(|| beside().filter(|folder| folder.is_dir())).unwrap_or_default()
+/// The draft, which is written in YAML, in another language.
+fn translated(draft: String, format: Format) -> Result<String, String> {
+    if format == Format::Yaml {
+        return Ok(draft);
+    }
+    let root = parse(&Source::new("the draft", draft), Format::Yaml).map_err(|problem| problem.to_string())?;
+    write(&root.to_json(), format)
+}
+
+/// Where the file of the workflow `name` belongs, and in which language: where the first pattern that can finds it, else in `workflows`
+/// beside the registry if there is one, else here.
+pub fn place(name: &str, patterns: &[(PathBuf, String)], registries: &[PathBuf]) -> Result<(PathBuf, Format), String> {
+    if let Some(place) = patterns.iter().find_map(|(base, pattern)| files::place(base, pattern, name)) {
+        return Ok(place);
+    }
+    if let Some((_, pattern)) = patterns.first() {
+        return Err(format!(
+            "`{pattern}` finds no new file called `{name}`: workflow files are found by the patterns of the registry and of --workflows\nhint: say where by --dir DIR, or name \
+             its folder under `workflows` in the registry"
+        ));
+    }
+    let beside = registries.first().and_then(|file| file.parent()).map(|base| base.join("workflows"));
+    Ok((beside.filter(|folder| folder.is_dir()).unwrap_or_default(), Format::Yaml))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_draft_that_no_pattern_would_find_is_refused() {
+        let patterns = ["flows/*/main.yaml", "one.yaml"].map(|pattern| (PathBuf::from("base"), pattern.to_owned()));
+        let why = place("new", &patterns, &[]).expect_err("none finds it");
+        assert!(why.contains("`flows/*/main.yaml`") && why.contains("--dir"), "{why}");
+        assert_eq!(place("one", &patterns, &[]), Ok((PathBuf::from("base"), Format::Yaml)));
+    }
 }

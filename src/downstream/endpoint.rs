@@ -64,8 +64,8 @@ pub struct Endpoint {
     pub(super) pace: Arc<Pace>,
     /// Guards what is left for repetitions; held for the length of one method.
     budget: Mutex<Budget>,
-    /// Nobody needs the server any more: stop it.
-    pub(super) rest: Notify,
+    /// Whether nobody has needed the server since it was said that nobody does: stop it.
+    pub(super) released: watch::Sender<bool>,
     /// When any instance of the server was last used; guarded for one look or note.
     pub(super) used: Arc<Mutex<Instant>>,
     pub(super) in_flight: AtomicU32,
@@ -117,7 +117,7 @@ impl Endpoint {
             place,
             us,
             latency: Mutex::default(),
-            rest: Notify::new(),
+            released: watch::channel(false).0,
             used,
             inbox: Arc::new(inbox),
             state: watch::channel(State::new(Instant::now())).0,
@@ -242,8 +242,11 @@ impl Endpoint {
         });
     }
 
-    /// Starts the server if it waits to be needed.
+    /// Starts the server if it waits to be needed, and has it go on if it was to be stopped.
     pub fn want(&self) {
+        if *self.released.borrow() {
+            self.released.send_replace(false);
+        }
         if !self.is_wanted.load(Ordering::SeqCst) && !self.is_wanted.swap(true, Ordering::SeqCst) {
             self.demand.notify_one();
         }

@@ -117,10 +117,7 @@ impl Fleet {
         }
         tracing::info!(server = %self.server.name, from = active, to = wanted, "instances");
         self.replicas[active.min(wanted)..wanted].iter().for_each(|replica| replica.endpoint.want());
-        let ending = self.replicas[wanted..active.max(wanted)].iter();
-        ending
-            .filter(|replica| matches!(replica.endpoint.phase(), Phase::Ready | Phase::Starting))
-            .for_each(|replica| replica.endpoint.release());
+        self.replicas[wanted..active.max(wanted)].iter().for_each(|replica| replica.endpoint.release());
     }
 
     /// What it offers, as last heard of the first replica that has said it.

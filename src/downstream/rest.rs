@@ -35,9 +35,24 @@ impl Endpoint {
         self.in_flight() > 0 || self.held.load(Ordering::SeqCst) > 0
     }
 
-    /// Lets the server be stopped as soon as nobody uses it.
+    /// Lets the server be stopped as soon as nobody uses it, unless somebody wants it before.
     pub(super) fn release(&self) {
-        self.rest.notify_one();
+        self.released.send_replace(true);
+    }
+
+    /// Whether the server, which is down, was released and need not be started again until somebody wants it.
+    pub(super) fn gives_up(&self) -> bool {
+        let is_released = || *self.released.borrow();
+        if !is_released() {
+            return false;
+        }
+        self.is_wanted.store(false, Ordering::SeqCst);
+        // Somebody may have come at the last moment, who waits for it to be started.
+        if self.is_idle() && is_released() {
+            return true;
+        }
+        self.is_wanted.store(true, Ordering::SeqCst);
+        false
     }
 
     /// Waits until nobody has used any instance of the server for its `idle_ttl`, or until it is released.
@@ -55,8 +70,9 @@ impl Endpoint {
             }
         };
         let released = async {
-            self.rest.notified().await;
-            while !self.is_idle() {
+            let mut released = self.released.subscribe();
+            // Fails only if the endpoint is gone.
+            while released.wait_for(|is_released| *is_released).await.is_ok() && !self.is_idle() {
                 tokio::time::sleep(AGAIN / 10).await;
             }
         };

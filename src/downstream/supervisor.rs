@@ -104,6 +104,12 @@ pub async fn supervise(endpoint: Arc<Endpoint>, surroundings: Surroundings, stop
         if stop.run_until_cancelled(pause).await.is_none() {
             break;
         }
+        if endpoint.gives_up() {
+            endpoint.enter(Phase::Idle, None);
+            if !wait_for_demand(&endpoint, &stop).await {
+                break;
+            }
+        }
     }
     endpoint.enter(Phase::Stopped, None);
 }

@@ -255,6 +255,9 @@ fn a_run_is_carried_elsewhere_and_nothing_is_overwritten() {
     let test = test.file("run.jsonl", &exported).file("cut.jsonl", "{\"now\":1}\n");
     let refused = test.run(&["runs", "import", "run.jsonl"]);
     assert!(refused.code == 5 && refused.stderr.contains("is here already"), "{}", refused.stderr);
+    let test = test.file("twice.jsonl", &format!("{exported}{exported}"));
+    let refused = test.run(&["runs", "import", "twice.jsonl", "--data-dir", "other"]);
+    assert!(refused.code == 2 && refused.stderr.contains("twice"), "{}", refused.stderr);
     let elsewhere = test.run(&["runs", "import", "run.jsonl", "--data-dir", "other"]);
     assert_eq!(elsewhere.code, 0, "{}", elsewhere.stderr);
     assert_eq!(test.run(&["runs", "export", &run, "--data-dir", "other"]).stdout, exported);

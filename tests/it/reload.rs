@@ -95,6 +95,36 @@ fn a_file_that_is_put_in_place_of_the_old_one_is_seen() {
 }
 
 #[test]
+fn included_files_are_taken_over_and_mistakes_in_one_leave_all_as_it_was() {
+    let scene = Test::new().server("north", fixture(["healthy"]));
+    let home = scene.home().to_path_buf();
+    drop(scene.command(&["check"]));
+    let text = fs::read_to_string(home.join("registry.toml")).expect("the registry");
+    fs::create_dir(home.join("more")).expect("a folder");
+    let file = |name: &str| home.join("more").join(format!("{name}.toml"));
+    fs::write(file("south"), text.replace("north", "south")).expect("a file");
+    let root = home.join("root.toml");
+    fs::write(&root, "[discovery]\ninclude = [\"more/*.toml\"]\n").expect("a registry");
+    let mut host = scene.serve_with(&["--registry", &root.to_string_lossy()]);
+    host.initialize();
+    host.ready(&["south"]);
+    fs::write(file("east"), text.replace("north", "east")).expect("a file");
+    host.ready(&["east"]);
+    let before = pid(&mut host, "south");
+    fs::write(file("south"), text.replace("north", "south").replace("env = { ", "timeout = \"soon\"\nenv = { "))
+        .expect("a file");
+    assert!(eventually(DEADLINE, || status(&mut host).contains("has mistakes")), "{}", host.stderr());
+    assert_eq!(pid(&mut host, "south"), before, "it goes on as it was");
+    let mended = text.replace("north", "south").replace("env = { ", r#"env = { COLOUR = "blue", "#);
+    fs::write(file("south"), mended).expect("a file");
+    let is_new = eventually(DEADLINE, || host.value("south__env", json!({}))["COLOUR"] == "blue");
+    assert!(is_new, "{}", host.stderr());
+    fs::remove_file(file("east")).expect("a file");
+    let is_gone = eventually(DEADLINE, || !host.tools().iter().any(|tool| tool.starts_with("east__")));
+    assert!(is_gone, "{}", host.stderr());
+}
+
+#[test]
 fn a_link_that_leads_elsewhere_is_seen() {
     // As Kubernetes mounts a ConfigMap: the file is a link through `..data`, which is replaced as a whole.
     let scene = Test::new().server("north", fixture(["healthy"]));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{DEADLINE, Host, Test, eventually, fixture, processes};
+use crate::support::{DEADLINE, Host, Test, command, eventually, fixture, fixture_path, processes};
 
 const DEGRADED: &str = "io.mcp-orchestrator/degraded";
 
@@ -174,6 +174,23 @@ fn instances_are_started_when_calls_wait_and_stopped_when_they_are_idle() {
     all_ready(&mut host, 1);
     assert_eq!(count(&mut host, "idle"), 2, "{}", shop(&mut host));
     pid(&mut host);
+}
+
+#[test]
+fn an_instance_that_cannot_be_started_is_left_alone_once_it_is_not_needed() {
+    let path = fixture_path();
+    let only_once = format!("mkdir \"$FIXTURE_HOME/only\" && exec {} healthy", path.display());
+    let settings = "concurrency = 1\nreplicas = { min = 1, max = 2, down_after = \"300ms\" }";
+    let mut host = Test::new().server("shop", command("bash", &["-c", &only_once]).with(settings)).start();
+    host.ready(&["shop"]);
+    let ids: Vec<_> = (0..2).map(|_| host.send_call("shop__sleep", json!({ "ms": 800 }))).collect();
+    let has_failed = |host: &mut Host| count(host, "ready") == 1 && count(host, "idle") == 0;
+    assert!(eventually(DEADLINE, || has_failed(&mut host)), "{}", shop(&mut host));
+    for id in ids {
+        assert_eq!(host.answer(id)["result"]["structuredContent"]["slept"], 800);
+    }
+    assert!(eventually(DEADLINE, || count(&mut host, "idle") == 1), "{}", shop(&mut host));
+    assert_eq!(count(&mut host, "ready"), 1);
 }
 
 #[test]

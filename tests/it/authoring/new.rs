@@ -36,6 +36,15 @@ fn a_draft_takes_its_arguments_from_the_tools() {
 }
 
 #[test]
+fn a_draft_is_written_where_and_as_it_is_found() {
+    let found_by = |pattern: &str| Test::new().registry(&format!("[orchestrator]\nworkflows = [\"{pattern}\"]\n"));
+    let test = found_by("flows/*.json");
+    let done = test.run(&["new", "hello"]);
+    assert!(done.code == 0 && done.stdout.trim().ends_with("flows/hello.json"), "{}{}", done.stdout, done.stderr);
+    assert_eq!(test.run(&["run", "hello", "who=Ada"]).json(), json!({ "text": "Hello, Ada!" }));
+}
+
+#[test]
 fn nothing_is_overwritten() {
     let test = shop();
     assert_eq!(test.run(&["new", "hello"]).code, 0);
