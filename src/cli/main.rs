@@ -128,6 +128,13 @@ async fn dispatch(common: &Common, command: Command, terminal: Terminal) -> Exit
                 Exit::Unexpected
             }
         },
+        Command::Level { level } => match data(common.data_dir.as_deref(), &loaded.files) {
+            Ok(folder) => runs::level(&folder, level, terminal).await,
+            Err(why) => {
+                terminal.error(&format!("there is no data directory: {why}"));
+                Exit::Unexpected
+            }
+        },
         Command::Runs { what } => match data(common.data_dir.as_deref(), &loaded.files) {
             Ok(folder) if runs::needs_servers(&what, &folder) => match usable(loaded, terminal) {
                 Some(loaded) => Box::pin(with_servers(Command::Runs { what }, (files, loaded), common, terminal)).await,

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::processes::{self, Process};
-use super::{DEADLINE, eventually};
+use super::{DEADLINE, Done, eventually};
 
 /// A connected host.
 pub(crate) struct Host {
@@ -117,6 +117,14 @@ impl Host {
         let recipe = self.recipe.clone();
         *self = Self::of(command, home);
         self.recipe = recipe;
+    }
+
+    /// Runs a command on the same files while the program serves.
+    pub(crate) fn beside(&self, args: &[&str]) -> Done {
+        let mut recipe = self.recipe.clone();
+        let serve = recipe.arguments.iter().position(|argument| argument == "serve").expect("it serves");
+        recipe.arguments.splice(serve.., args.iter().map(OsString::from));
+        Done::of(recipe.command())
     }
 
     pub(super) fn of(mut command: Command, home: TempDir) -> Self {

@@ -142,24 +142,27 @@ impl Test {
 
     /// Runs a command to its end; nothing of it may be left then.
     pub(crate) fn run(&self, args: &[&str]) -> Done {
-        let began = Instant::now();
-        let mut process = self.process(args);
-        process.stdin(Stdio::null());
-        let output = process.output().expect("the binary can be started");
-        let took = began.elapsed();
+        let done = Done::of(self.process(args));
         let is_clean = super::eventually(Duration::from_secs(2), || processes::of(self.home.path()).is_empty());
         assert!(is_clean, "left behind by {args:?}: {:?}", processes::of(self.home.path()));
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
-        Done {
-            code: output.status.code().unwrap_or(-1),
-            stdout: text(output.stdout),
-            stderr: text(output.stderr),
-            took,
-        }
+        done
     }
 }
 
 impl Done {
+    /// Runs `process` to its end.
+    pub(super) fn of(mut process: Command) -> Self {
+        let began = Instant::now();
+        let output = process.stdin(Stdio::null()).output().expect("the binary can be started");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+            took: began.elapsed(),
+        }
+    }
+
     /// Standard output as JSON.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout)
