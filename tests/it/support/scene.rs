@@ -116,11 +116,16 @@ impl Test {
     }
 
     /// The same with no file larger than so many blocks of 1024 bytes, as on a disk that is full.
-    #[expect(clippy::disallowed_methods, reason = "the program under test, which a test starts and ends by itself")]
     pub(crate) fn serve_limited(self, blocks: u64) -> Host {
+        self.serve_after(&format!("trap '' XFSZ; ulimit -f {blocks}"))
+    }
+
+    /// The same in what is left after these commands of a shell.
+    #[expect(clippy::disallowed_methods, reason = "the program under test, which a test starts and ends by itself")]
+    pub(crate) fn serve_after(self, commands: &str) -> Host {
         let process = self.process(&["serve"]);
         let mut limited = Command::new("bash");
-        limited.arg("-c").arg(format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\""));
+        limited.arg("-c").arg(format!("{commands}; exec \"$0\" \"$@\""));
         limited.arg(process.get_program()).args(process.get_args()).env_clear().current_dir(self.home.path());
         limited.envs(process.get_envs().filter_map(|(name, value)| Some((name, value?))));
         Host::of(limited, self.home)
