@@ -103,6 +103,12 @@ pub enum Command {
         #[command(subcommand)]
         what: Runs,
     },
+    /// Say which level holds in the program that serves with these files.
+    Level {
+        /// `normal`, `reduced`, `minimal`, or `auto` to leave it to the servers.
+        #[arg(value_parser = ["normal", "reduced", "minimal", "auto"])]
+        level: String,
+    },
     /// Call one tool and print its result.
     Call {
         /// The tool, as `server.tool` or by the name that hosts see.

@@ -51,7 +51,7 @@ pub fn main() -> Exit {
         _ => {}
     }
     let is_serving = matches!(command, Command::Serve(_));
-    log::start(&common, if is_serving { "info" } else { "error" });
+    let _log = log::start(&common, if is_serving { "info" } else { "error" });
     let runtime = match runtime(&command) {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -127,31 +127,37 @@ async fn dispatch(common: &Common, command: Command, terminal: Terminal) -> Exit
             Some(loaded) => Box::pin(auth::auth(&loaded, what, terminal)).await,
             None => Exit::Usage,
         },
-        Command::Config { what } => match data(common.data_dir.as_deref(), &loaded.files) {
+        Command::Config { what } => match folder_of(common, &loaded, terminal) {
             Ok(folder) => {
                 config::config(&folder, &Files { registries: loaded.files.clone(), ..files }, &what, terminal)
             }
-            Err(why) => {
-                terminal.error(&format!("there is no data directory: {why}"));
-                Exit::Unexpected
-            }
+            Err(exit) => exit,
         },
-        Command::Runs { what } => match data(common.data_dir.as_deref(), &loaded.files) {
+        Command::Level { level } => match folder_of(common, &loaded, terminal) {
+            Ok(folder) => runs::level(&folder, level, terminal).await,
+            Err(exit) => exit,
+        },
+        Command::Runs { what } => match folder_of(common, &loaded, terminal) {
             Ok(folder) if runs::needs_servers(&what, &folder) => match usable(loaded, terminal) {
                 Some(loaded) => Box::pin(with_servers(Command::Runs { what }, (files, loaded), common, terminal)).await,
                 None => Exit::Usage,
             },
             Ok(folder) => Box::pin(runs::runs(&folder, what, terminal)).await,
-            Err(why) => {
-                terminal.error(&format!("there is no data directory: {why}"));
-                Exit::Unexpected
-            }
+            Err(exit) => exit,
         },
         other => match usable(loaded, terminal) {
             Some(loaded) => Box::pin(with_servers(other, (files, loaded), common, terminal)).await,
             None => Exit::Usage,
         },
     }
+}
+
+/// Where the program that serves with these files keeps what it keeps.
+fn folder_of(common: &Common, loaded: &Loaded, terminal: Terminal) -> Result<PathBuf, Exit> {
+    data(common.data_dir.as_deref(), &loaded.files).map_err(|why| {
+        terminal.error(&format!("there is no data directory: {why}"));
+        Exit::Unexpected
+    })
 }
 
 /// The workflow file that a command names in place of a workflow.

@@ -30,6 +30,7 @@ pub mod runs;
 pub mod sarif;
 pub mod schema;
 pub mod serve;
+pub mod sink;
 pub mod stand_in;
 pub mod terminal;
 pub mod visitor;

@@ -183,6 +183,29 @@ async fn post(reader: &Reader, folder: &Path, run: &str, wish: Wish, terminal: T
         terminal.note("hint: `runs resume` goes on with it here");
         return Ok(());
     };
+    await_answer(reader, letter, &holder, terminal).await
+}
+
+/// Has the program that owns `folder` go over to another level.
+pub async fn level(folder: &Path, level: String, terminal: Terminal) -> Exit {
+    let asked = async {
+        let nobody = || ("no program serves with these files now".to_owned(), Exit::Failed);
+        let holder = holder(folder).ok_or_else(nobody)?;
+        let reader = Reader::open(folder).map_err(|_| nobody())?;
+        let letter = reader.post("", &Wish::Level { level }).map_err(|why| unreadable(&why))?;
+        await_answer(&reader, letter, &holder, terminal).await
+    };
+    asked.await.map_or_else(
+        |(why, exit)| {
+            terminal.error(&why);
+            exit
+        },
+        |()| Exit::Ok,
+    )
+}
+
+/// Waits for what `holder` says to a wish.
+async fn await_answer(reader: &Reader, letter: i64, holder: &str, terminal: Terminal) -> Result<(), Refusal> {
     let until = Instant::now() + PATIENCE;
     while Instant::now() < until {
         match reader.answer_to(letter).map_err(|why| unreadable(&why))? {

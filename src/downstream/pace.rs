@@ -20,11 +20,22 @@ const WAITING: usize = 1_000;
 /// A server that wants to be left alone for longer is asked again after this time.
 const LONGEST_HOLD: Duration = Duration::from_hours(1);
 
+/// What to do about a call that came too early.
+const THEN: &str = "call it then, or less often";
+
 /// The limits of one server.
 pub(super) struct Pace {
     server: Gate,
     /// By the tool's name as a request carries it: a JSON text.
     tools: BTreeMap<String, Gate>,
+}
+
+/// When a call may be made.
+#[derive(Clone, Copy)]
+struct Turn {
+    at: Instant,
+    /// By how much turns had been put off when that was said.
+    put_off: Duration,
 }
 
 /// One limit, and the room before it.
@@ -45,12 +56,13 @@ impl Pace {
 
     /// Waits until `request` may be made, but not beyond `deadline`: if that is too early, it is refused at once.
     ///
-    /// The tool's turn comes first, so that calls of a slow tool do not use up the server's turns while they wait.
+    /// The tool's turn comes first, so that calls of a slow tool do not use up the server's turns while they wait. If the server's
+    /// turn comes later than that, the tool's next ones are put off as well: they would bunch otherwise.
     pub(super) async fn turn(&self, request: &Request, deadline: Instant) -> Result<(), Fault> {
-        for gate in self.tool(request).into_iter().chain([&self.server]) {
-            gate.pass(&request.caller, deadline).await?;
-        }
-        Ok(())
+        let caller = &request.caller;
+        let Some(tool) = self.tool(request) else { return self.server.pass(caller, deadline, |_| {}).await.map(drop) };
+        let mut turn = tool.pass(caller, deadline, |_| {}).await?;
+        self.server.pass(caller, deadline, |later| turn = tool.put_off(caller, turn, later)).await.map(drop)
     }
 
     /// Lets nothing through before the time that the server has named in refusing a request.
@@ -77,39 +89,64 @@ impl Gate {
         Self { limiters: Mutex::new(Limiters::new(rate)), room: Semaphore::new(WAITING) }
     }
 
+    /// Waits for the turn and gives it back; `waits` is told of each turn that is not now.
+    ///
     /// A caller that gives up while it waits leaves its turn unused: to give it to another would break the order.
-    async fn pass(&self, caller: &Arc<str>, deadline: Instant) -> Result<(), Fault> {
+    async fn pass(&self, caller: &Arc<str>, deadline: Instant, mut waits: impl FnMut(Instant)) -> Result<Turn, Fault> {
         let _room = self.room.try_acquire().map_err(|_| {
             refusal(format!("{WAITING} calls wait for their turn already")).hint("call it from fewer places at once")
         })?;
         loop {
             let now = Instant::now();
-            let turn = self.take(caller, now, deadline.saturating_duration_since(now))?;
-            if turn > now {
-                sleep_until(turn.into()).await;
+            let mut turn = self.take(caller, now, deadline.saturating_duration_since(now))?;
+            if turn.at > now {
+                waits(turn.at);
+            }
+            loop {
+                sleep_until(turn.at.into()).await;
+                let put_off = self.lock().has_put_off(caller);
+                if put_off == turn.put_off {
+                    break;
+                }
+                turn = Turn { at: turn.at + put_off.saturating_sub(turn.put_off), put_off };
+                if turn.at > deadline {
+                    return Err(too_late().retry_after(turn.at.saturating_duration_since(Instant::now())));
+                }
             }
             // The server may have asked for more time while this call waited.
-            if self.lock().stands(turn) {
-                return Ok(());
+            if self.lock().stands(turn.at) {
+                return Ok(turn);
             }
         }
     }
 
-    fn take(&self, caller: &Arc<str>, now: Instant, patience: Duration) -> Result<Instant, Fault> {
+    /// Puts off the turns after `turn`, which could not be used before `later`; gives back when that turn is now.
+    fn put_off(&self, caller: &Arc<str>, turn: Turn, later: Instant) -> Turn {
         let mut limiters = self.lock();
-        limiters.take(caller, now, patience).map_err(|wait| {
-            let why = if limiters.is_held(now) {
-                "has asked not to be called for a while, which is longer than the call may take"
-            } else {
-                "its `rate_limit` leaves no turn before the call's time is up"
-            };
-            refusal(why.to_owned()).retry_after(wait).hint("call it then, or less often")
-        })
+        let at = turn.at + limiters.has_put_off(caller).saturating_sub(turn.put_off);
+        limiters.put_off(caller, later.saturating_duration_since(at));
+        Turn { at: at.max(later), put_off: limiters.has_put_off(caller) }
+    }
+
+    fn take(&self, caller: &Arc<str>, now: Instant, patience: Duration) -> Result<Turn, Fault> {
+        let mut limiters = self.lock();
+        let turn = limiters.take(caller, now, patience).map_err(|wait| {
+            if limiters.is_held(now) {
+                let why = "has asked not to be called for a while, which is longer than the call may take";
+                return refusal(why.to_owned()).retry_after(wait).hint(THEN);
+            }
+            too_late().retry_after(wait)
+        })?;
+        Ok(Turn { at: turn, put_off: limiters.has_put_off(caller) })
     }
 
     fn lock(&self) -> MutexGuard<'_, Limiters> {
         self.limiters.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn too_late() -> Fault {
+    refusal("its `rate_limit` leaves no turn before the call's time is up".to_owned()).hint(THEN)
 }
 
 fn refusal(message: String) -> Fault {

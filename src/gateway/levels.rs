@@ -148,16 +148,21 @@ impl Gateway {
         Some((self.level_line(level), status))
     }
 
-    /// The tool `set_level`.
-    pub(super) fn set_level(&self, call: &Call) -> Result<Reply, Fault> {
-        let SetArguments { level: word } = arguments(call)?;
+    /// Has the level be `word` by hand, or leaves it to the servers.
+    pub(super) fn put_level(&self, word: &str) -> Result<(), Fault> {
         let level = Level::ALL.into_iter().find(|level| level.as_str() == word);
         if level.is_none() && word != "auto" {
-            return Err(
-                invalid(format!("there is no level `{word}`")).hint("say `normal`, `reduced`, `minimal` or `auto`")
-            );
+            let fault = invalid(format!("there is no level `{word}`"));
+            return Err(fault.hint("say `normal`, `reduced`, `minimal` or `auto`"));
         }
-        self.level.with(|levels| levels.set(level));
+        let is_set = self.level.with(|levels| levels.set(level)).is_some();
+        is_set.then_some(()).ok_or_else(|| invalid("the registry has no `[levels]`".to_owned()))
+    }
+
+    /// The tool `set_level`.
+    pub(super) fn set_level(&self, call: &Call) -> Result<Reply, Fault> {
+        let SetArguments { level } = arguments(call)?;
+        self.put_level(&level)?;
         let (line, status) = self.level_status().unwrap_or_default();
         Ok(reply::success(&json!({ "level": status }), &line))
     }

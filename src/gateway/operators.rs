@@ -58,6 +58,9 @@ impl Gateway {
             drop(self.retry(&stored, does_again)?.leave());
             return Ok(());
         }
+        if let Wish::Level { level } = &letter.wish {
+            return self.put_level(level);
+        }
         let Some(handle) = self.live.any(&letter.run) else {
             if letter.wish == Wish::Cancel {
                 return self.bury(&letter.run).await;
@@ -95,7 +98,7 @@ impl Gateway {
                     return Err(Fault::new(Kind::Invalid, code::BAD_REQUEST, "the run has ended and hears no signals"));
                 }
             }
-            Wish::Retry { .. } => {}
+            Wish::Retry { .. } | Wish::Level { .. } => {}
             Wish::Decide { step, payload } => decide(&handle, step.as_deref(), payload).await?,
         }
         Ok(())

@@ -37,7 +37,8 @@ impl Gateway {
             }
             return match (Builtin::find(name), self.capability(name)) {
                 (Some(builtin), _) => self.call_builtin(builtin, call).await,
-                (None, Some((name, capability))) => self.call_capability(&name, &capability, call).await,
+                // Few calls are of one, and all of them would have to have room for it.
+                (None, Some((name, capability))) => Box::pin(self.call_capability(&name, &capability, call)).await,
                 (None, None) => self.run_as_tool(name, call).await,
             };
         }

@@ -1,4 +1,4 @@
-//! What operators want of runs: written by their process, carried out by the one that owns the journal.
+//! What operators want of runs, or of the program itself: written by their process, carried out by the one that owns the journal.
 
 use rusqlite::{OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,11 @@ pub enum Wish {
     Retry {
         /// Whether what is in doubt is done again.
         does_again: bool,
+    },
+    /// Of no run: another level is to hold.
+    Level {
+        /// Its name, or `auto`.
+        level: String,
     },
     /// It is said what became of a call that is in doubt.
     Decide {

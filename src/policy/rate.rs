@@ -45,12 +45,14 @@ pub struct Limiter {
     due: Option<Instant>,
     /// The server has asked not to be called before.
     held: Option<Instant>,
+    /// By how much all turns that were given have been put off.
+    put_off: Duration,
 }
 
 impl Limiter {
     /// A limiter that has let nothing through yet.
     pub fn new(rate: Option<Rate>) -> Self {
-        Self { rate, due: None, held: None }
+        Self { rate, due: None, held: None, put_off: Duration::ZERO }
     }
 
     /// Gives a call its turn: the instant from which it may be made, no later than `patience` from `now`. Turns are given
@@ -73,6 +75,17 @@ impl Limiter {
     /// Lets nobody through before `until`, as the server has asked. Who has been given an earlier turn asks anew.
     pub fn hold(&mut self, until: Instant) {
         self.held = Some(self.held.map_or(until, |held| held.max(until)));
+    }
+
+    /// Puts all turns off that were given and have not come, and those to come: the call whose turn it was could not be made yet.
+    pub fn put_off(&mut self, by: Duration) {
+        self.put_off += by;
+        self.due = self.due.and_then(|due| due.checked_add(by));
+    }
+
+    /// By how much turns have been put off so far. Whoever has been given one looks, when it comes, whether that is more now.
+    pub fn has_put_off(&self) -> Duration {
+        self.put_off
     }
 
     /// Whether it is for the server's wish, and not for the rate, that nobody is let through at `now`.

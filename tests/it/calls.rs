@@ -255,3 +255,11 @@ fn calls_that_hang_hold_up_no_other_server() {
         assert!(answer["result"]["isError"] == true, "{answer}");
     }
 }
+
+#[test]
+fn a_second_initialize_is_answered() {
+    let mut host = north();
+    let again = host.initialize();
+    assert!(again["protocolVersion"].is_string(), "{again}");
+    assert_eq!(host.value("north__echo", json!({ "a": 1 })), json!({ "a": 1 }));
+}

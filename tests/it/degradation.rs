@@ -83,3 +83,21 @@ fn there_is_no_such_tool_without_levels() {
     host.ready(&["base"]);
     assert!(!host.tools().iter().any(|name| name == "set_level"));
 }
+
+#[test]
+fn an_operator_sets_the_level_from_another_terminal() {
+    let mut host = start();
+    let done = host.beside(&["level", "minimal"]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let status = level(&mut host);
+    assert_eq!((&status["name"], &status["by_hand"]), (&json!("minimal"), &json!(true)));
+    assert_eq!(host.beside(&["level", "auto"]).code, 0);
+    assert!(is(&mut host, "normal"));
+    let without = Test::new().server("base", fixture(["healthy"]));
+    let done = without.run(&["level", "minimal"]);
+    assert!(done.code != 0 && done.stderr.contains("no program serves"), "{}", done.stderr);
+    let mut without = without.start();
+    without.ready(&["base"]);
+    let done = without.beside(&["level", "minimal"]);
+    assert!(done.code != 0 && done.stderr.contains("has no `[levels]`"), "{}", done.stderr);
+}

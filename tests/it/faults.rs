@@ -108,16 +108,20 @@ fn the_status_says_of_every_broken_server_why_it_is_not_there() {
     assert!(is_told, "no reason is given for {silent:?}");
 }
 
-/// A server of this mode can be used in spite of its oddity.
-fn is_usable(launch_args: &[&str]) -> Host {
+/// Beside a server of this mode a good one works.
+fn is_usable_beside(launch_args: &[&str]) -> Host {
     let launch = launch_args.iter().fold(fixture([]), |launch, arg| launch.arg(arg));
     let mut host = Test::new().server("odd", launch).server("good", fixture(["healthy"])).start();
     host.ready(&["good"]);
     assert_eq!(host.value("good__echo", json!({ "a": 1 })), json!({ "a": 1 }));
+    host
+}
+
+/// A server of this mode can be used in spite of its oddity.
+fn is_usable(launch_args: &[&str]) -> Host {
+    let mut host = is_usable_beside(launch_args);
     host.ready(&["odd"]);
-    if !launch_args.contains(&"dies-after-list") {
-        assert_eq!(host.value("odd__echo", json!({ "a": 2 })), json!({ "a": 2 }));
-    }
+    assert_eq!(host.value("odd__echo", json!({ "a": 2 })), json!({ "a": 2 }));
     host
 }
 
@@ -175,6 +179,25 @@ fn a_server_that_always_exits_is_not_started_in_a_storm() {
     let is_storm = eventually(Duration::from_secs(5), || host.record("quitter", "starts").len() > 12);
     assert!(!is_storm, "12 starts within {:?}", began.elapsed());
     assert!(host.record("quitter", "starts").len() >= 2, "it is tried again");
+}
+
+#[test]
+fn a_server_that_dies_after_each_list_is_not_started_in_a_storm() {
+    let mut host = is_usable_beside(&["dies-after-list"]);
+    let is_storm = eventually(Duration::from_secs(4), || host.record("odd", "starts").len() > 12);
+    assert!(!is_storm, "{} starts", host.record("odd", "starts").len());
+    assert_eq!(host.value("good__echo", json!({ "a": 3 })), json!({ "a": 3 }));
+}
+
+#[test]
+fn a_list_of_ten_megabytes_is_bounded_and_hides_no_other() {
+    let mut host = is_usable_beside(&["many-tools", "--tools", "60000"]);
+    let before = host.peak_memory();
+    let told = host.request("tools/call", json!({ "name": "odd__echo", "arguments": {} }));
+    assert!(told.get("result").is_some() || told.get("error").is_some(), "{told}");
+    let growth = host.peak_memory() - before;
+    assert!(growth < 256 << 20, "it grew by {} MB", growth >> 20);
+    assert_eq!(host.value("good__echo", json!({ "a": 3 })), json!({ "a": 3 }));
 }
 
 #[test]

@@ -92,3 +92,20 @@ fn a_rate_that_is_none_is_a_problem_of_the_file() {
     let done = test.run(&["check"]);
     assert!(done.code == 2 && (done.stdout + &done.stderr).contains("is no rate"), "{}", done.code);
 }
+
+#[test]
+fn calls_of_a_limited_tool_do_not_bunch_behind_the_limit_of_their_server() {
+    let limits = "rate_limit = \"10/1s\"\n[servers.slow.tools.echo]\nrate_limit = \"2/1s\"\n";
+    let mut host = Test::new().server("slow", fixture(["healthy"]).with(limits)).start();
+    host.ready(&["slow"]);
+    // More than a second's worth of the server's turns come first.
+    for _ in 0..13 {
+        host.send_call("slow__pid", json!({}));
+    }
+    let ids: Vec<_> = (0..3).map(|n| host.send_call("slow__echo", json!({ "n": n }))).collect();
+    let times: Vec<_> = ids.into_iter().map(|id| host.timed_answer(id).1).collect();
+    for pair in times.windows(2) {
+        let apart = pair[1].duration_since(pair[0]);
+        assert!(apart > Duration::from_millis(400), "{apart:?} between two calls of twice a second");
+    }
+}

@@ -17,8 +17,8 @@ const LINE_BYTES: usize = 1024;
 /// A bounded record of what a child wrote to its standard error.
 #[derive(Debug, Default)]
 pub struct Tail {
-    /// Guards the lines themselves; never held across an await.
-    lines: Mutex<VecDeque<String>>,
+    /// Guards the lines, as they came; never held across an await.
+    lines: Mutex<VecDeque<Vec<u8>>>,
 }
 
 impl Tail {
@@ -29,9 +29,9 @@ impl Tail {
         let mut lines = Lines::new(stderr, LINE_BYTES * 8);
         while let Ok(Some(line)) = lines.next().await {
             let (Line::Text(bytes) | Line::TooLong(bytes)) = line;
-            let text = bounded(&harmless(&String::from_utf8_lossy(&bytes)), LINE_BYTES);
-            tracing::debug!(target: "mcp_orchestrator::server", server, "{text}");
-            self.push(text);
+            // Some servers write megabytes that nobody ever reads: only what is shown is made fit to be shown.
+            tracing::debug!(target: "mcp_orchestrator::server", server, "{}", shown(&bytes));
+            self.push(bytes[..bytes.len().min(LINE_BYTES)].to_vec());
         }
     }
 
@@ -40,27 +40,32 @@ impl Tail {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    fn push(&self, text: String) {
+    fn push(&self, line: Vec<u8>) {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() == LINES {
             lines.pop_front();
         }
-        lines.push_back(text);
+        lines.push_back(line);
     }
 
     /// The lines that are kept, oldest first.
     pub fn lines(&self) -> Vec<String> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|line| shown(line)).collect()
     }
 
     /// The last line that speaks of an error, else the last that says something at all.
     pub fn last(&self) -> Option<String> {
-        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = self.lines();
         // The word alone may be no more than a count: "1 error".
         let error = lines.iter().rev().find(|line| line.contains(':') && line.to_lowercase().contains("error"));
         let any = || lines.iter().rev().find(|line| line.chars().any(char::is_alphanumeric));
         error.or_else(any).map(|line| bounded(line.trim(), 300))
     }
+}
+
+/// A line as it may be shown.
+fn shown(line: &[u8]) -> String {
+    bounded(&harmless(&String::from_utf8_lossy(line)), LINE_BYTES)
 }
 
 /// `text` with control characters shown instead of obeyed, so that a server cannot steer a terminal through our log.

@@ -46,6 +46,16 @@ impl Limiters {
         self.callers.get_mut(caller).unwrap_or(&mut self.common).take(now, patience)
     }
 
+    /// By how much turns of `caller` have been put off so far.
+    pub fn has_put_off(&self, caller: &Arc<str>) -> Duration {
+        self.callers.get(caller).unwrap_or(&self.common).has_put_off()
+    }
+
+    /// Puts the turns of `caller`, and of whoever shares them, off, as [`Limiter::put_off`] does.
+    pub fn put_off(&mut self, caller: &Arc<str>, by: Duration) {
+        self.callers.get_mut(caller).unwrap_or(&mut self.common).put_off(by);
+    }
+
     /// Lets nobody through before `until`, as [`Limiter::hold`] does.
     pub fn hold(&mut self, until: Instant) {
         self.held = Some(self.held.map_or(until, |held| held.max(until)));

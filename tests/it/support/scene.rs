@@ -116,11 +116,16 @@ impl Test {
     }
 
     /// The same with no file larger than so many blocks of 1024 bytes, as on a disk that is full.
-    #[expect(clippy::disallowed_methods, reason = "the program under test, which a test starts and ends by itself")]
     pub(crate) fn serve_limited(self, blocks: u64) -> Host {
+        self.serve_after(&format!("trap '' XFSZ; ulimit -f {blocks}"))
+    }
+
+    /// The same in what is left after these commands of a shell.
+    #[expect(clippy::disallowed_methods, reason = "the program under test, which a test starts and ends by itself")]
+    pub(crate) fn serve_after(self, commands: &str) -> Host {
         let process = self.process(&["serve"]);
         let mut limited = Command::new("bash");
-        limited.arg("-c").arg(format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\""));
+        limited.arg("-c").arg(format!("{commands}; exec \"$0\" \"$@\""));
         limited.arg(process.get_program()).args(process.get_args()).env_clear().current_dir(self.home.path());
         limited.envs(process.get_envs().filter_map(|(name, value)| Some((name, value?))));
         Host::of(limited, self.home)
@@ -142,24 +147,27 @@ impl Test {
 
     /// Runs a command to its end; nothing of it may be left then.
     pub(crate) fn run(&self, args: &[&str]) -> Done {
-        let began = Instant::now();
-        let mut process = self.process(args);
-        process.stdin(Stdio::null());
-        let output = process.output().expect("the binary can be started");
-        let took = began.elapsed();
+        let done = Done::of(self.process(args));
         let is_clean = super::eventually(Duration::from_secs(2), || processes::of(self.home.path()).is_empty());
         assert!(is_clean, "left behind by {args:?}: {:?}", processes::of(self.home.path()));
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
-        Done {
-            code: output.status.code().unwrap_or(-1),
-            stdout: text(output.stdout),
-            stderr: text(output.stderr),
-            took,
-        }
+        done
     }
 }
 
 impl Done {
+    /// Runs `process` to its end.
+    pub(super) fn of(mut process: Command) -> Self {
+        let began = Instant::now();
+        let output = process.stdin(Stdio::null()).output().expect("the binary can be started");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+            took: began.elapsed(),
+        }
+    }
+
     /// Standard output as JSON.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout)
