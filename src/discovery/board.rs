@@ -113,8 +113,7 @@ impl Board {
             }
             Err(why) => {
                 if seat.trouble.as_ref() != Some(&why) {
-                    let count = seat.held.documents().len();
-                    tracing::warn!(source = %source.name, "[{}] {why}; used are the {count} servers that it named last", code::SOURCE_FAILED);
+                    tracing::warn!(source = %source.name, "[{}] {why}; what it named last is used", code::SOURCE_FAILED);
                 }
                 seat.trouble = Some(why);
             }

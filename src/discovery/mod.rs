@@ -6,5 +6,8 @@
 pub mod answer;
 mod ask;
 pub mod board;
+#[cfg(feature = "dns")]
+mod dns;
 pub mod held;
 pub mod search;
+mod service;

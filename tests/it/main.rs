@@ -12,6 +12,8 @@ mod chains;
 mod cli;
 mod degradation;
 mod discovery;
+#[cfg(feature = "dns")]
+mod discovery_dns;
 mod discovery_sources;
 mod disk;
 mod docs;

@@ -24,6 +24,8 @@ pub(super) fn source() -> Value {
         ("cwd", text(), "Its working directory."),
         ("url", text(), "An address that answers with servers as JSON: https, or http on this machine."),
         ("headers", named_texts(), "Headers of the request."),
+        ("dns", text(), "A name whose SRV and TXT records tell servers, or whose PTR records lead to such names."),
+        ("nameserver", text(), "The address of the name server that is asked; those of the system by default."),
         ("refresh", duration(), "How often it is asked."),
         ("timeout", duration(), "How long it may take to answer."),
         ("grace", duration(), "How long a server stays that it does not name any more."),

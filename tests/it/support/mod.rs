@@ -8,6 +8,7 @@ pub(crate) mod guarded;
 pub(crate) mod host;
 pub(crate) mod launch;
 pub(crate) mod ledger;
+pub(crate) mod names;
 pub(crate) mod page;
 pub(crate) mod processes;
 pub(crate) mod scene;
