@@ -153,7 +153,7 @@ impl Board {
 
     /// Has every source waited for that is about to be asked anew.
     pub(super) fn expect_all(&self) {
-        self.seats().values_mut().for_each(|seat| seat.is_asked = true);
+        self.seats().values_mut().for_each(|seat| seat.is_asked |= seat.source.place.is_polled());
     }
 
     /// Whether every source has answered, or has failed to, since it was last waited for.

@@ -52,7 +52,9 @@ fn resolver(place: &Dns, source: &ServerSource) -> Result<TokioResolver, String>
         None => Resolver::builder_tokio().map_err(|why| format!("the system's name servers are not known: {why}"))?,
         Some(address) => {
             let mut connections = vec![ConnectionConfig::udp(), ConnectionConfig::tcp()];
-            connections.iter_mut().for_each(|connection| connection.port = address.port());
+            for connection in &mut connections {
+                connection.port = address.port();
+            }
             let server = NameServerConfig::new(address.ip(), true, connections);
             let config = ResolverConfig::from_name_servers(vec![server]);
             Resolver::builder_with_config(config, TokioRuntimeProvider::default())

@@ -9,5 +9,6 @@ pub mod board;
 #[cfg(feature = "dns")]
 mod dns;
 pub mod held;
+mod kubernetes;
 pub mod search;
 mod service;

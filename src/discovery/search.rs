@@ -11,9 +11,11 @@ use tokio_util::task::TaskTracker;
 
 use crate::discovery::ask::ask;
 use crate::discovery::board::Board;
+use crate::discovery::kubernetes;
 use crate::downstream::endpoint::fraction;
 use crate::downstream::pool::Pool;
 use crate::registry::found::Found;
+use crate::registry::source::place::Place;
 use crate::registry::source::{ServerSource, Sources};
 
 /// Answers that say how long they hold are believed down to this.
@@ -116,7 +118,13 @@ impl Searches {
 
 /// Asks one source for ever.
 async fn search(source: Arc<ServerSource>, pool: Arc<Pool>, board: Arc<Board>, again: Arc<Notify>) {
-    futures::future::join(poll(&source, &pool, &board, &again), expire(&source, &board)).await;
+    let ask = async {
+        match &source.place {
+            Place::Kubernetes(place) => kubernetes::watch(place, &source, &board).await,
+            Place::Command(_) | Place::Url(_) | Place::Dns(_) => poll(&source, &pool, &board, &again).await,
+        }
+    };
+    futures::future::join(ask, expire(&source, &board)).await;
 }
 
 async fn poll(source: &ServerSource, pool: &Pool, board: &Board, again: &Notify) {

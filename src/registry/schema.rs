@@ -79,6 +79,7 @@ pub fn schema() -> Value {
         "interceptor": interceptor(),
         "discovery": discovery::discovery(),
         "source": discovery::source(),
+        "kubernetes": discovery::kubernetes(),
     });
     whole
 }

@@ -12,6 +12,7 @@ use crate::model::name::is_server_name;
 use crate::registry::settings::{boolean, duration, text, texts, whole};
 use crate::registry::source::place::Place;
 
+pub mod kubernetes;
 pub mod place;
 
 /// What the titles of sources begin with.

@@ -14,6 +14,7 @@ mod degradation;
 mod discovery;
 #[cfg(feature = "dns")]
 mod discovery_dns;
+mod discovery_kubernetes;
 mod discovery_sources;
 mod disk;
 mod docs;

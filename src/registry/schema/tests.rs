@@ -49,6 +49,8 @@ minimal = {}
 tools = {}
 [discovery.sources.s]
 url = "https://x.example/servers.json"
+[discovery.sources.k.kubernetes]
+labels = "mcp=yes"
 [[interceptors]]
 name = "i"
 deny = "no"
@@ -87,7 +89,8 @@ fn definition(path: &str) -> Option<&'static str> {
         "profiles.p" => "profile",
         "profiles.p.tools" => "visible",
         "discovery" => "discovery",
-        "discovery.sources.s" => "source",
+        "discovery.sources.s" | "discovery.sources.k" => "source",
+        "discovery.sources.k.kubernetes" => "kubernetes",
         "interceptors[0]" => "interceptor",
         _ => return None,
     })

@@ -8,11 +8,12 @@ use crate::document::table::Table;
 use crate::model::code;
 use crate::registry::launch::{args, text as placeholders, texts_by_name, url};
 use crate::registry::server::{Address, Command};
+use crate::registry::source::kubernetes::{self, Kubernetes};
 use crate::registry::text::Text;
 
 /// What says where a source is, with the keys that go with it; each source has one of these.
-const PLACES: [(&str, &[&str]); 3] =
-    [("command", &["args", "env", "cwd"]), ("url", &["headers"]), ("dns", &["nameserver"])];
+const PLACES: [(&str, &[&str]); 4] =
+    [("command", &["args", "env", "cwd"]), ("url", &["headers"]), ("dns", &["nameserver"]), ("kubernetes", &[])];
 
 /// What is there only if the program was built with it.
 const OPTIONAL: [(&str, bool); 1] = [("dns", cfg!(feature = "dns"))];
@@ -29,6 +30,8 @@ pub enum Place {
     Url(Address),
     /// A name with SRV and TXT records, or with PTR records that lead to such names.
     Dns(Dns),
+    /// Services of a cluster.
+    Kubernetes(Kubernetes),
 }
 
 /// A name to look up.
@@ -47,7 +50,13 @@ impl Place {
             Self::Command(_) => "command",
             Self::Url(_) => "url",
             Self::Dns(_) => "dns",
+            Self::Kubernetes(_) => "kubernetes",
         }
+    }
+
+    /// Whether it has to be asked again and again, and does not tell by itself.
+    pub fn is_polled(&self) -> bool {
+        !matches!(self, Self::Kubernetes(_))
     }
 }
 
@@ -58,6 +67,7 @@ pub(super) fn read(reader: &mut Reader, table: &mut Table<'_>) -> Option<Place> 
     let url = table.take("url").and_then(|node| address(reader, node, &table.path("url")));
     let headers = texts_by_name(reader, table, "headers");
     let dns = dns(reader, table);
+    let cluster = table.take("kubernetes").and_then(|node| kubernetes::read(reader, node, &table.path("kubernetes")));
     match &given[..] {
         [_] => {}
         [] => {
@@ -88,6 +98,7 @@ pub(super) fn read(reader: &mut Reader, table: &mut Table<'_>) -> Option<Place> 
         .map(Place::Command)
         .or_else(|| url.map(|url| Place::Url(Address { url, headers, transport: None, oauth: None })))
         .or_else(|| dns.map(Place::Dns))
+        .or_else(|| cluster.map(Place::Kubernetes))
 }
 
 fn command(reader: &mut Reader, table: &mut Table<'_>) -> Option<Command> {
@@ -98,7 +109,7 @@ fn command(reader: &mut Reader, table: &mut Table<'_>) -> Option<Command> {
 }
 
 /// An address that tells servers: what travels in the open could be anybody's.
-fn address(reader: &mut Reader, node: &Node, what: &str) -> Option<Text> {
+pub(super) fn address(reader: &mut Reader, node: &Node, what: &str) -> Option<Text> {
     let url = url(reader, node, what)?;
     let prefix = url.literal_prefix().to_ascii_lowercase();
     let is_near = |host: &str| ["localhost", "127.", "[::1]"].iter().any(|near| host.starts_with(near));

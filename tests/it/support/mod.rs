@@ -2,6 +2,7 @@
 #![expect(clippy::needless_pass_by_value, reason = "values that are written out in place read better in a test")]
 
 pub(crate) mod brain;
+pub(crate) mod cluster;
 pub(crate) mod example;
 pub(crate) mod face;
 pub(crate) mod guarded;
