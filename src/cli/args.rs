@@ -126,6 +126,9 @@ pub enum Command {
         /// Only those of this server.
         #[arg(add = complete::servers())]
         server: Option<String>,
+        /// Only those that can do this job of the registry's `[capabilities]`, in the order in which they stand there.
+        #[arg(long, value_name = "NAME", add = complete::capabilities())]
+        capability: Option<String>,
     },
     /// Start the servers and say how each does.
     Status {

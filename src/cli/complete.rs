@@ -38,6 +38,13 @@ pub fn servers() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| among(current, server_names))
 }
 
+/// Completes the names of capabilities.
+pub fn capabilities() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        among(current, |loaded| loaded.registry.capabilities.keys().map(ToString::to_string).collect())
+    })
+}
+
 /// Completes `server.tool` as far as the files alone know tools: those that the registry or a workflow names.
 pub fn tools() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| {

@@ -5,38 +5,79 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use crate::app::run::App;
+use crate::catalog::naming::exposed;
+use crate::catalog::snapshot::Offer;
 use crate::cli::exit::Exit;
 use crate::cli::terminal::{Paint, Terminal};
 use crate::model::entry::Kind;
+use crate::model::name::ToolRef;
 use crate::model::suggest::did_you_mean;
 
-/// The tools that hosts see, or only those of `server`.
-pub async fn tools(app: &App, server: Option<&str>, terminal: Terminal) -> Exit {
+/// The tools that hosts see, or only those of `server`, or only those that can do the job `capability`.
+pub async fn tools(app: &App, server: Option<&str>, capability: Option<&str>, terminal: Terminal) -> Exit {
     if let Some(exit) = unknown(app, server, terminal) {
         return exit;
     }
+    let job = match capability.map(|name| job(app, name)).transpose() {
+        Ok(job) => job,
+        Err(why) => {
+            terminal.error(&why);
+            return Exit::Usage;
+        }
+    };
     settle(app).await;
     let catalog = app.gateway().seen(app.profile().map(AsRef::as_ref));
-    let own = catalog.own(Kind::Tool).filter(|_| server.is_none());
+    let own = catalog.own(Kind::Tool).filter(|(name, _)| match &job {
+        Some((shown, _)) => server.is_none() && *name == shown,
+        None => server.is_none(),
+    });
     let own = own.map(|(_, raw)| serde_json::from_str(raw.get()).unwrap_or_default());
+    let place = |offer: &Offer| match &job {
+        Some((_, members)) => members.iter().position(|member| {
+            (member.server.as_str(), member.tool.as_str()) == (offer.entry.server.as_ref(), offer.entry.id.as_str())
+        }),
+        None => Some(0),
+    };
+    let mut theirs: Vec<_> = catalog
+        .offers(Kind::Tool)
+        .filter(|(_, offer)| server.is_none_or(|name| offer.entry.server.as_ref() == name))
+        .filter_map(|(_, offer)| Some((place(offer)?, offer)))
+        .collect();
+    theirs.sort_by_key(|(place, _)| *place);
     let theirs =
-        catalog.offers(Kind::Tool).filter(|(_, offer)| server.is_none_or(|name| offer.entry.server.as_ref() == name));
-    let theirs = theirs.map(|(_, offer)| serde_json::from_str(offer.definition().get()).unwrap_or_default());
+        theirs.into_iter().map(|(_, offer)| serde_json::from_str(offer.definition().get()).unwrap_or_default());
     let all: Vec<Value> = own.chain(theirs).collect();
+    show(&all, terminal);
+    report_down(app, terminal);
+    Exit::Ok
+}
+
+/// What hosts see a job as, and the tools that can do it, in their order.
+fn job(app: &App, name: &str) -> Result<(String, Vec<ToolRef>), String> {
+    let registry = app.gateway().registry();
+    let named = ToolRef::parse(name).and_then(|name| Some((registry.capabilities.get(&name)?, name)));
+    let (capability, name) = named.ok_or_else(|| {
+        let known: Vec<_> = registry.capabilities.keys().map(ToString::to_string).collect();
+        let near = did_you_mean(name, known.iter().map(String::as_str));
+        format!("there is no capability `{name}`{}", near.map_or_else(String::new, |near| format!("; {near}")))
+    })?;
+    let members = capability.members.iter().map(|member| member.tool.clone()).collect();
+    Ok((exposed(&name.server, &name.tool), members))
+}
+
+fn show(all: &[Value], terminal: Terminal) {
     if terminal.is_json {
         terminal.data(&format!("{:#}", json!({ "tools": all })));
     } else {
         let width = all.iter().filter_map(|tool| tool["name"].as_str().map(str::len)).max().unwrap_or_default();
         let mut text = String::new();
-        for tool in &all {
+        for tool in all {
             let description = tool["description"].as_str().unwrap_or_default().lines().next().unwrap_or_default();
             let short: String = description.chars().take(100).collect();
             let _ = writeln!(text, "{:width$}  {short}", tool["name"].as_str().unwrap_or_default());
         }
         terminal.data(&text);
     }
-    report_down(app, terminal);
-    Exit::Ok
 }
 
 /// How every server does, or only `server`.

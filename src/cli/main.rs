@@ -261,7 +261,9 @@ async fn with_servers(command: Command, (files, loaded): (Files, Loaded), common
             let wanted = new::Wanted { name, tools: from_tools, place };
             new::from_tools(&wanted, &app, terminal).await
         }
-        Command::Tools { server } => list::tools(&app, server.as_deref(), terminal).await,
+        Command::Tools { server, capability } => {
+            list::tools(&app, server.as_deref(), capability.as_deref(), terminal).await
+        }
         Command::Status { server } => list::status(&app, server.as_deref(), terminal).await,
         _ => Exit::Usage,
     };

@@ -113,8 +113,7 @@ impl Board {
             }
             Err(why) => {
                 if seat.trouble.as_ref() != Some(&why) {
-                    let count = seat.held.documents().len();
-                    tracing::warn!(source = %source.name, "[{}] {why}; used are the {count} servers that it named last", code::SOURCE_FAILED);
+                    tracing::warn!(source = %source.name, "[{}] {why}; what it named last is used", code::SOURCE_FAILED);
                 }
                 seat.trouble = Some(why);
             }
@@ -154,7 +153,7 @@ impl Board {
 
     /// Has every source waited for that is about to be asked anew.
     pub(super) fn expect_all(&self) {
-        self.seats().values_mut().for_each(|seat| seat.is_asked = true);
+        self.seats().values_mut().for_each(|seat| seat.is_asked |= seat.source.place.is_polled());
     }
 
     /// Whether every source has answered, or has failed to, since it was last waited for.

@@ -6,5 +6,9 @@
 pub mod answer;
 mod ask;
 pub mod board;
+#[cfg(feature = "dns")]
+mod dns;
 pub mod held;
+mod kubernetes;
 pub mod search;
+mod service;

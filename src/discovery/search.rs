@@ -11,13 +11,18 @@ use tokio_util::task::TaskTracker;
 
 use crate::discovery::ask::ask;
 use crate::discovery::board::Board;
+use crate::discovery::kubernetes;
 use crate::downstream::endpoint::fraction;
 use crate::downstream::pool::Pool;
 use crate::registry::found::Found;
+use crate::registry::source::place::Place;
 use crate::registry::source::{ServerSource, Sources};
 
 /// Answers that say how long they hold are believed down to this.
 const SHORTEST: Duration = Duration::from_secs(1);
+
+/// A source that has failed is asked again after so long, then after twice that, and so on.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A source may take a little longer to be given up than it may take to answer.
 const SLACK: Duration = Duration::from_secs(1);
@@ -82,15 +87,18 @@ impl Searches {
 
     /// Waits until every source has answered or has failed to.
     pub async fn complete(&self) {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let longest = running.values().map(|one| one.source.timeout).max().unwrap_or_default();
-        drop(running);
         let complete = async {
             let mut heard = self.board.heard();
             while !self.board.is_complete() && heard.changed().await.is_ok() {}
         };
         // One that was removed meanwhile does not answer.
-        let _ = timeout(longest + SLACK, complete).await;
+        let _ = timeout(self.longest() + SLACK, complete).await;
+    }
+
+    /// How long the slowest of them may take.
+    fn longest(&self) -> Duration {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.values().map(|one| one.source.timeout).max().unwrap_or_default()
     }
 
     /// Asks every source now, and waits for it.
@@ -110,10 +118,17 @@ impl Searches {
 
 /// Asks one source for ever.
 async fn search(source: Arc<ServerSource>, pool: Arc<Pool>, board: Arc<Board>, again: Arc<Notify>) {
-    futures::future::join(poll(&source, &pool, &board, &again), expire(&source, &board)).await;
+    let ask = async {
+        match &source.place {
+            Place::Kubernetes(place) => kubernetes::watch(place, &source, &board).await,
+            Place::Command(_) | Place::Url(_) | Place::Dns(_) => poll(&source, &pool, &board, &again).await,
+        }
+    };
+    futures::future::join(ask, expire(&source, &board)).await;
 }
 
 async fn poll(source: &ServerSource, pool: &Pool, board: &Board, again: &Notify) {
+    let mut failures = 0;
     loop {
         // Who is told to ask again while asking does so: the answer may be of before.
         let told = again.notified();
@@ -121,7 +136,11 @@ async fn poll(source: &ServerSource, pool: &Pool, board: &Board, again: &Notify)
         told.as_mut().enable();
         let answer = timeout(source.timeout, ask(source, pool)).await;
         let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {:?}", source.timeout)));
-        let holds_for = answer.as_ref().ok().and_then(|answer| answer.holds_for);
+        failures = if answer.is_ok() { 0 } else { failures + 1 };
+        let holds_for = match &answer {
+            Ok(answer) => answer.holds_for,
+            Err(_) => Some(FIRST_PAUSE * 2_u32.pow(failures.min(16) - 1)),
+        };
         board.note(source, answer);
         tokio::select! {
             () = sleep(pause(source.refresh, holds_for, fraction())) => {}

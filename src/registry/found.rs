@@ -79,7 +79,7 @@ fn read(source: &Arc<Source>, by: &ServerSource, settings: &Settings) -> (Option
     let field = if manifest::is_manifest(&root) {
         let field = if by.allow_commands { manifest::entry(&root) } else { manifest::remote_entry(&root) };
         if field.is_none() {
-            refuse(&mut reader, root.span.clone(), "it has no remote endpoint, and may not be a program");
+            refuse(&mut reader, root.span, "it has no remote endpoint, and may not be a program");
         }
         field
     } else {

@@ -20,7 +20,7 @@ pub mod load;
 mod manifest;
 pub mod mentions;
 pub mod model;
-mod naming;
+pub mod naming;
 pub mod oauth;
 pub mod patterns;
 pub mod profile;

@@ -1,7 +1,7 @@
 //! Legal names for what has an illegal one.
 
 /// The legal server or tool name nearest to `name`: 1 to 64 of `[A-Za-z0-9_-]`.
-pub(super) fn legal_name(name: &str) -> String {
+pub fn legal_name(name: &str) -> String {
     let mut legal = String::new();
     for letter in name.chars() {
         let letter = if letter.is_ascii_alphanumeric() || letter == '-' { letter } else { '_' };

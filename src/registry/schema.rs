@@ -86,6 +86,7 @@ pub fn schema() -> Value {
             ("listen", text(), "Where we wait for Restate."),
             ("advertise", text(), "Under which address Restate finds us; as `listen` says if not given."),
         ]),
+        "kubernetes": discovery::kubernetes(),
     });
     whole
 }

@@ -9,16 +9,14 @@ use crate::document::reader::Reader;
 use crate::document::table::Table;
 use crate::model::code;
 use crate::model::name::is_server_name;
-use crate::registry::launch::{args, text as placeholders, texts_by_name, url};
-use crate::registry::server::{Address, Command};
 use crate::registry::settings::{boolean, duration, text, texts, whole};
-use crate::registry::text::Text;
+use crate::registry::source::place::Place;
+
+pub mod kubernetes;
+pub mod place;
 
 /// What the titles of sources begin with.
 pub const TITLE: &str = "discovery.sources.";
-
-/// What says where a source is; each source has one of these.
-const PLACES: [&str; 2] = ["command", "url"];
 
 /// How often a source may be asked.
 const REFRESH: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(24);
@@ -60,25 +58,6 @@ pub struct ServerSource {
     pub variables: Vec<String>,
 }
 
-/// Where a source is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// A program that prints servers.
-    Command(Command),
-    /// An address that answers with servers.
-    Url(Address),
-}
-
-impl Place {
-    /// The word that users see.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Command(_) => "command",
-            Self::Url(_) => "url",
-        }
-    }
-}
-
 impl ServerSource {
     /// What its servers are said to come from.
     pub fn title(&self) -> String {
@@ -110,7 +89,7 @@ fn source(reader: &mut Reader, field: &Field) -> Option<ServerSource> {
         reader.error(code::WRONG_VALUE, field.key_span.clone(), message).help =
             Some("use 1 to 64 of `A-Z a-z 0-9 _ -`".to_owned());
     }
-    let place = place(reader, &mut table);
+    let place = place::read(reader, &mut table);
     let refresh = duration(reader, &mut table, "refresh", REFRESH).unwrap_or(Duration::from_mins(1));
     let timeout = duration(reader, &mut table, "timeout", TIMEOUT).unwrap_or(Duration::from_secs(10));
     let grace = duration(reader, &mut table, "grace", GRACE).unwrap_or(Duration::from_mins(1));
@@ -153,54 +132,6 @@ fn prefix(reader: &mut Reader, table: &mut Table<'_>) -> String {
     prefix
 }
 
-/// The one place that a source has.
-fn place(reader: &mut Reader, table: &mut Table<'_>) -> Option<Place> {
-    let given: Vec<_> = PLACES.iter().filter_map(|key| Some((*key, table.key_span(key)?))).collect();
-    let command = table.take("command").and_then(|node| placeholders(reader, node, &table.path("command")));
-    let (args, env) = (args(reader, table), texts_by_name(reader, table, "env"));
-    let cwd = table.take("cwd").and_then(|node| placeholders(reader, node, &table.path("cwd")));
-    let url = table.take("url").and_then(|node| address(reader, node, &table.path("url")));
-    let headers = texts_by_name(reader, table, "headers");
-    match &given[..] {
-        [_] => {}
-        [] => {
-            let span = reader.head(&table.span());
-            reader.error(code::MISSING, span, format!("`{}` says nowhere to look", table.what())).help =
-                Some(format!("give it one of `{}`", PLACES.join("`, `")));
-        }
-        [(first, _), (second, span), ..] => {
-            let message = format!("`{}` has both `{first}` and `{second}`", table.what());
-            reader.error(code::CONFLICT, span.clone(), message).help = Some("write one source for each".to_owned());
-        }
-    }
-    let belongs = |key: &str| given.iter().any(|(place, _)| *place == key);
-    for (place, keys) in [("command", &["args", "env", "cwd"][..]), ("url", &["headers"][..])] {
-        for key in keys.iter().filter(|_| !belongs(place)) {
-            if let Some(span) = table.key_span(key) {
-                let message = format!("`{}` has no effect without `{place}`", table.path(key));
-                reader.warning(code::NO_EFFECT, span, message);
-            }
-        }
-    }
-    let command = command.map(|command| Place::Command(Command { command, args, env, cwd }));
-    command.or_else(|| url.map(|url| Place::Url(Address { url, headers, transport: None, oauth: None })))
-}
-
-/// An address that tells servers: what travels in the open could be anybody's.
-fn address(reader: &mut Reader, node: &Node, what: &str) -> Option<Text> {
-    let url = url(reader, node, what)?;
-    let prefix = url.literal_prefix().to_ascii_lowercase();
-    let is_near = |host: &str| ["localhost", "127.", "[::1]"].iter().any(|near| host.starts_with(near));
-    let is_open = prefix.strip_prefix("http://").is_some_and(|host| url.is_literal() && !is_near(host));
-    if is_open || prefix.starts_with("unix:") {
-        reader
-            .error(code::WRONG_VALUE, node.span.clone(), format!("`{what}` is not told by whom it claims to be"))
-            .help = Some("use `https://`, or `http://` on this machine".to_owned());
-        return None;
-    }
-    Some(url)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -232,6 +163,8 @@ mod tests {
             ("[discovery.sources.a]\nurl = \"https://x.example\"\nallow_commands = true\n", "only goes with `command`"),
             ("[discovery.sources.a]\nurl = \"http://x.example/a\"\n", "use `https://`"),
             ("[discovery.sources.\"a b\"]\ncommand = \"x\"\n", "cannot be a source's name"),
+            ("[discovery.sources.a]\ndns = \"servers\"\n", "is no name to look up"),
+            ("[discovery.sources.a]\ndns = \"_mcp._tcp.x.example\"\nnameserver = \"ns.example\"\n", "is no address"),
             ("[discovery.sources.a]\ncommand = \"x\"\nheaders = { A = \"b\" }\n", "has no effect without `url`"),
         ] {
             let (_, problems) = read(text);

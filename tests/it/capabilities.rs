@@ -29,6 +29,25 @@ fn served_by(result: &Value) -> &Value {
 }
 
 #[test]
+fn tools_are_found_by_what_they_can_do() {
+    let test = test("members = [\"south.echo\", \"north.fail\"]");
+    let done = test.run(&["tools", "--capability", "text.say"]);
+    let names: Vec<_> = done.stdout.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!((done.code, names), (0, vec!["text__say", "south__echo", "north__fail"]), "{}", done.stderr);
+    let done = test.run(&["-o", "json", "tools", "north", "--capability", "text.say"]);
+    assert_eq!(
+        done.json()["tools"].as_array().map(|all| all.iter().map(|tool| &tool["name"]).collect()),
+        Some(vec![&json!("north__fail")])
+    );
+    let done = test.run(&["tools", "--capability", "text.sy"]);
+    assert!(
+        done.code == 2 && done.stderr.contains("there is no capability `text.sy`; did you mean `text.say`?"),
+        "{}",
+        done.stderr
+    );
+}
+
+#[test]
 fn the_next_member_does_the_job_in_its_own_words() {
     let mut host = start(ADAPTED);
     let result = host.call("text__say", json!({ "message": "hello" }));

@@ -14,7 +14,7 @@ const OFTEN: &str = "refresh = \"200ms\"\ngrace = \"300ms\"\n";
 
 /// A source that prints the file `servers.json` of the test.
 fn printing(test: Test, servers: &Value, settings: &str) -> Test {
-    let file = test.home().join("servers.json");
+    let file = test.home().join("servers.json").display().to_string();
     test.registry(&format!("[discovery.sources.inventory]\ncommand = \"cat\"\nargs = [{file:?}]\n{OFTEN}{settings}"))
         .file("servers.json", &servers.to_string())
 }

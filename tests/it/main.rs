@@ -16,6 +16,9 @@ mod churn;
 mod cli;
 mod degradation;
 mod discovery;
+#[cfg(feature = "dns")]
+mod discovery_dns;
+mod discovery_kubernetes;
 mod discovery_sources;
 mod disk;
 mod docs;

@@ -24,6 +24,9 @@ pub(super) fn source() -> Value {
         ("cwd", text(), "Its working directory."),
         ("url", text(), "An address that answers with servers as JSON: https, or http on this machine."),
         ("headers", named_texts(), "Headers of the request."),
+        ("dns", text(), "A name whose SRV and TXT records tell servers, or whose PTR records lead to such names."),
+        ("nameserver", text(), "The address of the name server that is asked; those of the system by default."),
+        ("kubernetes", shared("kubernetes"), "A cluster whose services are servers."),
         ("refresh", duration(), "How often it is asked."),
         ("timeout", duration(), "How long it may take to answer."),
         ("grace", duration(), "How long a server stays that it does not name any more."),
@@ -33,4 +36,16 @@ pub(super) fn source() -> Value {
         ("allow_commands", boolean(), "Whether it may name programs to start; only with `command`."),
         ("variables", texts(), "Variables of the environment that its servers may be given."),
     ])
+}
+
+pub(super) fn kubernetes() -> Value {
+    let mut kubernetes = table(vec![
+        ("labels", text(), "The labels of the services that are servers, as a selector."),
+        ("namespace", text(), "Where they are; everywhere by default."),
+        ("api", text(), "The address of the API; that of the cluster which the program runs in by default."),
+        ("token", text(), "What proves who asks."),
+        ("ca", text(), "The file with the certificate of the authority that has signed the API's."),
+    ]);
+    kubernetes["required"] = serde_json::json!(["labels"]);
+    kubernetes
 }

@@ -50,6 +50,8 @@ minimal = {}
 tools = {}
 [discovery.sources.s]
 url = "https://x.example/servers.json"
+[discovery.sources.k.kubernetes]
+labels = "mcp=yes"
 [engine.restate]
 [[interceptors]]
 name = "i"
@@ -90,7 +92,8 @@ fn definition(path: &str) -> Option<&'static str> {
         "profiles.p" => "profile",
         "profiles.p.tools" => "visible",
         "discovery" => "discovery",
-        "discovery.sources.s" => "source",
+        "discovery.sources.s" | "discovery.sources.k" => "source",
+        "discovery.sources.k.kubernetes" => "kubernetes",
         "engine" => "engine",
         "engine.restate" => "restate",
         "interceptors[0]" => "interceptor",

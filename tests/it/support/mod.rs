@@ -2,12 +2,14 @@
 #![expect(clippy::needless_pass_by_value, reason = "values that are written out in place read better in a test")]
 
 pub(crate) mod brain;
+pub(crate) mod cluster;
 pub(crate) mod example;
 pub(crate) mod face;
 pub(crate) mod guarded;
 pub(crate) mod host;
 pub(crate) mod launch;
 pub(crate) mod ledger;
+pub(crate) mod names;
 pub(crate) mod page;
 pub(crate) mod processes;
 #[cfg(feature = "restate")]

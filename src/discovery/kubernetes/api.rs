@@ -1,0 +1,160 @@
+//! The API of a cluster: lists, and watches that are read line by line.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::{Buf as _, BytesMut};
+use futures::Stream;
+use futures::stream::unfold;
+use http::StatusCode;
+use reqwest::{Certificate, Client, Response, Url};
+use serde_json::Value;
+
+use crate::discovery::kubernetes::cluster::Kind;
+use crate::downstream::http::faults::{causes, read};
+use crate::downstream::http::plain;
+use crate::downstream::stdio::child::expand;
+use crate::model::fault::Fault;
+use crate::registry::source::kubernetes::Kubernetes;
+
+/// Where a pod finds what it needs to ask its own cluster.
+const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/// The longest list, and the longest line of a watch, in bytes.
+const MOST: usize = 32 * 1024 * 1024;
+
+/// Events, as they come.
+pub(super) type Lines = Pin<Box<dyn Stream<Item = Result<Value, String>> + Send>>;
+
+/// Why there is no answer.
+pub(super) enum Trouble {
+    /// The version that was named is too old.
+    Gone,
+    /// Anything else, in words.
+    Failed(String),
+}
+
+impl From<Fault> for Trouble {
+    fn from(fault: Fault) -> Self {
+        Self::Failed(fault.message)
+    }
+}
+
+/// The API of a cluster.
+pub(super) struct Api<'a> {
+    place: &'a Kubernetes,
+    url: Url,
+    token: Option<String>,
+    client: Client,
+}
+
+impl<'a> Api<'a> {
+    /// That of `place`. Made anew for each request that lasts: a token of a pod is replaced every hour.
+    pub(super) fn of(place: &'a Kubernetes) -> Result<Self, Trouble> {
+        let failed = |why: String| Trouble::Failed(why);
+        let (address, token, ca) = match &place.api {
+            Some(api) => {
+                let expanded = |text: &Option<_>| text.as_ref().map(expand).transpose();
+                let ca = expanded(&place.ca)?.map(|path| file(&path)).transpose()?;
+                (expand(api)?, expanded(&place.token)?, ca)
+            }
+            None => (own()?, Some(file(&format!("{ACCOUNT}/token"))?), Some(file(&format!("{ACCOUNT}/ca.crt"))?)),
+        };
+        let url = Url::parse(&address).map_err(|why| failed(format!("the address of its API is wrong: {why}")))?;
+        if url.scheme() != "https" && !plain::is_near(&url) {
+            return Err(failed("its API is neither reached over https nor on this machine".to_owned()));
+        }
+        let mut builder = plain::builder(&url);
+        if let Some(ca) = ca {
+            let all = Certificate::from_pem_bundle(ca.as_bytes());
+            builder = builder.tls_certs_only(all.map_err(|why| failed(format!("its authority is wrong: {why}")))?);
+        }
+        let client = builder.build().map_err(|why| failed(causes(&why.without_url())))?;
+        let token = token.map(|token| token.trim().to_owned());
+        Ok(Self { place, url, token, client })
+    }
+
+    /// Everything of one kind.
+    pub(super) async fn list(&self, kind: Kind) -> Result<Value, Trouble> {
+        let body = read(self.get(kind, &[]).await?, MOST).await?;
+        serde_json::from_slice(&body).map_err(|why| Trouble::Failed(format!("its list is no JSON: {why}")))
+    }
+
+    /// What changes after `version`.
+    pub(super) async fn watch(&self, kind: Kind, version: &str, limit: Duration) -> Result<Lines, Trouble> {
+        let seconds = limit.as_secs().to_string();
+        let query = [
+            ("watch", "true"),
+            ("allowWatchBookmarks", "true"),
+            ("resourceVersion", version),
+            ("timeoutSeconds", seconds.as_str()),
+        ];
+        let response = self.get(kind, &query).await?;
+        Ok(Box::pin(unfold((response, BytesMut::new()), |(mut response, mut buffer)| async move {
+            let line = line(&mut response, &mut buffer).await?;
+            let event = line.and_then(|line| serde_json::from_slice(&line).map_err(|why| why.to_string()));
+            Some((event, (response, buffer)))
+        })))
+    }
+
+    async fn get(&self, kind: Kind, query: &[(&str, &str)]) -> Result<Response, Trouble> {
+        let (group, plural) = match kind {
+            Kind::Service => ("api/v1", "services"),
+            Kind::Slice => ("apis/discovery.k8s.io/v1", "endpointslices"),
+        };
+        let space = self.place.namespace.as_ref().map(|name| format!("namespaces/{name}/")).unwrap_or_default();
+        let mut url = self.url.clone();
+        url.set_path(&format!("{}/{group}/{space}{plural}", self.url.path().trim_end_matches('/')));
+        url.query_pairs_mut().clear().append_pair("labelSelector", &self.place.labels).extend_pairs(query);
+        let mut request = self.client.get(url);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        let response = request.send().await.map_err(|why| Trouble::Failed(causes(&why.without_url())))?;
+        match response.status() {
+            StatusCode::GONE => Err(Trouble::Gone),
+            StatusCode::FORBIDDEN => {
+                Err(Trouble::Failed(format!("its API does not let us list and watch {plural} (HTTP 403)")))
+            }
+            status if status.is_success() => Ok(response),
+            status => Err(Trouble::Failed(format!("its API answers with HTTP {status}"))),
+        }
+    }
+}
+
+/// The next line; nothing at the end.
+async fn line(response: &mut Response, buffer: &mut BytesMut) -> Option<Result<BytesMut, String>> {
+    let mut searched = 0;
+    loop {
+        if let Some(end) = memchr::memchr(b'\n', &buffer[searched..]) {
+            let line = buffer.split_to(searched + end);
+            buffer.advance(1);
+            return Some(Ok(line));
+        }
+        searched = buffer.len();
+        if searched > MOST {
+            return Some(Err("a line is too long".to_owned()));
+        }
+        match response.chunk().await {
+            Ok(Some(chunk)) => buffer.extend_from_slice(&chunk),
+            Ok(None) => return None,
+            Err(why) => return Some(Err(causes(&why.without_url()))),
+        }
+    }
+}
+
+/// The API of the cluster that we run in.
+fn own() -> Result<String, Trouble> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let (Some(host), Some(port)) = (variable("KUBERNETES_SERVICE_HOST"), variable("KUBERNETES_SERVICE_PORT")) else {
+        let why = "the program does not run in a cluster; say by `api` where the cluster is, for instance \
+                   `http://127.0.0.1:8001` with `kubectl proxy`";
+        return Err(Trouble::Failed(why.to_owned()));
+    };
+    let host = if host.contains(':') { format!("[{host}]") } else { host };
+    Ok(format!("https://{host}:{port}"))
+}
+
+fn file(path: &str) -> Result<String, Trouble> {
+    std::fs::read_to_string(path).map_err(|why| Trouble::Failed(format!("`{path}` cannot be read: {why}")))
+}
