@@ -3,6 +3,7 @@
 use clap::Parser as _;
 use tokio::runtime::{Builder, Runtime};
 
+use crate::app::carrier::backend;
 use crate::app::folder::data;
 use crate::app::load::{Files, Loaded, load};
 use crate::app::reload::Watched;
@@ -11,8 +12,8 @@ use crate::cli::args::{Cli, Command, Common, Output, Runs};
 use crate::cli::exit::Exit;
 use crate::cli::terminal::Terminal;
 use crate::cli::{
-    auth, call, check, complete, config, conformance, convert, explain, format, graph, list, log, new, render, run,
-    runs, schema, serve,
+    auth, call, check, complete, config, conformance, convert, elsewhere, explain, format, graph, list, log, new,
+    render, run, runs, schema, serve,
 };
 use crate::demo;
 use crate::document::format::Format;
@@ -128,21 +129,37 @@ async fn dispatch(common: &Common, command: Command, terminal: Terminal) -> Exit
                 Exit::Unexpected
             }
         },
-        Command::Runs { what } => match data(common.data_dir.as_deref(), &loaded.files) {
-            Ok(folder) if runs::needs_servers(&what, &folder) => match usable(loaded, terminal) {
-                Some(loaded) => Box::pin(with_servers(Command::Runs { what }, (files, loaded), common, terminal)).await,
-                None => Exit::Usage,
-            },
-            Ok(folder) => Box::pin(runs::runs(&folder, what, terminal)).await,
-            Err(why) => {
-                terminal.error(&format!("there is no data directory: {why}"));
-                Exit::Unexpected
-            }
-        },
+        Command::Runs { what } => Box::pin(runs_of(what, (files, loaded), common, terminal)).await,
         other => match usable(loaded, terminal) {
             Some(loaded) => Box::pin(with_servers(other, (files, loaded), common, terminal)).await,
             None => Exit::Usage,
         },
+    }
+}
+
+/// Runs that are stored, or carried elsewhere.
+async fn runs_of(what: Runs, (files, loaded): (Files, Loaded), common: &Common, terminal: Terminal) -> Exit {
+    match backend(&loaded.registry.engine) {
+        Ok(Some(backend)) if !elsewhere::needs_servers(&what) => {
+            return elsewhere::runs(&backend, what, terminal).await;
+        }
+        Ok(Some(_)) => {}
+        Ok(None) => match data(common.data_dir.as_deref(), &loaded.files) {
+            Ok(folder) if !runs::needs_servers(&what, &folder) => return runs::runs(&folder, what, terminal).await,
+            Ok(_) => {}
+            Err(why) => {
+                terminal.error(&format!("there is no data directory: {why}"));
+                return Exit::Unexpected;
+            }
+        },
+        Err(fault) => {
+            terminal.error(&fault.to_string());
+            return Exit::of(&fault);
+        }
+    }
+    match usable(loaded, terminal) {
+        Some(loaded) => Box::pin(with_servers(Command::Runs { what }, (files, loaded), common, terminal)).await,
+        None => Exit::Usage,
     }
 }
 
