@@ -1,10 +1,13 @@
 //! What carries the runs, as the registry says: this process, or Restate.
 
+use std::sync::Arc;
+
 use tokio_util::sync::CancellationToken;
 
 use crate::app::run::App;
 use crate::model::fault::Fault;
-use crate::registry::engine::Engine;
+use crate::registry::engine::{Engine, Restate};
+use crate::runner::backend::Backend;
 
 /// Waits for the work that comes from what carries the runs.
 pub struct Carrier(Inner);
@@ -15,6 +18,28 @@ type Inner = (crate::restate::serve::Bound, crate::restate::serve::Node);
 #[cfg(not(feature = "restate"))]
 type Inner = std::convert::Infallible;
 
+/// What carries the runs, if it is not this process. A fault says why that cannot be.
+pub fn backend(engine: &Engine) -> Result<Option<Arc<dyn Backend>>, Fault> {
+    match engine {
+        Engine::Embedded => Ok(None),
+        Engine::Restate(at) => restate(at).map(Some),
+    }
+}
+
+#[cfg(feature = "restate")]
+fn restate(at: &Restate) -> Result<Arc<dyn Backend>, Fault> {
+    Ok(Arc::new(crate::restate::store::OnRestate::new(at)?))
+}
+
+#[cfg(not(feature = "restate"))]
+fn restate(_: &Restate) -> Result<Arc<dyn Backend>, Fault> {
+    use crate::model::code;
+    use crate::model::fault::Kind;
+    let message = "the registry says `backend = \"restate\"`, and this program was built without it";
+    Err(Fault::new(Kind::Invalid, code::NO_BACKEND, message)
+        .hint("install it with `--features restate`, or say `backend = \"embedded\"` under `[engine]`"))
+}
+
 impl App {
     /// Whether runs are carried elsewhere than in this process.
     pub fn is_carried_elsewhere(&self) -> bool {
@@ -23,27 +48,10 @@ impl App {
 
     /// Has the runs carried as the registry says. A fault says why that cannot be.
     pub fn choose_backend(&self) -> Result<(), Fault> {
-        match &self.gateway().registry().engine {
-            Engine::Embedded => Ok(()),
-            Engine::Restate(at) => self.choose_restate(at),
+        if let Some(backend) = backend(&self.gateway().registry().engine)? {
+            self.gateway().carry_runs_by(backend);
         }
-    }
-
-    #[cfg(feature = "restate")]
-    fn choose_restate(&self, at: &crate::registry::engine::Restate) -> Result<(), Fault> {
-        let backend = crate::restate::store::OnRestate::new(at)?;
-        self.gateway().carry_runs_by(std::sync::Arc::new(backend));
         Ok(())
-    }
-
-    #[cfg(not(feature = "restate"))]
-    #[expect(clippy::unused_self, reason = "the same as with the feature")]
-    fn choose_restate(&self, _: &crate::registry::engine::Restate) -> Result<(), Fault> {
-        use crate::model::code;
-        use crate::model::fault::Kind;
-        let message = "the registry says `backend = \"restate\"`, and this program was built without it";
-        Err(Fault::new(Kind::Invalid, code::NO_BACKEND, message)
-            .hint("install it with `--features restate`, or say `backend = \"embedded\"` under `[engine]`"))
     }
 
     /// Binds what the work comes through, if it comes from elsewhere.
@@ -53,7 +61,7 @@ impl App {
         let Engine::Restate(at) = &registry.engine else { return Ok(None) };
         let bound = crate::restate::serve::Bound::bind(at).await?;
         let node = crate::restate::serve::Node {
-            via: std::sync::Arc::clone(self.gateway()) as _,
+            via: Arc::clone(self.gateway()) as _,
             places: self.gateway().step_places(),
             shelf: self.gateway().shelf(),
             keep: registry.orchestrator.keep_runs,

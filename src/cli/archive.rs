@@ -31,16 +31,21 @@ struct Head {
 /// Writes a run and those that are part of it.
 pub(super) fn export(reader: &Reader, stored: Stored, terminal: Terminal) -> Result<(), Refusal> {
     let children = reader.children(&stored.opening.run).map_err(|why| unreadable(&why))?;
-    for Stored { opening, standing } in [vec![stored], children].concat() {
-        let events = reader.events(&opening.run, 0).map_err(|why| unreadable(&why))?;
-        let Standing { status, ended, report } = standing;
-        let head = Head { journal: VERSION, run: opening, status, ended, report };
-        terminal.data(&serde_json::to_string(&head).unwrap_or_default());
-        for event in &events {
-            terminal.data(&serde_json::to_string(event).unwrap_or_default());
-        }
+    for stored in [vec![stored], children].concat() {
+        let events = reader.events(&stored.opening.run, 0).map_err(|why| unreadable(&why))?;
+        write(stored, &events, terminal);
     }
     Ok(())
+}
+
+/// Writes one run.
+pub(super) fn write(Stored { opening, standing }: Stored, events: &[Event], terminal: Terminal) {
+    let Standing { status, ended, report } = standing;
+    let head = Head { journal: VERSION, run: opening, status, ended, report };
+    terminal.data(&serde_json::to_string(&head).unwrap_or_default());
+    for event in events {
+        terminal.data(&serde_json::to_string(event).unwrap_or_default());
+    }
 }
 
 /// Stores the runs of a file: none of them if anything is wrong with it, or if one of them is here.

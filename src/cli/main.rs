@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Parser as _;
 use tokio::runtime::{Builder, Runtime};
 
+use crate::app::carrier::backend;
 use crate::app::files::registries;
 use crate::app::finds::Finds;
 use crate::app::folder::data;
@@ -15,8 +16,8 @@ use crate::cli::args::{Cli, Command, Common, Output, Runs};
 use crate::cli::exit::Exit;
 use crate::cli::terminal::Terminal;
 use crate::cli::{
-    auth, call, check, complete, config, conformance, convert, explain, format, graph, list, log, new, render, run,
-    runs, schema, serve,
+    auth, call, check, complete, config, conformance, convert, elsewhere, explain, format, graph, list, log, new,
+    render, run, runs, schema, serve,
 };
 use crate::demo;
 use crate::document::format::Format;
@@ -137,14 +138,7 @@ async fn dispatch(common: &Common, command: Command, terminal: Terminal) -> Exit
             Ok(folder) => runs::level(&folder, level, terminal).await,
             Err(exit) => exit,
         },
-        Command::Runs { what } => match folder_of(common, &loaded, terminal) {
-            Ok(folder) if runs::needs_servers(&what, &folder) => match usable(loaded, terminal) {
-                Some(loaded) => Box::pin(with_servers(Command::Runs { what }, (files, loaded), common, terminal)).await,
-                None => Exit::Usage,
-            },
-            Ok(folder) => Box::pin(runs::runs(&folder, what, terminal)).await,
-            Err(exit) => exit,
-        },
+        Command::Runs { what } => Box::pin(runs_of(what, (files, loaded), common, terminal)).await,
         other => match usable(loaded, terminal) {
             Some(loaded) => Box::pin(with_servers(other, (files, loaded), common, terminal)).await,
             None => Exit::Usage,
@@ -158,6 +152,29 @@ fn folder_of(common: &Common, loaded: &Loaded, terminal: Terminal) -> Result<Pat
         terminal.error(&format!("there is no data directory: {why}"));
         Exit::Unexpected
     })
+}
+
+/// Runs that are stored, or carried elsewhere.
+async fn runs_of(what: Runs, (files, loaded): (Files, Loaded), common: &Common, terminal: Terminal) -> Exit {
+    match backend(&loaded.registry.engine) {
+        Ok(Some(backend)) if !elsewhere::needs_servers(&what) => {
+            return elsewhere::runs(&backend, what, terminal).await;
+        }
+        Ok(Some(_)) => {}
+        Ok(None) => match folder_of(common, &loaded, terminal) {
+            Ok(folder) if !runs::needs_servers(&what, &folder) => return runs::runs(&folder, what, terminal).await,
+            Ok(_) => {}
+            Err(exit) => return exit,
+        },
+        Err(fault) => {
+            terminal.error(&fault.to_string());
+            return Exit::of(&fault);
+        }
+    }
+    match usable(loaded, terminal) {
+        Some(loaded) => Box::pin(with_servers(Command::Runs { what }, (files, loaded), common, terminal)).await,
+        None => Exit::Usage,
+    }
 }
 
 /// The workflow file that a command names in place of a workflow.

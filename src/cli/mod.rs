@@ -11,6 +11,7 @@ pub mod config;
 pub mod conformance;
 pub mod convert;
 pub mod diff;
+pub mod elsewhere;
 pub mod exit;
 pub mod explain;
 pub mod fix;

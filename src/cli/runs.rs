@@ -48,7 +48,53 @@ pub async fn runs(folder: &Path, what: Runs, terminal: Terminal) -> Exit {
     )
 }
 
+/// What is wanted of a run, if that is what the command says.
+pub(super) fn wish(what: &Runs) -> Result<Option<(String, Wish)>, Refusal> {
+    let (run, wish) = match what {
+        Runs::Cancel { run } => (run, Wish::Cancel),
+        Runs::Signal { run, event, data } => {
+            let data = match data {
+                None => Value::Null,
+                Some(text) => serde_json::from_str(text)
+                    .map_err(|why| (format!("what is known about the event is not JSON: {why}"), Exit::Usage))?,
+            };
+            if !is_event_name(event) {
+                return Err((format!("`{event}` is no name of an event, such as `order.shipped`"), Exit::Usage));
+            }
+            (run, Wish::Signal { event: event.clone(), data })
+        }
+        Runs::Answer { run, answer, step } => {
+            let answer = match answer.as_str() {
+                "no" => None,
+                "yes" => Some(json!({})),
+                text => Some(
+                    serde_json::from_str(text)
+                        .map_err(|why| (format!("the answer is neither `yes`, `no` nor JSON: {why}"), Exit::Usage))?,
+                ),
+            };
+            (run, Wish::Answer { step: step.clone(), answer })
+        }
+        Runs::Decide { run, decision, step } => {
+            let payload = match decision.as_str() {
+                word @ ("retry" | "fail") => json!(word),
+                text => {
+                    let result: Value = serde_json::from_str(text).map_err(|why| {
+                        (format!("the decision is neither `retry`, `fail` nor JSON: {why}"), Exit::Usage)
+                    })?;
+                    json!({ "it_happened": result })
+                }
+            };
+            (run, Wish::Decide { step: step.clone(), payload })
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some((run.clone(), wish)))
+}
+
 async fn act(reader: &Reader, folder: &Path, what: Runs, terminal: Terminal) -> Result<(), Refusal> {
+    if let Some((run, wish)) = wish(&what)? {
+        return post(reader, folder, &run, wish, terminal).await;
+    }
     match what {
         Runs::List { limit } => list(&reader.last(limit).map_err(|why| unreadable(&why))?, terminal),
         Runs::Show { run } => {
@@ -62,17 +108,6 @@ async fn act(reader: &Reader, folder: &Path, what: Runs, terminal: Terminal) -> 
         }
         Runs::Export { run } => archive::export(reader, find(reader, &run)?, terminal)?,
         Runs::Query { sql, limit } => query::query(folder, &sql, limit, terminal).await?,
-        Runs::Signal { run, event, data } => {
-            let data = match data {
-                None => Value::Null,
-                Some(text) => serde_json::from_str(&text)
-                    .map_err(|why| (format!("what is known about the event is not JSON: {why}"), Exit::Usage))?,
-            };
-            if !is_event_name(&event) {
-                return Err((format!("`{event}` is no name of an event, such as `order.shipped`"), Exit::Usage));
-            }
-            post(reader, folder, &run, Wish::Signal { event, data }, terminal).await?;
-        }
         Runs::Retry { run, again } => {
             post(reader, folder, &run, Wish::Retry { does_again: again }, terminal).await?;
             if let Some(next) = successor(reader, folder, &run).await? {
@@ -80,42 +115,18 @@ async fn act(reader: &Reader, folder: &Path, what: Runs, terminal: Terminal) -> 
             }
         }
         Runs::Follow { run } => follow(reader, &find(reader, &run)?.opening.run, terminal).await?,
-        Runs::Cancel { run } => post(reader, folder, &run, Wish::Cancel, terminal).await?,
-        Runs::Answer { run, answer, step } => {
-            let answer = match answer.as_str() {
-                "no" => None,
-                "yes" => Some(json!({})),
-                text => Some(
-                    serde_json::from_str(text)
-                        .map_err(|why| (format!("the answer is neither `yes`, `no` nor JSON: {why}"), Exit::Usage))?,
-                ),
-            };
-            post(reader, folder, &run, Wish::Answer { step, answer }, terminal).await?;
-        }
-        Runs::Decide { run, decision, step } => {
-            let payload = match decision.as_str() {
-                word @ ("retry" | "fail") => json!(word),
-                text => {
-                    let result: Value = serde_json::from_str(text).map_err(|why| {
-                        (format!("the decision is neither `retry`, `fail` nor JSON: {why}"), Exit::Usage)
-                    })?;
-                    json!({ "it_happened": result })
-                }
-            };
-            post(reader, folder, &run, Wish::Decide { step, payload }, terminal).await?;
-        }
         Runs::Prune { days, keep } => {
             let age = Duration::from_hours(24 * u64::from(days));
             let count = reader.prune(Retention { age, count: keep }, now()).map_err(|why| unreadable(&why))?;
             terminal.note(&format!("{count} runs deleted"));
         }
-        // These need the servers, or the journal for themselves.
-        Runs::Resume { .. } | Runs::Import { .. } => {}
+        // These need the servers, or the journal for themselves; the others are wishes.
+        _ => {}
     }
     Ok(())
 }
 
-fn list(all: &[Stored], terminal: Terminal) {
+pub(super) fn list(all: &[Stored], terminal: Terminal) {
     if terminal.is_json {
         let all: Vec<_> = all.iter().map(Stored::to_json).collect();
         terminal.data(&format!("{:#}", Value::from(all)));
@@ -244,7 +255,7 @@ pub fn needs_servers(what: &Runs, folder: &Path) -> bool {
 /// Tries a run again, until it has ended or waits for somebody.
 pub async fn retry(app: &App, run: &str, does_again: bool, terminal: Terminal) -> Exit {
     app.gateway().hear_operators(None);
-    match app.gateway().retry_run(run, does_again) {
+    match app.gateway().retry_run(run, does_again).await {
         Ok(waiter) => attend(vec![waiter], terminal).await,
         Err(fault) => {
             terminal.error(&fault.to_string());

@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError};
 use crate::engine::event::{Event, What};
 use crate::engine::retrace::Retrace;
 use crate::gateway::door::Gateway;
-use crate::gateway::durable::{Store, TakenUp};
+use crate::gateway::durable::{Store, TakenUp, no_such_run};
 use crate::gateway::runs::Waiter;
 use crate::journal::entry::Stored;
 use crate::model::call::{Call, Target};
@@ -108,8 +108,10 @@ impl Gateway {
     }
 
     /// The same for operators, who may retry the runs of everybody.
-    pub fn retry_run(self: &Arc<Self>, run: &str, does_again: bool) -> Result<Waiter, Fault> {
-        self.retry(&self.stored_any(run)?, does_again)
+    pub async fn retry_run(self: &Arc<Self>, run: &str, does_again: bool) -> Result<Waiter, Fault> {
+        let Some(backend) = self.backend().cloned() else { return self.retry(&self.stored_any(run)?, does_again) };
+        let stored = backend.run(run).await?.ok_or_else(|| no_such_run(run))?;
+        self.retry_beyond(&backend, &stored, does_again).await
     }
 
     /// What the run that `call` begins may take over from the one that it tries again: of a step, the last run that was its

@@ -6,14 +6,18 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use crate::engine::event::What;
 use crate::engine::retrace::Retrace;
+use crate::engine::run::Run;
 use crate::gateway::again::{call_of, may_be_tried_again, refuse_doubts};
+use crate::gateway::control::{AnswerArguments, answer, chosen, decided};
 use crate::gateway::door::Gateway;
 use crate::gateway::durable::{TakenUp, no_such_run};
 use crate::gateway::keys::{Key, input_of};
 use crate::gateway::runs::Waiter;
 use crate::gateway::workflows::Wanted;
 use crate::journal::entry::Stored;
+use crate::journal::mail::Wish;
 use crate::model::call::Call;
 use crate::model::code;
 use crate::model::durability::Durability;
@@ -21,7 +25,7 @@ use crate::model::fault::{Fault, Kind};
 use crate::model::principal::Principal;
 use crate::runner::backend::Backend;
 use crate::runner::drive::{Begin, Watch, new_id};
-use crate::runner::live::Handle;
+use crate::runner::live::{Handle, OpenQuestion};
 use crate::runner::record::Record;
 use crate::workflow::definition::Workflow;
 use crate::workflow::pin::replan;
@@ -184,4 +188,44 @@ fn id_of(seed: &str) -> String {
     let mut id = [0; 16];
     id.copy_from_slice(&hash[..16]);
     Uuid::from_bytes(id).to_string()
+}
+
+/// Does what an operator wants of a run that `backend` carries.
+pub async fn grant(backend: &Arc<dyn Backend>, run: &str, wish: Wish) -> Result<(), Fault> {
+    let found = backend.run(run).await?.ok_or_else(|| no_such_run(run))?;
+    if found.is_over() {
+        let message = format!("run `{run}` has ended: {}", found.standing.status);
+        return Err(Fault::new(Kind::Invalid, code::BAD_REQUEST, message));
+    }
+    let what = match wish {
+        Wish::Cancel => What::CancelRequested { why: "an operator cancelled it".to_owned() },
+        Wish::Signal { event, data } => What::Arrived { id: new_id(), event, data },
+        Wish::Answer { step, answer: given } => {
+            let decline = given.is_none();
+            let given =
+                AnswerArguments { run_id: run.to_owned(), step, answer: given, decline, reason: None, wait_ms: None };
+            let questions = folded(backend, &found).await?.questions().into_iter();
+            let open: Vec<_> = questions.map(|question| OpenQuestion { run_id: run.to_owned(), question }).collect();
+            let question = chosen(&open, &given)?;
+            let answer = answer(&question, &given)?;
+            What::Answered { at: question.question.at.to_string(), attempt: question.question.attempt, answer }
+        }
+        Wish::Decide { step, payload } => {
+            let doubts = folded(backend, &found).await?.doubts();
+            let (call, decision) = decided(&doubts, step.as_deref(), payload)?;
+            What::Decided { at: call.at.clone(), attempt: call.attempt, decision }
+        }
+        // Neither is told to a run.
+        Wish::Retry { .. } | Wish::Level { .. } => return Ok(()),
+    };
+    backend.tell(run, what).await
+}
+
+/// A run as it stands.
+async fn folded(backend: &Arc<dyn Backend>, found: &Stored) -> Result<Run, Fault> {
+    let mut run = Run::new(replanned(found)?);
+    for event in backend.events(&found.opening.run).await? {
+        run.apply(event);
+    }
+    Ok(run)
 }

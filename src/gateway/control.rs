@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use crate::engine::command::StepCall;
 use crate::engine::event::{Answer, Decision, What};
 use crate::gateway::beyond::Reached;
 use crate::gateway::builtin::{arguments, invalid};
@@ -215,6 +216,17 @@ pub(super) fn does_again(payload: Option<&Value>) -> Result<bool, Fault> {
 /// Says what became of a call of `handle` that is in doubt.
 pub(super) async fn decide(handle: &Handle, step: Option<&str>, payload: Value) -> Result<(), Fault> {
     let doubts = handle.look().await.map(|view| view.doubts).unwrap_or_default();
+    let (found, decision) = decided(&doubts, step, payload)?;
+    handle.tell(What::Decided { at: found.at.clone(), attempt: found.attempt, decision }).await;
+    Ok(())
+}
+
+/// The call of which is said what became of it, and that.
+pub(super) fn decided<'a>(
+    doubts: &'a [StepCall],
+    step: Option<&str>,
+    payload: Value,
+) -> Result<(&'a StepCall, Decision), Fault> {
     let steps = || doubts.iter().map(|call| call.at.as_str());
     let found = match step {
         Some(step) => doubts.iter().find(|call| call.at == step),
@@ -229,8 +241,7 @@ pub(super) async fn decide(handle: &Handle, step: Option<&str>, payload: Value) 
         invalid("`payload` must be `{\"it_happened\": RESULT}`, `\"retry\"` or `\"fail\"`")
             .hint("look first, with the server's own tools, whether it has happened")
     })?;
-    handle.tell(What::Decided { at: found.at.clone(), attempt: found.attempt, decision }).await;
-    Ok(())
+    Ok((found, decision))
 }
 
 /// A run as it is stored.

@@ -9,7 +9,7 @@ pub mod authoring;
 pub mod awaited;
 mod batches;
 mod batching;
-mod beyond;
+pub mod beyond;
 pub mod builtin;
 pub mod capabilities;
 pub mod control;

@@ -288,9 +288,10 @@ impl Gateway {
     /// Tells a run that something has happened; false if there is none that could hear it.
     pub async fn tell_run(&self, run_id: &str, what: What) -> bool {
         let handle = self.live.known().live.get(run_id).cloned();
-        match handle {
-            Some(handle) => handle.tell(what).await,
-            None => false,
+        match (handle, self.backend()) {
+            (Some(handle), _) => handle.tell(what).await,
+            (None, Some(backend)) => backend.tell(run_id, what).await.is_ok(),
+            (None, None) => false,
         }
     }
 

@@ -35,6 +35,9 @@ pub(super) async fn drive(ctx: &WorkflowContext<'_>, node: &Node, start: Start) 
     let workflow = Arc::new(workflow);
     let began = opening.began;
     ctx.set(key::OPENING, Json(opening));
+    if let Some(root) = &terms.root {
+        ctx.set(key::ROOT, Json(root.clone()));
+    }
     let mut driven = Driven {
         ctx,
         node,

@@ -1,11 +1,12 @@
 //! A run on Restate as the rest of the program sees it: a handle like that of any run, whoever begun it and wherever it goes on.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::engine::command::Outcome;
+use crate::engine::command::{Callee, Command, Outcome};
 use crate::engine::event::{Event, Failure, Timestamp, What};
 use crate::engine::run::Run;
 use crate::model::code;
@@ -88,6 +89,10 @@ struct Mirror {
     reporter: Reporter,
     /// Puts questions to the host.
     effects: Effects,
+    /// Whether it may have set off others.
+    has_others: bool,
+    /// The runs that it has set off and that ask something.
+    others: BTreeSet<String>,
 }
 
 impl Mirror {
@@ -98,7 +103,7 @@ impl Mirror {
             invocation: String::new(),
             run_id: begin.through.run.clone(),
             workflow: Arc::clone(&begin.plan.workflow.name),
-            run: Run::new(begin.plan.workflow),
+            run: Run::new(Arc::clone(&begin.plan.workflow)),
             heard: 0,
             began: at_first,
             last: at_first,
@@ -106,6 +111,8 @@ impl Mirror {
             watcher: begin.watcher,
             reporter: Reporter::new(Arc::clone(&ends.listener)),
             effects: Effects::new(begin.through),
+            has_others: false,
+            others: BTreeSet::new(),
         }
     }
 
@@ -177,6 +184,9 @@ impl Mirror {
                 let is_new = !events.is_empty();
                 self.hear(events);
                 self.show();
+                if self.has_others {
+                    self.show_others().await;
+                }
                 is_new
             }
             Err(fault) => {
@@ -193,7 +203,8 @@ impl Mirror {
             }
             self.last = event.now;
             self.heard += 1;
-            self.run.apply(event);
+            let commands = self.run.apply(event);
+            self.has_others |= commands.iter().any(may_begin_another);
         }
     }
 
@@ -212,6 +223,22 @@ impl Mirror {
         let open = questions.into_iter().filter(|question| !self.effects.is_asking(question));
         let open = open.map(|question| OpenQuestion { run_id: self.run_id.clone(), question }).collect();
         self.board.set(&self.run_id, open);
+    }
+
+    /// Puts the questions of those that it has set off on the board.
+    async fn show_others(&mut self) {
+        let Ok(open) = self.on.questions_within(&self.run_id).await else { return };
+        let mut by_run: BTreeMap<String, Vec<OpenQuestion>> = BTreeMap::new();
+        for question in open {
+            by_run.entry(question.run_id.clone()).or_default().push(question);
+        }
+        for silent in self.others.iter().filter(|run| !by_run.contains_key(*run)) {
+            self.board.set(silent, Vec::new());
+        }
+        self.others = by_run.keys().cloned().collect();
+        for (run, open) in by_run {
+            self.board.set(&run, open);
+        }
     }
 
     /// The run is over.
@@ -252,4 +279,8 @@ impl Mirror {
             took: self.last.saturating_sub(self.began),
         }
     }
+}
+
+fn may_begin_another(command: &Command) -> bool {
+    matches!(command, Command::Call(call) if !matches!(call.callee, Callee::Tool(_)))
 }

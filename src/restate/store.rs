@@ -2,21 +2,33 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::sleep;
 
-use crate::engine::event::Event;
+use crate::engine::event::{Event, What};
+use crate::engine::run::Run;
 use crate::journal::entry::{Opening, Standing, Stored};
-use crate::model::fault::Fault;
+use crate::model::code;
+use crate::model::fault::{Fault, Kind};
 use crate::model::port::BoxFuture;
 use crate::registry::engine::Restate;
 use crate::restate::client::{Client, Row};
 use crate::restate::mirror;
-use crate::restate::wire::{Note, RUN, key};
+use crate::restate::wire::{Letter, Note, RUN, key};
 use crate::runner::backend::{Backend, Carrying};
 use crate::runner::drive::Begin;
-use crate::runner::live::Handle;
+use crate::runner::effects::now;
+use crate::runner::live::{Handle, OpenQuestion};
+use crate::workflow::pin::replan;
+
+/// How long a run that was accepted may take to begin.
+const BEGINNING: Duration = Duration::from_secs(5);
+
+/// How often is looked whether it has.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Carries runs by Restate. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -36,8 +48,28 @@ impl OnRestate {
         Ok(Self { client: Arc::new(Client::new(at)?) })
     }
 
-    /// The run of this id.
+    /// The run of this id. One that was accepted a moment ago is waited for until its beginning is kept.
     pub(super) async fn kept(&self, run: &str) -> Result<Option<Kept>, Fault> {
+        let until = Instant::now() + BEGINNING;
+        loop {
+            let found = self.kept_now(run).await?;
+            if found.is_some() || Instant::now() > until || !self.is_accepted(run).await? {
+                return Ok(found);
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    async fn is_accepted(&self, run: &str) -> Result<bool, Fault> {
+        let sql = format!(
+            "select id from sys_invocation_status where target_service_name = '{RUN}' and target_service_key = {} \
+             and target_handler_name = 'run'",
+            quoted(run)
+        );
+        Ok(!self.client.query(&sql).await?.is_empty())
+    }
+
+    async fn kept_now(&self, run: &str) -> Result<Option<Kept>, Fault> {
         let wanted = [key::OPENING, key::NOTE, key::REPORT].map(quoted).join(", ");
         let sql = format!(
             "select service_key, key, value_utf8 from state where service_name = '{RUN}' and service_key = {} and key in ({wanted})",
@@ -55,6 +87,37 @@ impl OnRestate {
         );
         let rows = self.client.query(&sql).await?;
         Ok(rows.iter().map_while(value).collect())
+    }
+
+    /// The open questions of the runs that a run has set off, by way of others or not.
+    pub(super) async fn questions_within(&self, root: &str) -> Result<Vec<OpenQuestion>, Fault> {
+        let of_root = serde_json::to_string(root).unwrap_or_default();
+        let sql = format!(
+            "select service_key, key, value_utf8 from state where service_name = '{RUN}' and key in ('{}', '{}') and service_key in \
+             (select service_key from state where service_name = '{RUN}' and key = '{}' and value_utf8 = {})",
+            key::OPENING,
+            key::NOTE,
+            key::ROOT,
+            quoted(&of_root)
+        );
+        let mut questions = Vec::new();
+        for kept in grouped(&self.client.query(&sql).await?) {
+            if kept.stored.standing.status == "waiting" {
+                questions.extend(self.questions_of(&kept.stored.opening).await?);
+            }
+        }
+        Ok(questions)
+    }
+
+    async fn questions_of(&self, opening: &Opening) -> Result<Vec<OpenQuestion>, Fault> {
+        let Opening { run, workflow, definition, format, plan, .. } = opening;
+        let Ok(workflow) = replan(workflow, definition, format, plan) else { return Ok(Vec::new()) };
+        let mut folded = Run::new(Arc::new(workflow));
+        for event in self.events_from(run, 0).await? {
+            folded.apply(event);
+        }
+        let open = folded.questions().into_iter();
+        Ok(open.map(|question| OpenQuestion { run_id: run.clone(), question }).collect())
     }
 
     async fn last_runs(&self, count: u32) -> Result<Vec<Stored>, Fault> {
@@ -83,6 +146,15 @@ impl Backend for OnRestate {
     fn events(&self, run: &str) -> BoxFuture<Result<Vec<Event>, Fault>> {
         let (own, run) = (self.clone(), run.to_owned());
         Box::pin(async move { own.events_from(&run, 0).await })
+    }
+
+    fn tell(&self, run: &str, what: What) -> BoxFuture<Result<(), Fault>> {
+        let (own, run) = (self.clone(), run.to_owned());
+        Box::pin(async move {
+            let none = || Fault::new(Kind::NotFound, code::NO_SUCH_RUN, format!("Restate has no run `{run}`"));
+            let to = own.kept(&run).await?.ok_or_else(none)?.invocation;
+            own.client.tell(&Letter { to, now: now(), what }).await
+        })
     }
 
     fn last(&self, count: u32) -> BoxFuture<Result<Vec<Stored>, Fault>> {

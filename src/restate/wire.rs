@@ -167,6 +167,8 @@ pub(super) mod key {
     pub(crate) const OPENING: &str = "opening";
     /// How it stands.
     pub(crate) const NOTE: &str = "note";
+    /// The run that has set it off, by way of others or not, if one has.
+    pub(crate) const ROOT: &str = "root";
     /// Its report, once it has ended.
     pub(crate) const REPORT: &str = "report";
     /// What the keys of its events begin with.

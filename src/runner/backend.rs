@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::engine::event::Event;
+use crate::engine::event::{Event, What};
 use crate::journal::entry::Stored;
 use crate::model::fault::Fault;
 use crate::model::port::BoxFuture;
@@ -26,6 +26,9 @@ pub trait Backend: Send + Sync {
 
     /// What has happened to a run.
     fn events(&self, run: &str) -> BoxFuture<Result<Vec<Event>, Fault>>;
+
+    /// Tells a run that something has happened.
+    fn tell(&self, run: &str, what: What) -> BoxFuture<Result<(), Fault>>;
 
     /// The last runs, the newest first.
     fn last(&self, count: u32) -> BoxFuture<Result<Vec<Stored>, Fault>>;

@@ -10,6 +10,8 @@ use crate::support::{DEADLINE, Host, Test, eventually, fixture};
 
 /// What carries the runs of a test.
 struct Ground {
+    /// What the registry says beside the servers.
+    engine: String,
     #[cfg(feature = "restate")]
     restate: Option<Restate>,
 }
@@ -17,6 +19,7 @@ struct Ground {
 impl Ground {
     fn embedded() -> Self {
         Self {
+            engine: "[engine]\nbackend = \"embedded\"".to_owned(),
             #[cfg(feature = "restate")]
             restate: None,
         }
@@ -24,16 +27,14 @@ impl Ground {
 
     #[cfg(feature = "restate")]
     fn restate() -> Option<Self> {
-        Some(Self { restate: Some(Restate::start()?) })
+        let restate = Restate::start()?;
+        Some(Self { engine: restate.engine(), restate: Some(restate) })
     }
 
     /// The program with two servers, and these workflows.
     fn with(&self, workflows: &[(&str, &str)]) -> Host {
         let mut test = Test::new().server("north", fixture(["healthy"])).server("south", fixture(["healthy"]));
-        #[cfg(feature = "restate")]
-        if let Some(restate) = &self.restate {
-            test = test.registry(&restate.engine());
-        }
+        test = test.registry(&self.engine);
         for (name, text) in workflows {
             test = test.workflow(name, text);
         }

@@ -112,6 +112,64 @@ mod restate {
     }
 
     #[test]
+    fn a_question_within_a_run_is_seen_from_everywhere() {
+        let Some(restate) = Restate::start() else { return };
+        let [other] = free_ports();
+        let flows = [
+            ("inner", "steps:\n  - { id: may, ask: Inside? }\n  - { id: c, set: inside }\n"),
+            ("outer", "steps:\n  - { id: in, workflow: inner }\n"),
+        ];
+        let mut first = serve(&restate, restate.listen, &flows);
+        let mut second = serve(&restate, other, &flows);
+        let run = begin(&mut first, "outer");
+        for host in [&mut first, &mut second] {
+            let asked = until(host, &run, "waiting");
+            assert_eq!(asked["questions"][0]["question"], "Inside?", "{asked}");
+        }
+        let done = first.value("answer_run", json!({ "run_id": run }));
+        assert_eq!((&done["status"], &done["output"]), (&json!("completed"), &json!("inside")), "{done}");
+    }
+
+    #[test]
+    fn operators_handle_runs_from_the_command_line() {
+        let Some(restate) = Restate::start() else { return };
+        let [other] = free_ports();
+        let flows = [
+            ("asks", "steps:\n  - { id: may, ask: Go on? }\n  - { id: end, set: yes }\n"),
+            ("waits", "steps:\n  - { id: paid, await: order.paid }\noutput: $steps.paid.output.sum\n"),
+            ("long", "steps:\n  - { id: pause, wait: 1h }\n"),
+            ("fails", "steps:\n  - { id: a, tool: north.write }\n  - { id: b, tool: north.fail }\n"),
+        ];
+        let mut host = serve(&restate, restate.listen, &flows);
+        let operator = Test::new().registry(&restate.engine_at(other)).server("north", fixture(["healthy"]));
+        let operator = flows.iter().fold(operator, |test, (name, text)| test.workflow(name, text));
+        let done = |args: &[&str]| {
+            let done = operator.run(&[&["runs"], args].concat());
+            assert_eq!(done.code, 0, "{args:?}: {}", done.stderr);
+            done.stdout
+        };
+        let [asks, waits, long] = ["asks", "waits", "long"].map(|name| begin(&mut host, name));
+        until(&mut host, &asks, "waiting");
+        let listed = done(&["list"]);
+        assert!([&asks, &waits, &long].iter().all(|run| listed.contains(run.as_str())), "{listed}");
+        assert!(done(&["show", &asks]).contains("Go on?"));
+        done(&["answer", &asks, "yes"]);
+        done(&["signal", &waits, "order.paid", r#"{"sum": 4}"#]);
+        done(&["cancel", &long]);
+        assert!(done(&["follow", &waits]).lines().last().is_some_and(|line| line.contains("arrived")));
+        until(&mut host, &asks, "completed");
+        assert_eq!(until(&mut host, &waits, "completed")["output"], 4);
+        until_ended(&mut host, &long, "cancelled");
+        let exported = done(&["export", &waits]);
+        assert!(exported.lines().next().is_some_and(|line| line.contains("order.paid")), "{exported}");
+
+        let failed = host.failed("run_workflow", json!({ "workflow": "fails" }))["run_id"].clone();
+        let retried = operator.run(&["runs", "retry", failed.as_str().expect("an id")]);
+        assert!(retried.stdout.contains("failed"), "{} {}", retried.stdout, retried.stderr);
+        assert_eq!(host.record("north", "calls"), ["write", "fail", "fail"]);
+    }
+
+    #[test]
     fn a_run_outlives_the_program_that_has_begun_it() {
         let Some(restate) = Restate::start() else { return };
         let [other] = free_ports();

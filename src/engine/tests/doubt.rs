@@ -126,7 +126,7 @@ fn of_two_calls_only_the_lost_one_is_in_doubt() {
     }
     let (lost, other) = (play.calls[0].at.clone(), play.calls[1].at.clone());
     assert_eq!(happens(&mut run, What::Lost { at: lost.clone(), attempt: 1 }), []);
-    assert_eq!(run.doubts().iter().map(|call| call.at.clone()).collect::<Vec<_>>(), [lost.clone()]);
+    assert_eq!(run.doubts().iter().map(|call| &*call.at).collect::<Vec<_>>(), [&*lost]);
     answered(&mut run, &other, &json!(1));
     happens(&mut run, What::Decided { at: lost, attempt: 1, decision: Decision::ItHappened(json!(2)) });
     assert!(run.outcome().is_some(), "both are known");
