@@ -81,6 +81,7 @@ type Key = (String, u32);
 pub type Happened = (Timestamp, Option<What>);
 
 /// What a task has come to.
+#[expect(clippy::large_enum_variant, reason = "nearly all are of the large one")]
 enum Came {
     /// To its end.
     Happened(Happened),
