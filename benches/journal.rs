@@ -40,6 +40,7 @@ use mcp_orchestrator::workflow::surroundings::{Facts, Surroundings};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use tokio_util::task::TaskTracker;
 
 /// How long each rate is measured.
 const TURN: Duration = Duration::from_secs(4);
@@ -125,6 +126,7 @@ async fn run(plan: &Plan, journal: Option<&Arc<Journal>>, (bus, shelf): (Bus, Sh
             places: Gate::new(8, 10_000),
             priority: Priority::default(),
             retry_of: None,
+            within: TaskTracker::new(),
         },
         watcher: None,
         board: Arc::default(),

@@ -93,6 +93,13 @@ pub struct StepCall {
     pub is_afterwards: bool,
 }
 
+impl StepCall {
+    /// Whether it must be known that the call is made before it is, because it must not be made twice.
+    pub fn is_once_only(&self) -> bool {
+        matches!(self.callee, Callee::Tool(_)) && !self.effect.may_repeat()
+    }
+}
+
 /// A question that a step asks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepQuestion {

@@ -19,7 +19,7 @@ use crate::restate::flight::{Flight, Next};
 use crate::restate::serve::Node;
 use crate::restate::wire::{Ended, Listener, News, Note, Start, TOPIC, Terms, key};
 use crate::runner::live::OpenQuestion;
-use crate::runner::record::{is_once_only, standing};
+use crate::runner::record::standing;
 use crate::runner::report::Report;
 use crate::workflow::definition::Workflow;
 use crate::workflow::pin::replan;
@@ -118,12 +118,14 @@ impl Driven<'_> {
         let event = Event { now: self.last, what };
         self.keep(event.clone());
         let commands = self.run.apply(event);
-        let is_new = |command: &&Command| !matches!(command, Command::Call(call) if self.done.knows(call));
-        let once_only: Vec<_> = commands.iter().filter(is_new).filter_map(is_once_only).collect();
-        for (at, attempt) in once_only {
-            let intended = Event { now: self.last, what: What::Intended { at: at.to_owned(), attempt } };
-            self.keep(intended.clone());
-            self.run.apply(intended);
+        for command in &commands {
+            let Command::Call(call) = command else { continue };
+            if call.is_once_only() && !self.done.knows(call) {
+                let what = What::Intended { at: call.at.clone(), attempt: call.attempt };
+                let intended = Event { now: self.last, what };
+                self.keep(intended.clone());
+                self.run.apply(intended);
+            }
         }
         commands
     }

@@ -6,14 +6,12 @@ use restate_sdk::context::{Context, ContextSideEffects as _, ContextSignals as _
 use restate_sdk::errors::TerminalError;
 use uuid::Uuid;
 
-use crate::engine::command::Command;
 use crate::engine::event::{Called, Event, Failure, What};
 use crate::model::code;
 use crate::model::fault::Kind;
 use crate::restate::serve::Node;
 use crate::restate::wire::{Done, LARGEST, Order};
-use crate::runner::effects::Effects;
-use crate::runner::record::is_once_only;
+use crate::runner::effects::{Effects, Happened};
 
 /// Makes the call, unless it must not be made twice and an earlier process may have made it.
 ///
@@ -21,7 +19,7 @@ use crate::runner::record::is_once_only;
 /// that the other may have got as far as the server. The opposite mistake, to take a call for made that was not, costs a question.
 pub(super) async fn exec(ctx: &Context<'_>, node: &Node, order: Order) -> Result<Done, TerminalError> {
     let Order { terms, call } = order;
-    if is_once_only(&Command::Call(call.clone())).is_some() {
+    if call.is_once_only() {
         let mine = Uuid::new_v4().to_string();
         let me = mine.clone();
         let first = ctx.run(|| async move { Ok(me) }).name("intent").await?;
@@ -36,7 +34,7 @@ pub(super) async fn exec(ctx: &Context<'_>, node: &Node, order: Order) -> Result
     let happened = tokio::select! {
         biased;
         _ = ctx.signal::<()>("stop") => None,
-        happened = effects.next() => happened,
+        happened = made(&mut effects) => happened,
     };
     Ok(match happened {
         Some((now, Some(what))) => Done::Happened(Box::new(Event { now, what: bounded(what) })),
@@ -67,4 +65,14 @@ fn too_large(size: usize) -> Failure {
     let failure = Failure::new(Kind::Invalid, code::PAYLOAD_TOO_LARGE, message);
     let hint = "the call was made; let the tool answer with less, or with a link to what is large".to_owned();
     Failure { hint: Some(hint), was_sent: true, ..failure }
+}
+
+/// What comes of the only call. That it is about to be made is written down already.
+async fn made(effects: &mut Effects) -> Option<Happened> {
+    loop {
+        match effects.next().await {
+            Some((_, Some(What::Intended { .. }))) => effects.release(),
+            other => return other,
+        }
+    }
 }

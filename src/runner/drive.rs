@@ -168,8 +168,8 @@ async fn drive(
             },
             what = ear.next() => Event { now: now(), what },
             event = driven.next() => match event {
-                // What fails because the program ends is begun again by the next.
-                Some(event) if driven.is_resting && is_failure(&event) => continue,
+                // What fails or would be made because the program ends is begun again by the next.
+                Some(event) if driven.is_resting && is_for_the_next(&event) => continue,
                 Some(event) => event,
                 None => continue,
             },
@@ -178,8 +178,9 @@ async fn drive(
     }
 }
 
-fn is_failure(event: &Event) -> bool {
-    matches!(event.what, What::Called { outcome: Called::Failure(_), .. })
+/// Whether what has happened is left to the next program.
+fn is_for_the_next(event: &Event) -> bool {
+    matches!(event.what, What::Called { outcome: Called::Failure(_), .. } | What::Intended { .. })
 }
 
 fn seed(run_id: &str) -> u64 {

@@ -15,7 +15,7 @@ use crate::runner::bus::Bus;
 use crate::runner::drive::{Begin, started};
 use crate::runner::effects::{Effects, now};
 use crate::runner::live::{Message, OpenQuestion, View};
-use crate::runner::record::{Recorder, is_once_only};
+use crate::runner::record::Recorder;
 use crate::runner::report::Report;
 use crate::runner::shelf::Shelf;
 
@@ -112,6 +112,9 @@ impl Driven {
                 events.extend(what.map(|what| Event { now: now(), what }));
             }
         }
+        if !self.is_resting {
+            self.effects.release();
+        }
     }
 
     /// Carries out what leads to no event at once.
@@ -130,12 +133,15 @@ impl Driven {
             // What is not begun now is begun by the next process.
             commands.retain(|command| !matches!(command, Command::Call(_) | Command::Ask(_) | Command::Timer { .. }));
         }
-        let is_new = |command: &&Command| !matches!(command, Command::Call(call) if self.done.knows(call));
-        let once_only: Vec<_> = commands.iter().filter(is_new).filter_map(is_once_only).collect();
-        for (place, attempt) in once_only {
-            let intended = Event { now: at, what: What::Intended { at: place.to_owned(), attempt } };
-            self.recorder.note(&intended);
-            self.run.apply(intended);
+        for command in &commands {
+            let Command::Call(call) = command else { continue };
+            // One that has to wait is intended when its turn has come.
+            if call.is_once_only() && !self.done.knows(call) && self.effects.has_leave(call) {
+                let what = What::Intended { at: call.at.clone(), attempt: call.attempt };
+                let intended = Event { now: at, what };
+                self.recorder.note(&intended);
+                self.run.apply(intended);
+            }
         }
         commands
     }

@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::engine::command::{Callee, StepCall, StepQuestion};
 use crate::engine::event::{Called, Failure, Timestamp, What};
 use crate::model::ask::Ask;
-use crate::model::call::{Call, Target};
+use crate::model::call::{Call, Reply, Target};
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
 use crate::model::limits::Limits;
@@ -24,9 +24,10 @@ use crate::model::port::Invoke;
 use crate::model::principal::Principal;
 use crate::model::priority::Priority;
 use crate::model::usage::{USAGE_KEY, Usage};
-use crate::policy::turns::{Manner, Refusal};
+use crate::policy::turns::Manner;
 use crate::runner::asking;
 use crate::runner::gate::{Gate, Ticket};
+use crate::runner::leave::{Leave, Wish};
 use crate::workflow::verb::Audience;
 
 /// What every call of a run has in common.
@@ -60,12 +61,16 @@ pub struct Through {
 /// A run's calls and timers in flight. Dropping it cancels them all.
 pub struct Effects {
     through: Through,
-    tasks: JoinSet<(Key, Happened)>,
+    tasks: JoinSet<(Key, Came)>,
     handles: HashMap<Key, AbortHandle>,
     /// The questions that the host is being asked.
     asking: HashSet<Key>,
     /// The questions that it has ever been asked.
     asked: HashSet<Key>,
+    /// What the calls wait for that are about to be made.
+    leaves: HashMap<Key, Leave>,
+    /// The calls whose turn has come, and that must be known to be made before they are.
+    ready: HashMap<Key, Box<Departure>>,
     /// Done once the runs within are over: what comes after the run's end waits for that, so that what a run within has done is undone
     /// before what was done before it.
     settled: Arc<OnceCell<()>>,
@@ -77,6 +82,22 @@ type Key = (String, u32);
 /// What came of something that the run has set off, and when; nothing if it is left to others.
 pub type Happened = (Timestamp, Option<What>);
 
+/// What a task has come to.
+#[expect(clippy::large_enum_variant, reason = "nearly all are of the large one")]
+enum Came {
+    /// To its end.
+    Happened(Happened),
+    /// To its turn: a call that must not be made twice may be made.
+    ToTurn(Box<Departure>),
+}
+
+/// A call that may be made.
+struct Departure {
+    step: StepCall,
+    call: Call,
+    place: Option<Ticket>,
+}
+
 impl Effects {
     /// Nothing in flight yet.
     pub fn new(through: Through) -> Self {
@@ -86,56 +107,77 @@ impl Effects {
             handles: HashMap::new(),
             asking: HashSet::new(),
             asked: HashSet::new(),
+            leaves: HashMap::new(),
+            ready: HashMap::new(),
             settled: Arc::default(),
         }
     }
 
-    /// Makes a call.
+    /// Whether the call would be made at once. If not it waits already, and is made by [`Effects::call`] in its turn.
+    pub fn has_leave(&mut self, step: &StepCall) -> bool {
+        let leave = self.leave(step);
+        let is_given = leave.is_given();
+        self.leaves.insert((step.at.clone(), step.attempt), leave);
+        is_given
+    }
+
+    /// Makes a call, now or in its turn. Before one is made later that must not be made twice, [`What::Intended`] happens, and it
+    /// waits for [`Effects::release`].
     pub fn call(&mut self, step: StepCall) {
         let key = (step.at.clone(), step.attempt);
+        let leave = self.leaves.remove(&key).unwrap_or_else(|| self.leave(&step));
         let call = self.prepare(&step);
-        let via = Arc::clone(&self.through.via);
-        let ask = self.place(&call, step.is_afterwards);
-        // A sub-workflow takes no place: it would wait for places that its own steps need.
-        let is_bounded = matches!(step.callee, Callee::Tool(_));
-        let asked = (is_bounded && !step.is_afterwards).then(&ask);
-        let (within, settled) = (self.through.within.clone(), Arc::clone(&self.settled));
-        if step.is_afterwards {
-            within.close();
+        if leave.is_given() || !step.is_once_only() {
+            let via = Arc::clone(&self.through.via);
+            self.start(key, async move {
+                let made = match leave.given().await {
+                    Ok(place) => made(via, call, place).await,
+                    Err(fault) => Err(fault),
+                };
+                Came::Happened(happened(step, made))
+            });
+            return;
         }
         self.start(key, async move {
-            let invoked = async {
-                let asked = if step.is_afterwards {
-                    settled.get_or_init(|| within.wait()).await;
-                    // Not before: the runs within need places to undo what they have done.
-                    is_bounded.then(&ask)
-                } else {
-                    asked
-                };
-                let mut place = asked.transpose().map_err(|refusal| too_many(&refusal))?;
-                if let Some(place) = &mut place {
-                    place.called().await;
-                }
-                via.invoke(call).await
-            };
-            let (outcome, usage) = match invoked.await {
-                Ok(reply) => {
-                    let outcome = read_result(reply.body.get());
-                    let usage = used(&outcome, &step.callee);
-                    (outcome, usage)
-                }
-                Err(fault) => (Called::Failure(failure(&fault)), spent(&fault, &step.callee)),
-            };
-            (now(), Some(What::Called { at: step.at, attempt: step.attempt, outcome, usage }))
+            match leave.given().await {
+                Ok(place) => Came::ToTurn(Box::new(Departure { step, call, place })),
+                Err(fault) => Came::Happened(happened(step, Err(fault))),
+            }
         });
     }
 
-    /// Asks for a place among the calls of all runs, now or later. What comes after the run's end is not turned away.
-    fn place(&self, call: &Call, is_afterwards: bool) -> impl Fn() -> Result<Ticket, Refusal> + Send + use<> {
-        let (places, priority) = (Arc::clone(&self.through.places), self.through.priority);
-        let (who, deadline) = (Arc::clone(&self.through.principal.name), call.limits.deadline);
-        let manner = if is_afterwards { Manner::Admitted } else { Manner::Patient };
-        move || places.ask(&who, priority, deadline, manner)
+    /// Makes the calls whose turn has come, now that this is known of them.
+    pub fn release(&mut self) {
+        for (key, departure) in std::mem::take(&mut self.ready) {
+            let Departure { step, call, place } = *departure;
+            let via = Arc::clone(&self.through.via);
+            self.start(key, async move { Came::Happened(happened(step, made(via, call, place).await)) });
+        }
+    }
+
+    fn leave(&self, step: &StepCall) -> Leave {
+        let Through { places, principal, priority, within, .. } = &self.through;
+        let (who, priority, deadline) = (Arc::clone(&principal.name), *priority, self.limits(step).deadline);
+        // What comes after the end is not turned away.
+        let manner = if step.is_afterwards { Manner::Admitted } else { Manner::Patient };
+        let wish = Wish { places: Arc::clone(places), who, priority, deadline, manner };
+        // A sub-workflow takes no place: it would wait for places that its own steps need.
+        let wish = matches!(step.callee, Callee::Tool(_)).then_some(wish);
+        let after = step.is_afterwards.then(|| {
+            within.close();
+            (within.clone(), Arc::clone(&self.settled))
+        });
+        Leave::ask(wish, after)
+    }
+
+    fn limits(&self, step: &StepCall) -> Limits {
+        let limits = if step.is_afterwards {
+            // What bounded the run is over; the engine bounds what comes after it.
+            Limits { deadline: None, ..self.through.limits }
+        } else {
+            self.through.limits
+        };
+        step.timeout.map_or(limits, |timeout| limits.within(Instant::now(), timeout))
     }
 
     fn prepare(&self, step: &StepCall) -> Call {
@@ -147,14 +189,10 @@ impl Effects {
         };
         let arguments = to_raw_value(&step.arguments).ok();
         let mut call = Call::new(target, arguments, self.through.principal.clone());
-        let limits = if step.is_afterwards {
-            // What bounded the run is over; the engine bounds what comes after it.
-            Limits { deadline: None, ..self.through.limits }
-        } else {
+        if !step.is_afterwards {
             call.ask.clone_from(&self.through.ask);
-            self.through.limits
-        };
-        call.limits = step.timeout.map_or(limits, |timeout| limits.within(Instant::now(), timeout));
+        }
+        call.limits = self.limits(step);
         call.is_detached = step.is_detached;
         call.priority = Some(self.through.priority);
         call.providers.clone_from(&step.providers);
@@ -193,7 +231,7 @@ impl Effects {
                 }
             };
             let (at, attempt) = key;
-            (now(), answer.map(|answer| What::Answered { at, attempt, answer }))
+            Came::Happened((now(), answer.map(|answer| What::Answered { at, attempt, answer })))
         });
     }
 
@@ -213,13 +251,13 @@ impl Effects {
         self.start((at.clone(), 0), async move {
             sleep(wait).await;
             // A clock that was set back must not make the timer fire before its time.
-            (now().max(due), Some(What::Fired { at }))
+            Came::Happened((now().max(due), Some(What::Fired { at })))
         });
     }
 
-    fn start(&mut self, key: Key, work: impl Future<Output = Happened> + Send + 'static) {
+    fn start(&mut self, key: Key, work: impl Future<Output = Came> + Send + 'static) {
         let answered = key.clone();
-        let handle = self.tasks.spawn(work.map(|happened| (answered, happened)));
+        let handle = self.tasks.spawn(work.map(|came| (answered, came)));
         self.handles.insert(key, handle);
     }
 
@@ -227,6 +265,8 @@ impl Effects {
     pub fn cancel(&mut self, at: String, attempt: u32) {
         let key = (at, attempt);
         self.asking.remove(&key);
+        self.leaves.remove(&key);
+        self.ready.remove(&key);
         if let Some(handle) = self.handles.remove(&key) {
             handle.abort();
         }
@@ -251,11 +291,20 @@ impl Effects {
     /// The next thing that happens; `None` if nothing is in flight.
     pub async fn next(&mut self) -> Option<Happened> {
         loop {
-            match self.tasks.join_next().await? {
-                Ok((key, happened)) => {
+            match self.tasks.join_next_with_id().await? {
+                Ok((_, (key, Came::Happened(happened)))) => {
                     self.handles.remove(&key);
                     self.asking.remove(&key);
                     return Some(happened);
+                }
+                Ok((task, (key, Came::ToTurn(departure)))) => {
+                    // It may have been cancelled in the last moment.
+                    if self.handles.get(&key).is_some_and(|handle| handle.id() == task) {
+                        self.handles.remove(&key);
+                        let (at, attempt) = key.clone();
+                        self.ready.insert(key, departure);
+                        return Some((now(), Some(What::Intended { at, attempt })));
+                    }
                 }
                 Err(error) if error.is_cancelled() => {}
                 Err(error) => {
@@ -281,12 +330,24 @@ impl Effects {
     }
 }
 
-/// More calls wait for a place than may.
-fn too_many(refusal: &Refusal) -> Fault {
-    let (Refusal::Full { waiting, retry_after: after } | Refusal::TooLate { waiting, expected: after }) = refusal;
-    Fault::new(Kind::RateLimited, code::TOO_MANY_CALLS, format!("{waiting} calls of runs wait for their turn already"))
-        .retry_after(*after)
-        .hint("raise `max_concurrent_steps` in the registry, or let loops run fewer items at once by `concurrency`")
+/// Makes a call that has its place.
+async fn made(via: Arc<dyn Invoke>, call: Call, place: Option<Ticket>) -> Result<Reply, Fault> {
+    let reply = via.invoke(call).await;
+    drop(place);
+    reply
+}
+
+/// What has come of a call.
+fn happened(step: StepCall, made: Result<Reply, Fault>) -> Happened {
+    let (outcome, usage) = match made {
+        Ok(reply) => {
+            let outcome = read_result(reply.body.get());
+            let usage = used(&outcome, &step.callee);
+            (outcome, usage)
+        }
+        Err(fault) => (Called::Failure(failure(&fault)), spent(&fault, &step.callee)),
+    };
+    (now(), Some(What::Called { at: step.at, attempt: step.attempt, outcome, usage }))
 }
 
 fn read_result(body: &str) -> Called {
@@ -346,7 +407,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::call::Reply;
     use crate::model::effect::Effect;
     use crate::model::name::ToolRef;
     use crate::model::port::BoxFuture;
@@ -381,7 +441,7 @@ mod tests {
     #[tokio::test]
     async fn a_call_that_is_lost_by_a_mistake_of_ours_has_failed_and_is_not_in_flight_any_more() {
         let mut effects = Effects::new(through());
-        effects.call(StepCall {
+        let call = StepCall {
             at: "a".to_owned(),
             attempt: 1,
             callee: Callee::Tool(ToolRef { server: "s".to_owned(), tool: "t".to_owned() }),
@@ -393,7 +453,9 @@ mod tests {
             allowance: Allowance::default(),
             is_detached: false,
             is_afterwards: true,
-        });
+        };
+        assert!(effects.has_leave(&call), "nothing else is done");
+        effects.call(call);
         let happened = effects.next().await.and_then(|(_, what)| what);
         let Some(What::Called { at, outcome: Called::Failure(failure), .. }) = happened else { panic!("{happened:?}") };
         assert_eq!((&*at, &*failure.kind, failure.was_sent), ("a", "internal", true));

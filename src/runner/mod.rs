@@ -7,6 +7,7 @@ pub mod drive;
 mod driven;
 pub mod effects;
 pub mod gate;
+mod leave;
 pub mod live;
 pub mod record;
 pub mod report;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::engine::command::{Callee, Command};
+use crate::engine::command::Command;
 use crate::engine::event::{Event, Timestamp};
 use crate::engine::run::Run;
 use crate::journal::entry::{Entry, Line, Opening, Standing};
@@ -164,15 +164,5 @@ fn matters(command: &Command) -> bool {
         // A pause that the workflow wants, not a time limit.
         Command::Timer { at, .. } => at.ends_with("#wait"),
         _ => false,
-    }
-}
-
-/// Whether the call must be known to have been intended before it is made.
-pub fn is_once_only(command: &Command) -> Option<(&str, u32)> {
-    match command {
-        Command::Call(call) if matches!(call.callee, Callee::Tool(_)) && !call.effect.may_repeat() => {
-            Some((&call.at, call.attempt))
-        }
-        _ => None,
     }
 }

@@ -77,6 +77,20 @@ fn a_write_that_was_in_flight_is_not_made_again_but_asked_about() {
 }
 
 #[test]
+fn a_write_that_waited_for_its_turn_is_made_and_in_no_doubt() {
+    let test = Test::new().registry("[orchestrator]\nmax_concurrent_steps = 1\n").server("north", fixture(["healthy"]));
+    let test = test.workflow("hold", "steps: [{ id: a, tool: north.sleep, args: { ms: 3000 } }]\n");
+    let mut host = test.workflow("flow", "steps: [{ id: pay, tool: north.write }]\n").start();
+    host.ready(&["north"]);
+    host.value("run_workflow", json!({ "workflow": "hold", "wait": false }));
+    host.await_record("north", "calls", 1);
+    let run = begin(&mut host);
+    kill(&mut host);
+    assert_eq!(look(&mut host, &run)["status"], "completed", "{}", host.stderr());
+    assert_eq!(calls(&host, "north", "write"), 1);
+}
+
+#[test]
 fn a_timer_goes_off_and_a_question_stays_open() {
     let mut host =
         with("steps:\n  - { id: pause, wait: 700ms }\n  - { id: may, ask: Go on? }\n  - { id: end, set: yes }\n");
@@ -126,7 +140,8 @@ fn a_workflow_within_a_workflow_goes_on_where_it_was() {
 fn a_workflow_within_that_was_being_undone_is_undone_before_what_was_done_before_it() {
     let test = Test::new().server("north", fixture(["healthy"])).server("south", fixture(["healthy"]));
     let inner = "steps:\n  - { id: w, tool: north.write, undo: { tool: south.sleep, args: { ms: 1500 } } }\n  - { id: long, wait: 1h }\n";
-    let flow = "steps:\n  - { id: a, tool: north.write, undo: { tool: south.pid } }\n  - { id: in, workflow: inner }\n";
+    let flow =
+        "steps:\n  - { id: a, tool: north.write, undo: { tool: south.write } }\n  - { id: in, workflow: inner }\n";
     let mut host = test.workflow("inner", inner).workflow("flow", flow).start();
     host.ready(&["north", "south"]);
     let run = begin(&mut host);
@@ -137,7 +152,7 @@ fn a_workflow_within_that_was_being_undone_is_undone_before_what_was_done_before
     let ended = host.call("get_run", json!({ "run_id": run, "wait_ms": 10_000 }));
     let said = (host.record("south", "calls"), host.stderr());
     assert_eq!(ended["structuredContent"]["status"], "undone", "{ended}\n{said:?}");
-    assert_eq!(host.record("south", "calls"), ["sleep", "sleep", "pid"]);
+    assert_eq!(host.record("south", "calls"), ["sleep", "sleep", "write"]);
 }
 
 #[test]
