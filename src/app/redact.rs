@@ -94,7 +94,7 @@ fn secrets(node: &Node, is_secret: bool, more: &dyn Fn(&str) -> bool, found: &mu
             }
         }
         Value::Text(text) if !is_hidden(text) && is_literal(text) && (is_secret || looks_secret(text)) => {
-            found.push(node.span.clone())
+            found.push(node.span.clone());
         }
         Value::Number(_) if is_secret => found.push(node.span.clone()),
         _ => {}

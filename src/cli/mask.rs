@@ -16,7 +16,9 @@ pub fn masked(source: &Arc<Source>) -> String {
     match parse(source, format) {
         Ok(root) => {
             let is_misspelt = |key: &str| suggest::nearest(key, SECRET_KEYS).is_some();
-            secret_spans(&root, &is_misspelt).into_iter().for_each(|span| star(text.get_mut(span).unwrap_or_default()));
+            for span in secret_spans(&root, &is_misspelt) {
+                star(text.get_mut(span).unwrap_or_default());
+            }
         }
         Err(_) => hide_quoted(&mut text),
     }
