@@ -62,6 +62,8 @@ pub struct Catalog {
     /// Tool names without their server; `None` where several servers have one.
     bare: HashMap<String, Option<String>>,
     origins: HashMap<ToolRef, Arc<Entry>>,
+    /// What could not be offered, and why.
+    left_out: BTreeSet<String>,
 }
 
 impl Catalog {
@@ -110,6 +112,11 @@ impl Catalog {
         let shown: BTreeSet<_> = part.tools.values().map(|offer| (&offer.entry.server, &offer.entry.id)).collect();
         part.origins.retain(|_, entry| shown.contains(&(&entry.server, &entry.id)));
         part
+    }
+
+    /// What could not be offered, and why: a line for each.
+    pub fn left_out(&self) -> &BTreeSet<String> {
+        &self.left_out
     }
 
     fn add_tool(&mut self, server: &Server, entry: &Entry) {
@@ -162,7 +169,8 @@ impl Catalog {
     fn add_located(&mut self, entry: &Entry) {
         let map = if entry.kind == Kind::Resource { &mut self.resources } else { &mut self.templates };
         if let Some(first) = map.get(&entry.id) {
-            tracing::warn!(uri = entry.id, kept = %first.entry.server, left_out = %entry.server, "two servers have one URI");
+            let (kept, uri) = (&first.entry.server, &entry.id);
+            self.left_out.insert(format!("`{uri}` of `{}`, as `{kept}` has the same", entry.server));
             return;
         }
         map.insert(entry.id.clone(), Offer { definition: raw(&entry.definition), entry: Arc::new(entry.clone()) });

@@ -54,6 +54,9 @@ impl Gateway {
         self.judge(&servers);
         let next = servers.with_own(self.own_tools(Arc::clone(&servers)));
         let old = self.catalog();
+        for line in next.left_out().difference(old.left_out()) {
+            tracing::warn!("left out: {line}");
+        }
         let differs = |kind| !next.is_same(&old, kind);
         let tools = differs(Kind::Tool);
         let prompts = differs(Kind::Prompt);

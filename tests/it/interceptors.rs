@@ -143,8 +143,8 @@ set_headers = { X-Tenant = "a\nb" }
     host.value("web__echo", json!({ "n": 1 }));
     host.value("other__echo", json!({ "n": 1 }));
     let headers = |web: &Web| {
-        let calls = web.arrived().into_iter().filter(|request| request.body["method"] == "tools/call");
-        calls.last().expect("a call").headers
+        let call = web.arrived().into_iter().rfind(|request| request.body["method"] == "tools/call");
+        call.expect("a call").headers
     };
     let told = headers(&web);
     assert!(told.contains("x-tenant: test\n") && told.contains("x-size: 2\n") && !told.contains("x-none"), "{told}");
