@@ -135,12 +135,12 @@ async fn drive(
     let (mut is_stopped, mut is_left) = (false, false);
     let mut rest_until = None;
     let Waited::GoesOn(heard) = for_turn(&mut begin, &mut messages, &signs).await else { return None };
-    let _place = begin.ticket.take();
     let mut driven = Driven::start(begin).await;
     for what in heard {
         driven.apply(Event { now: now(), what }).await;
     }
     loop {
+        driven.mind_place().await;
         if let Some(watcher) = &watcher {
             watcher.changed(&driven.run);
         }

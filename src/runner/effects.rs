@@ -29,6 +29,9 @@ use crate::runner::asking;
 use crate::runner::gate::{Gate, Ticket};
 use crate::workflow::definition::Audience;
 
+/// From how long on a pause is a long one.
+const LONG: Duration = Duration::from_secs(1);
+
 /// What every call of a run has in common.
 pub struct Through {
     /// The one door.
@@ -62,6 +65,8 @@ pub struct Effects {
     handles: HashMap<Key, AbortHandle>,
     /// The questions that the host is being asked.
     asking: HashSet<Key>,
+    /// The timers that are far off and that the workflow wants.
+    pauses: HashSet<Key>,
     /// The runs that were set off and are not over, the cancelled ones included.
     within: TaskTracker,
     /// Done once they are over: what comes after the run's end waits for that, so that what a run within has done is undone
@@ -83,6 +88,7 @@ impl Effects {
             tasks: JoinSet::new(),
             handles: HashMap::new(),
             asking: HashSet::new(),
+            pauses: HashSet::new(),
             within: TaskTracker::new(),
             settled: Arc::default(),
         }
@@ -194,6 +200,9 @@ impl Effects {
     /// Starts a timer.
     pub fn timer(&mut self, at: String, due: Timestamp) {
         let wait = Duration::from_millis(due.saturating_sub(now()));
+        if wait >= LONG && at.ends_with("#wait") {
+            self.pauses.insert((at.clone(), 0));
+        }
         self.start((at.clone(), 0), async move {
             sleep(wait).await;
             // A clock that was set back must not make the timer fire before its time.
@@ -211,6 +220,7 @@ impl Effects {
     pub fn cancel(&mut self, at: String, attempt: u32) {
         let key = (at, attempt);
         self.asking.remove(&key);
+        self.pauses.remove(&key);
         if let Some(handle) = self.handles.remove(&key) {
             handle.abort();
         }
@@ -219,6 +229,11 @@ impl Effects {
     /// Whether a call is in flight.
     pub fn is_calling(&self) -> bool {
         self.handles.keys().any(|key| key.1 > 0 && !self.asking.contains(key))
+    }
+
+    /// Whether a pause goes on that takes long.
+    pub fn is_pausing(&self) -> bool {
+        !self.pauses.is_empty()
     }
 
     /// Stops a timer.
@@ -233,6 +248,7 @@ impl Effects {
                 Ok((key, happened)) => {
                     self.handles.remove(&key);
                     self.asking.remove(&key);
+                    self.pauses.remove(&key);
                     return Some(happened);
                 }
                 Err(error) if error.is_cancelled() => {}

@@ -7,6 +7,7 @@ mod driven;
 pub mod effects;
 pub mod gate;
 pub mod live;
+mod place;
 pub mod record;
 pub mod report;
 pub mod shelf;
