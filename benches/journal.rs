@@ -1,4 +1,4 @@
-//! What it costs that runs survive the program. Prints a table for docs/durability.md; `benches/run` does the rest.
+//! What it costs that runs survive the program. Prints the table of docs/durability.md; `benches/run` does the rest.
 //!
 //! Steps answer at once and in this process, so all that is left is the engine, the runner and the journal. A plain loop of
 //! small writes, each followed by `fdatasync`, shows what the disk can do at all.

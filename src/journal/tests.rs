@@ -173,6 +173,56 @@ async fn a_torn_end_of_the_log_is_dropped_and_the_rest_is_there() {
     }
 }
 
+/// The disk keeps of a write that nobody has waited for what it likes, sector by sector: up to some point, or any of them.
+fn lose(log: &mut Vec<u8>, safe: usize, trial: usize) {
+    const SECTOR: usize = 512;
+    let sectors = (log.len() - safe).div_ceil(SECTOR);
+    if trial < 5 {
+        log.truncate(safe + (sectors * trial / 5) * SECTOR);
+        return;
+    }
+    let mut chance = safe.wrapping_mul(31).wrapping_add(trial);
+    for sector in 0..sectors {
+        chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        if chance >> 62 == 0 || sector == trial % sectors {
+            let from = safe + sector * SECTOR;
+            let to = log.len().min(from + SECTOR);
+            log[from..to].fill(0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn whatever_the_disk_loses_of_the_last_write_all_that_was_waited_for_is_there() {
+    let home = tempfile::tempdir().expect("a folder");
+    let log = || std::fs::read(home.path().join("journal.sqlite-wal")).expect("a log");
+    let mut all = vec![event("0")];
+    let journal = open(home.path());
+    journal.append(first("r1", &all)).await.expect("stored");
+    for seq in 1..9_usize {
+        let safe = log().len();
+        let next = event(&seq.to_string().repeat(seq * 1_700));
+        let entry = Entry {
+            run: "r1".into(),
+            first: seq as u64,
+            events: lines(std::slice::from_ref(&next)),
+            ..Entry::default()
+        };
+        journal.append(entry).await.expect("stored");
+        all.push(next);
+        for trial in 0..12 {
+            let (copy, mut rest) = (copy(home.path()), log());
+            lose(&mut rest, safe, trial);
+            std::fs::write(copy.path().join("journal.sqlite-wal"), rest).expect("a file");
+            let left = open(copy.path());
+            let events = left.reader().expect("a reader").events("r1", 0).expect("events");
+            assert!(left.aside.is_none(), "write {seq}, trial {trial}");
+            // Of the last write there is all or nothing: all if what was lost was empty.
+            assert!([&all[..seq], &all[..=seq]].contains(&events.as_slice()), "write {seq}, trial {trial}: {events:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_flipped_bit_is_found_or_does_no_harm() {
     let home = tempfile::tempdir().expect("a folder");

@@ -120,7 +120,7 @@ impl Test {
     pub(crate) fn serve_limited(self, blocks: u64) -> Host {
         let process = self.process(&["serve"]);
         let mut limited = Command::new("bash");
-        limited.arg("-c").arg(format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\""));
+        limited.arg("-c").arg(format!("trap '' XFSZ; ulimit -S -f {blocks}; exec \"$0\" \"$@\""));
         limited.arg(process.get_program()).args(process.get_args()).env_clear().current_dir(self.home.path());
         limited.envs(process.get_envs().filter_map(|(name, value)| Some((name, value?))));
         Host::of(limited, self.home)
