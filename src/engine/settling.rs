@@ -40,7 +40,7 @@ enum Then {
     /// This frame ends.
     Close(FrameId, Box<End>),
     /// The run is undone, and ends.
-    Finish(Outcome),
+    Finish(Box<Outcome>),
 }
 
 /// A call in flight.
@@ -95,7 +95,7 @@ impl Turn<'_> {
         if open.is_empty() {
             return Some(outcome);
         }
-        self.settle(Then::Finish(outcome), open);
+        self.settle(Then::Finish(outcome.into()), open);
         None
     }
 
@@ -134,7 +134,9 @@ impl Turn<'_> {
             _ => None,
         });
         let lost: Vec<_> = lost.collect();
-        lost.into_iter().for_each(|call| self.lose(call));
+        for call in lost {
+            self.lose(call);
+        }
     }
 
     /// An answer has come to what was waited for. One that nobody waits for is not heard.
@@ -167,7 +169,9 @@ impl Turn<'_> {
             let calls = again.values().map(|open| StepCall { is_afterwards: is_cleaning_up, ..open.call.clone() });
             self.commands.extend(calls.map(Command::Call));
             self.state.settling[place].open = again;
-            lost.into_values().for_each(|open| self.lose(open.call));
+            for open in lost.into_values() {
+                self.lose(open.call);
+            }
         }
         self.go_on_if_settled();
     }
@@ -211,7 +215,7 @@ impl Turn<'_> {
             self.forget(Some(timer));
             match then {
                 Then::Close(id, end) => self.close(id, *end),
-                Then::Finish(outcome) => self.conclude_or_clean_up(outcome),
+                Then::Finish(outcome) => self.conclude_or_clean_up(*outcome),
             }
         }
     }

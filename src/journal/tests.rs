@@ -9,7 +9,8 @@ use crate::journal::entry::{Entry, Line, Opening, Standing};
 use crate::journal::folder;
 use crate::journal::open::Error;
 use crate::journal::reader::Reader;
-use crate::journal::writer::{Journal, Retention};
+use crate::journal::retention::Retention;
+use crate::journal::writer::Journal;
 
 fn opening(run: &str) -> Opening {
     Opening {
@@ -281,4 +282,30 @@ async fn a_beginning_that_comes_twice_is_one_run() {
     journal.append(first("r1", &[event("a"), event("b")])).await.expect("stored once more");
     let reader = journal.reader().expect("a reader");
     assert_eq!(reader.events("r1", 0).expect("events"), [event("a"), event("b")]);
+}
+
+#[tokio::test]
+async fn what_is_too_much_is_also_deleted_while_the_program_runs() {
+    let home = tempfile::tempdir().expect("a folder");
+    let retention = Retention { age: Duration::from_hours(1), count: 5 };
+    let journal = Journal::open(home.path(), retention, 10).expect("a journal");
+    journal.append(first("open", &[event("a")])).await.expect("stored");
+    let large = event(&"x".repeat(70_000));
+    let all = (0..600_u64).map(|number| {
+        let events = if number == 0 { std::slice::from_ref(&large) } else { &[] };
+        let Entry { standing, .. } = ended("", number);
+        journal.append(Entry { standing, ..first(&format!("r{number:03}"), events) })
+    });
+    for stored in futures::future::join_all(all).await {
+        stored.expect("stored");
+    }
+    // Deleting comes after answering, and before anything else.
+    journal.append(first("last", &[event("a")])).await.expect("stored");
+    let reader = journal.reader().expect("a reader");
+    let left = reader.last(1_000).expect("runs");
+    assert!((7..=600 - 500 + 7).contains(&left.len()), "{} are left", left.len());
+    assert!(reader.run("open").expect("a run").is_some() && reader.run("r599").expect("a run").is_some());
+    let outputs: i64 =
+        reader.connection().query_row("select count(*) from output", [], |row| row.get(0)).expect("a number");
+    assert_eq!(outputs, 0);
 }
