@@ -1,4 +1,4 @@
-//! What it costs that runs survive the program. Prints a table for docs/durability.md; `benches/run` does the rest.
+//! What it costs that runs survive the program. Prints the table of docs/durability.md; `benches/run` does the rest.
 //!
 //! Steps answer at once and in this process, so all that is left is the engine, the runner and the journal. A plain loop of
 //! small writes, each followed by `fdatasync`, shows what the disk can do at all.
@@ -16,7 +16,8 @@ use mcp_orchestrator::document::format::Format;
 use mcp_orchestrator::engine::event::{Event, Identity, What};
 use mcp_orchestrator::engine::retrace::Retrace;
 use mcp_orchestrator::journal::entry::{Entry, Line, Opening, Standing};
-use mcp_orchestrator::journal::writer::{Journal, Retention};
+use mcp_orchestrator::journal::retention::Retention;
+use mcp_orchestrator::journal::writer::Journal;
 use mcp_orchestrator::model::call::{Call, Reply};
 use mcp_orchestrator::model::durability::Durability;
 use mcp_orchestrator::model::effect::Effect;

@@ -12,7 +12,8 @@ use crate::cli::terminal::Terminal;
 use crate::engine::event::Event;
 use crate::journal::entry::{Entry, Line, Opening, Standing, Stored};
 use crate::journal::reader::Reader;
-use crate::journal::writer::{Journal, Retention};
+use crate::journal::retention::Retention;
+use crate::journal::writer::Journal;
 use crate::runner::effects::now;
 
 /// The form of the lines; a later one is not read.

@@ -17,7 +17,7 @@ use crate::journal::entry::Stored;
 use crate::journal::folder::holder;
 use crate::journal::mail::Wish;
 use crate::journal::reader::Reader;
-use crate::journal::writer::Retention;
+use crate::journal::retention::Retention;
 use crate::model::name::is_event_name;
 use crate::runner::effects::now;
 

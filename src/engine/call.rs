@@ -80,6 +80,16 @@ impl CallFrame {
         }
     }
 
+    /// What is called.
+    pub(super) fn callee(&self) -> &Callee {
+        &self.callee
+    }
+
+    /// Whether what is in flight is the call itself, not a question about it.
+    pub(super) fn is_first_hand(&self) -> bool {
+        self.stage != Stage::Checked
+    }
+
     /// The call as it was made.
     pub(super) fn sent(&self) -> Option<&StepCall> {
         (self.stage == Stage::Doubtful).then_some(&self.call)

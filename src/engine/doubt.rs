@@ -51,6 +51,7 @@ impl Turn<'_> {
                 self.commands.push(Command::Ask(ask.question().clone()));
             }
         }
+        self.settle_again();
         let mut waiting: Vec<_> = self.state.calls.values().chain(self.state.recalls.values()).copied().collect();
         waiting.sort();
         for id in waiting {
@@ -90,7 +91,7 @@ impl Turn<'_> {
     }
 
     /// The step that the frame `id` makes its call for.
-    fn caller_of(&self, id: FrameId) -> Option<&StepFrame> {
+    pub(super) fn caller_of(&self, id: FrameId) -> Option<&StepFrame> {
         let (parent, _) = self.state.frames.get(id)?.parent?;
         match self.state.frames.get(parent)?.kind.as_ref()? {
             Kind::Step(step) => Some(step),

@@ -10,6 +10,7 @@ use crate::engine::scope::Scope;
 use crate::engine::turn::Turn;
 use crate::engine::view::{Status, Undone};
 use crate::model::code;
+use crate::model::effect::Effect;
 use crate::model::fault;
 use crate::workflow::definition::Workflow;
 use crate::workflow::output::check_output;
@@ -59,32 +60,36 @@ impl Turn<'_> {
             self.abandon(id, &outcome);
             return self.conclude(ended);
         }
-        if let Some(root) = self.state.root {
-            self.note_lost();
-            let in_flight = self.cancel_children(root).max(self.cancel(root));
-            // Whoever runs this again must know that something may have been done.
-            if let Outcome::Failed(failure) = &mut outcome {
-                failure.was_sent |= in_flight.is_some_and(|effect| !effect.may_repeat());
-            }
+        let Some(root) = self.state.root else { return self.conclude(outcome) };
+        // Whoever runs this again must know that something may have been done.
+        let in_flight = self.in_flight();
+        if let Outcome::Failed(failure) = &mut outcome {
+            failure.was_sent |= in_flight.is_some_and(|effect| !effect.may_repeat());
         }
+        if outcome.failure().is_none() {
+            self.note_lost(root);
+            self.cancel_children(root);
+            self.cancel(root);
+            return self.conclude(outcome);
+        }
+        if let Some(outcome) = self.settle_run(root, outcome) {
+            self.conclude_or_clean_up(outcome);
+        }
+    }
+
+    /// The strongest effect of the calls that are in flight or in doubt.
+    fn in_flight(&self) -> Option<Effect> {
+        let ids = self.state.calls.values().chain(self.state.doubts.values());
+        let frames = ids.filter_map(|id| self.state.frames.get(*id)?.kind.as_ref());
+        frames.filter_map(|kind| if let Kind::Call(call) = kind { Some(call.effect) } else { None }).max()
+    }
+
+    /// Nothing of the body is left: what it has done is undone if it has failed.
+    pub(super) fn conclude_or_clean_up(&mut self, outcome: Outcome) {
         match outcome.failure().filter(|_| !self.state.deeds.is_empty() || self.workflow.on_failure.is_some()) {
             Some(failure) => self.clean_up(&failure, outcome),
             None => self.conclude(outcome),
         }
-    }
-
-    /// Notes which calls that must not be made twice are in flight, in the order of their addresses.
-    fn note_lost(&mut self) {
-        let mut open: Vec<_> = self.state.calls.values().chain(self.state.doubts.values()).copied().collect();
-        open.sort();
-        let frames = open.into_iter().filter_map(|id| self.state.frames.get(id)?.kind.as_ref());
-        let lost = frames.filter_map(|kind| match kind {
-            Kind::Call(call) if call.may_have_happened() => Some(call.again()),
-            _ => None,
-        });
-        let mut lost: Vec<_> = lost.collect();
-        lost.sort_by(|one, other| one.at.cmp(&other.at));
-        self.state.lost = lost;
     }
 
     /// Begins the aftermath. It has bounds of its own: those of the run may be what has ended it.
@@ -119,7 +124,7 @@ impl Turn<'_> {
 
     /// Whether the run has failed and what it has done is being undone.
     pub(super) fn is_cleaning_up(&self) -> bool {
-        self.state.aftermath.is_some()
+        self.state.aftermath.is_some() || self.state.is_settling()
     }
 
     /// Notes what the workflow sees before its first step.

@@ -115,6 +115,11 @@ impl End {
         Self { status: Status::Failed, error: Some(failure.into()), ..Self::completed(Value::null()) }
     }
 
+    /// Whether it failed and nothing caught that.
+    pub(super) fn is_failure(&self) -> bool {
+        self.status == Status::Failed
+    }
+
     /// What `steps.<id>` is in expressions.
     pub(super) fn to_value(&self) -> Value {
         let error = self.error.as_ref().map_or_else(Value::null, |failure| failure.to_value());

@@ -4,7 +4,7 @@
 //! the event to its journal first and carries out the commands afterwards.
 //!
 //! Inside, a run is a tree of frames (`frame`), each of one kind: `block`, `each`, `step` (with `verb` and `rescue`),
-//! `branch`, `call`, and when the run has failed `aftermath`. An event becomes a signal to one frame; a `turn` carries signals from frame to frame until none is left.
+//! `branch`, `call`, and when the run has failed `settling` and `aftermath`. An event becomes a signal to one frame; a `turn` carries signals from frame to frame until none is left.
 
 mod aftermath;
 mod arrival;
@@ -32,6 +32,7 @@ mod rescue;
 pub mod retrace;
 pub mod run;
 mod scope;
+mod settling;
 mod step;
 mod turn;
 mod verb;

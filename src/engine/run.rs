@@ -128,7 +128,7 @@ impl Run {
 
     /// Whether the run has failed and what it has done is being undone.
     pub fn is_undoing(&self) -> bool {
-        self.state.aftermath.is_some()
+        self.state.aftermath.is_some() || self.state.is_settling()
     }
 
     /// What the run has used up so far.

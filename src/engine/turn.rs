@@ -21,6 +21,7 @@ use crate::engine::command::{Command, Outcome, StepCall, StepQuestion};
 use crate::engine::event::{Answer, Called, Failure, Kept, Timestamp};
 use crate::engine::frame::{End, FrameId, Frames, Kind, Next, Signal};
 use crate::engine::scope::Scope;
+use crate::engine::settling::Settling;
 use crate::engine::view::{Origin, Rows, Status, Undone};
 use crate::engine::wait;
 use crate::expr::value::Value;
@@ -57,6 +58,9 @@ pub(super) struct State {
     pub(super) lost: Vec<StepCall>,
     /// What the workflow sees before its first step.
     pub(super) scope: Option<Scope>,
+    /// What was in flight when something failed, while it is waited for, and how often that was.
+    pub(super) settling: Vec<Settling>,
+    pub(super) settled: u64,
     /// What goes on after the run has failed, and how it will have ended.
     pub(super) aftermath: Option<(FrameId, Outcome)>,
     /// What its agents share.
@@ -103,12 +107,14 @@ impl<'run> Turn<'run> {
 
     /// A call came back. An answer that nobody waits for is not heard.
     pub(super) fn called(&mut self, at: &str, attempt: u32, outcome: Called, usage: Usage) {
-        let Some(&id) = self.state.calls.get(at) else { return };
-        let frame = self.state.frames.get(id);
-        if matches!(frame.and_then(|frame| frame.kind.as_ref()), Some(Kind::Call(call)) if call.attempt == attempt) {
-            self.state.calls.remove(at);
-            self.pay(usage);
-            self.tell(id, Signal::Answered(outcome.into()));
+        let frame = self.state.calls.get(at).and_then(|id| Some((*id, self.state.frames.get(*id)?.kind.as_ref()?)));
+        match frame {
+            Some((id, Kind::Call(call))) if call.attempt == attempt => {
+                self.state.calls.remove(at);
+                self.pay(usage);
+                self.tell(id, Signal::Answered(outcome.into()));
+            }
+            _ => self.settled(at, attempt, outcome, usage),
         }
     }
 
@@ -147,6 +153,9 @@ impl<'run> Turn<'run> {
             if at == budget::TIMER {
                 return self.out_of_time();
             }
+            if self.is_settled_by(at) {
+                return;
+            }
             if let Some(frame) = self.state.frames.get_mut(id) {
                 frame.timer = None;
             }
@@ -168,7 +177,11 @@ impl<'run> Turn<'run> {
             }
             match next {
                 Next::Wait => {}
-                Next::End(end) => self.close(id, end),
+                Next::End(end) => {
+                    if let Some(end) = self.settle_frame(id, end) {
+                        self.close(id, end);
+                    }
+                }
                 Next::Finish(outcome) => self.finish_from(id, *outcome),
             }
         }
@@ -324,6 +337,18 @@ impl<'run> Turn<'run> {
         in_flight
     }
 
+    /// Whether `inner` is below `outer`, or is that.
+    pub(super) fn is_below(&self, inner: FrameId, outer: FrameId) -> bool {
+        let mut at = Some(inner);
+        while let Some(id) = at {
+            if id == outer {
+                return true;
+            }
+            at = self.state.frames.get(id).and_then(|frame| frame.parent).map(|(parent, _)| parent);
+        }
+        false
+    }
+
     /// What is below a frame, so that the first slot is popped first.
     fn children(&self, id: FrameId) -> Vec<FrameId> {
         self.state.frames.get(id).map_or_else(Vec::new, |frame| frame.children.values().rev().copied().collect())
@@ -331,6 +356,7 @@ impl<'run> Turn<'run> {
 
     /// Cancels one frame; returns the effect of its call if one was in flight.
     pub(super) fn cancel(&mut self, id: FrameId) -> Option<Effect> {
+        self.stop_settling(id);
         let frame = self.state.frames.remove(id)?;
         self.state.awaiting.remove(&id);
         self.state.size.release(frame.stored);
@@ -360,8 +386,11 @@ impl<'run> Turn<'run> {
     }
 
     /// A frame is over: what runs below it is cancelled, and its parent is told.
-    fn close(&mut self, id: FrameId, end: End) {
-        self.cancel_children(id);
+    pub(super) fn close(&mut self, id: FrameId, end: End) {
+        if self.running(id) > 0 {
+            self.note_lost(id);
+            self.cancel_children(id);
+        }
         let Some(frame) = self.state.frames.remove(id) else { return };
         self.state.size.release(frame.stored);
         if let Some(Kind::Step(step)) = &frame.kind

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::journal::reader::Reader;
-use crate::journal::writer::{Retention, prune};
+use crate::journal::retention::{Retention, prune};
 
 /// What is wanted of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

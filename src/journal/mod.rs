@@ -9,6 +9,7 @@ pub mod mail;
 pub mod open;
 pub mod question;
 pub mod reader;
+pub mod retention;
 mod schema;
 pub mod writer;
 

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 /// Each brings the tables from the version before it to its own.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
 create table definition (hash text primary key, body text not null, format text not null) strict, without rowid;
 create table run (
@@ -23,6 +23,9 @@ create table mail (id integer primary key, run text not null, body text not null
 ",
     // What an event must hash to, and how many a run must have; what was written before has neither, and is not checked.
     "alter table event add column sum integer; alter table run add column events integer;",
+    // By which what is kept no longer is found.
+    "create index run_ended on run (ended) where ended is not null;
+create index event_output on event (output) where output is not null;",
 ];
 
 /// Makes a connection what the journal needs.

@@ -9,7 +9,8 @@ use crate::journal::entry::{Entry, Line, Opening, Standing};
 use crate::journal::folder;
 use crate::journal::open::Error;
 use crate::journal::reader::Reader;
-use crate::journal::writer::{Journal, Retention};
+use crate::journal::retention::Retention;
+use crate::journal::writer::Journal;
 
 fn opening(run: &str) -> Opening {
     Opening {
@@ -186,6 +187,56 @@ async fn a_torn_end_of_the_log_is_dropped_and_the_rest_is_there() {
     }
 }
 
+/// The disk keeps of a write that nobody has waited for what it likes, sector by sector: up to some point, or any of them.
+fn lose(log: &mut Vec<u8>, safe: usize, trial: usize) {
+    const SECTOR: usize = 512;
+    let sectors = (log.len() - safe).div_ceil(SECTOR);
+    if trial < 5 {
+        log.truncate(safe + (sectors * trial / 5) * SECTOR);
+        return;
+    }
+    let mut chance = safe.wrapping_mul(31).wrapping_add(trial);
+    for sector in 0..sectors {
+        chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        if chance >> 62 == 0 || sector == trial % sectors {
+            let from = safe + sector * SECTOR;
+            let to = log.len().min(from + SECTOR);
+            log[from..to].fill(0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn whatever_the_disk_loses_of_the_last_write_all_that_was_waited_for_is_there() {
+    let home = tempfile::tempdir().expect("a folder");
+    let log = || std::fs::read(home.path().join("journal.sqlite-wal")).expect("a log");
+    let mut all = vec![event("0")];
+    let journal = open(home.path());
+    journal.append(first("r1", &all)).await.expect("stored");
+    for seq in 1..9_usize {
+        let safe = log().len();
+        let next = event(&seq.to_string().repeat(seq * 1_700));
+        let entry = Entry {
+            run: "r1".into(),
+            first: seq as u64,
+            events: lines(std::slice::from_ref(&next)),
+            ..Entry::default()
+        };
+        journal.append(entry).await.expect("stored");
+        all.push(next);
+        for trial in 0..12 {
+            let (copy, mut rest) = (copy(home.path()), log());
+            lose(&mut rest, safe, trial);
+            std::fs::write(copy.path().join("journal.sqlite-wal"), rest).expect("a file");
+            let left = open(copy.path());
+            let events = left.reader().expect("a reader").events("r1", 0).expect("events");
+            assert!(left.aside.is_none(), "write {seq}, trial {trial}");
+            // Of the last write there is all or nothing: all if what was lost was empty.
+            assert!([&all[..seq], &all[..=seq]].contains(&events.as_slice()), "write {seq}, trial {trial}: {events:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_flipped_bit_is_found_or_does_no_harm() {
     let home = tempfile::tempdir().expect("a folder");
@@ -244,4 +295,30 @@ async fn a_beginning_that_comes_twice_is_one_run() {
     journal.append(first("r1", &[event("a"), event("b")])).await.expect("stored once more");
     let reader = journal.reader().expect("a reader");
     assert_eq!(reader.events("r1", 0).expect("events"), [event("a"), event("b")]);
+}
+
+#[tokio::test]
+async fn what_is_too_much_is_also_deleted_while_the_program_runs() {
+    let home = tempfile::tempdir().expect("a folder");
+    let retention = Retention { age: Duration::from_hours(1), count: 5 };
+    let journal = Journal::open(home.path(), retention, 10).expect("a journal");
+    journal.append(first("open", &[event("a")])).await.expect("stored");
+    let large = event(&"x".repeat(70_000));
+    let all = (0..600_u64).map(|number| {
+        let events = if number == 0 { std::slice::from_ref(&large) } else { &[] };
+        let Entry { standing, .. } = ended("", number);
+        journal.append(Entry { standing, ..first(&format!("r{number:03}"), events) })
+    });
+    for stored in futures::future::join_all(all).await {
+        stored.expect("stored");
+    }
+    // Deleting comes after answering, and before anything else.
+    journal.append(first("last", &[event("a")])).await.expect("stored");
+    let reader = journal.reader().expect("a reader");
+    let left = reader.last(1_000).expect("runs");
+    assert!((7..=600 - 500 + 7).contains(&left.len()), "{} are left", left.len());
+    assert!(reader.run("open").expect("a run").is_some() && reader.run("r599").expect("a run").is_some());
+    let outputs: i64 =
+        reader.connection().query_row("select count(*) from output", [], |row| row.get(0)).expect("a number");
+    assert_eq!(outputs, 0);
 }

@@ -15,6 +15,7 @@ use crate::journal::entry::{Entry, Opening};
 use crate::journal::folder::Folder;
 use crate::journal::open::{Error, open};
 use crate::journal::reader::Reader;
+use crate::journal::retention::{Retention, TRIM, prune, trim};
 
 /// How many entries may wait.
 const QUEUE: usize = 1_024;
@@ -60,21 +61,6 @@ impl Order {
     }
 }
 
-/// How much of what has ended is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retention {
-    /// For how long.
-    pub age: Duration,
-    /// How many runs.
-    pub count: u64,
-}
-
-impl Default for Retention {
-    fn default() -> Self {
-        Self { age: Duration::from_hours(24 * 30), count: 10_000 }
-    }
-}
-
 /// A journal that this process owns.
 #[derive(Debug)]
 pub struct Journal {
@@ -97,7 +83,7 @@ impl Journal {
         let failing = Arc::clone(&is_failing);
         let thread = thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || write(opened.connection, waiting, &failing))
+            .spawn(move || write(opened.connection, waiting, retention, &failing))
             .map_err(|why| unusable(rusqlite::Error::ToSqlConversionFailure(why.into())))?;
         Ok(Self {
             orders: Mutex::new(Some(orders)),
@@ -158,7 +144,14 @@ impl Drop for Journal {
     }
 }
 
-fn write(mut connection: Connection, mut waiting: mpsc::Receiver<Order>, is_failing: &AtomicBool) {
+fn write(
+    mut connection: Connection,
+    mut waiting: mpsc::Receiver<Order>,
+    retention: Retention,
+    is_failing: &AtomicBool,
+) {
+    // The runs that have ended since some were deleted last.
+    let mut ended = 0;
     while let Some(first) = waiting.blocking_recv() {
         let mut batch = vec![first];
         while batch.len() < BATCH
@@ -170,12 +163,20 @@ fn write(mut connection: Connection, mut waiting: mpsc::Receiver<Order>, is_fail
         let is_one_to_blame = matches!(&stored, Err(why) if is_about_one(why)) && batch.len() > 1;
         let stored = stored.map_err(|why| NotStored(why.to_string()));
         is_failing.store(stored.is_err() && !is_one_to_blame, Ordering::Relaxed);
+        let ends: Vec<_> = batch.iter().filter_map(|order| order.entry.standing.as_ref()?.ended).collect();
+        ended += ends.len();
         for order in batch {
             let mut alone =
                 || store_all(&mut connection, slice::from_ref(&order)).map_err(|why| NotStored(why.to_string()));
             let stored = if is_one_to_blame { alone() } else { stored.clone() };
             // Fails only if nobody waits for it.
             let _ = order.done.send(stored);
+        }
+        if let Some(now) = ends.into_iter().max().filter(|_| ended >= TRIM) {
+            ended = 0;
+            if let Err(why) = trim(&mut connection, retention, now) {
+                tracing::warn!("what has ended long ago cannot be deleted: {why}");
+            }
         }
     }
     // What is not copied back now is at the next start.
@@ -275,21 +276,4 @@ fn hash(text: &str) -> String {
 pub(super) fn sum(seq: u64, body: &str) -> i64 {
     let start = 0xcbf2_9ce4_8422_2325 ^ seq;
     body.bytes().fold(start, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)).cast_signed()
-}
-
-/// Deletes what has ended too long ago, and all but the last. Returns how many runs.
-pub(super) fn prune(connection: &Connection, retention: Retention, now: u64) -> rusqlite::Result<usize> {
-    let age = u64::try_from(retention.age.as_millis()).unwrap_or(u64::MAX);
-    let oldest = now.saturating_sub(age).cast_signed();
-    let mut count = connection.execute("delete from run where ended is not null and ended < ?", [oldest])?;
-    count += connection.execute(
-        "delete from run where ended is not null and id not in
-         (select id from run where ended is not null order by ended desc limit ?)",
-        [retention.count.min(i64::MAX as u64).cast_signed()],
-    )?;
-    connection
-        .execute("delete from output where hash not in (select output from event where output is not null)", [])?;
-    connection.execute("delete from definition where hash not in (select definition from run)", [])?;
-    connection.execute("delete from mail where answer is not null", [])?;
-    Ok(count)
 }

@@ -110,12 +110,12 @@ async fn drive(
     let (mut is_stopped, mut is_left) = (false, false);
     let mut rest_until = None;
     let Waited::GoesOn(heard) = for_turn(&mut begin, &mut messages, &signs).await else { return None };
-    let _place = begin.ticket.take();
     let mut driven = Driven::start(begin).await;
     for what in heard {
         driven.apply(Event { now: now(), what }).await;
     }
     loop {
+        driven.mind_place().await;
         if let Some(watcher) = &watcher {
             watcher.changed(&driven.run);
         }
@@ -194,7 +194,8 @@ mod tests {
     use super::*;
     use crate::document::format::Format;
     use crate::journal::entry::Opening;
-    use crate::journal::writer::{Journal, Retention};
+    use crate::journal::retention::Retention;
+    use crate::journal::writer::Journal;
     use crate::model::call::{Call, Reply};
     use crate::model::durability::Durability;
     use crate::model::fault::Fault;

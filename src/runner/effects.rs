@@ -30,6 +30,9 @@ use crate::runner::gate::{Gate, Ticket};
 use crate::runner::leave::{Leave, Wish};
 use crate::workflow::verb::Audience;
 
+/// From how long on a pause is a long one.
+const LONG: Duration = Duration::from_secs(1);
+
 /// What every call of a run has in common.
 pub struct Through {
     /// The one door.
@@ -71,6 +74,8 @@ pub struct Effects {
     leaves: HashMap<Key, Leave>,
     /// The calls whose turn has come, and that must be known to be made before they are.
     ready: HashMap<Key, Box<Departure>>,
+    /// The timers that are far off and that the workflow wants.
+    pauses: HashSet<Key>,
     /// Done once the runs within are over: what comes after the run's end waits for that, so that what a run within has done is undone
     /// before what was done before it.
     settled: Arc<OnceCell<()>>,
@@ -109,6 +114,7 @@ impl Effects {
             asked: HashSet::new(),
             leaves: HashMap::new(),
             ready: HashMap::new(),
+            pauses: HashSet::new(),
             settled: Arc::default(),
         }
     }
@@ -248,6 +254,9 @@ impl Effects {
     /// Starts a timer.
     pub fn timer(&mut self, at: String, due: Timestamp) {
         let wait = Duration::from_millis(due.saturating_sub(now()));
+        if wait >= LONG && at.ends_with("#wait") {
+            self.pauses.insert((at.clone(), 0));
+        }
         self.start((at.clone(), 0), async move {
             sleep(wait).await;
             // A clock that was set back must not make the timer fire before its time.
@@ -267,6 +276,7 @@ impl Effects {
         self.asking.remove(&key);
         self.leaves.remove(&key);
         self.ready.remove(&key);
+        self.pauses.remove(&key);
         if let Some(handle) = self.handles.remove(&key) {
             handle.abort();
         }
@@ -283,6 +293,11 @@ impl Effects {
         self.handles.keys().any(|key| key.1 > 0 && !self.asking.contains(key))
     }
 
+    /// Whether a pause goes on that takes long.
+    pub fn is_pausing(&self) -> bool {
+        !self.pauses.is_empty()
+    }
+
     /// Stops a timer.
     pub fn forget(&mut self, at: String) {
         self.cancel(at, 0);
@@ -295,6 +310,7 @@ impl Effects {
                 Ok((_, (key, Came::Happened(happened)))) => {
                     self.handles.remove(&key);
                     self.asking.remove(&key);
+                    self.pauses.remove(&key);
                     return Some(happened);
                 }
                 Ok((task, (key, Came::ToTurn(departure)))) => {

@@ -20,6 +20,8 @@ pub struct Gate {
 #[derive(Debug)]
 struct State {
     turns: Turns,
+    /// How many have given their place back for a while.
+    away: usize,
     /// How those who wait are called.
     bells: HashMap<u64, oneshot::Sender<()>>,
 }
@@ -38,10 +40,20 @@ enum Standing {
     Waits(u64, oneshot::Receiver<()>),
 }
 
+/// One who has given his place back for a while.
+#[derive(Debug)]
+pub struct Away {
+    gate: Arc<Gate>,
+    who: Arc<str>,
+}
+
+/// How many may be away at once; the others keep their places.
+const MOST_AWAY: usize = 100_000;
+
 impl Gate {
     /// So many places, for which so many may wait.
     pub fn new(places: usize, most_waiting: usize) -> Arc<Self> {
-        let state = State { turns: Turns::new(places, most_waiting), bells: HashMap::new() };
+        let state = State { turns: Turns::new(places, most_waiting), away: 0, bells: HashMap::new() };
         Arc::new(Self { state: Mutex::new(state), began: Instant::now() })
     }
 
@@ -115,6 +127,37 @@ impl Ticket {
     }
 }
 
+impl Ticket {
+    /// Gives the place back for a while, unless it is still to come or too many do so.
+    pub fn lend(self) -> Result<Away, Self> {
+        if self.is_waiting() {
+            return Err(self);
+        }
+        let mut state = self.gate.state();
+        if state.away >= MOST_AWAY {
+            drop(state);
+            return Err(self);
+        }
+        state.away += 1;
+        drop(state);
+        Ok(Away { gate: Arc::clone(&self.gate), who: Arc::clone(&self.who) })
+    }
+}
+
+impl Away {
+    /// Asks for a place again.
+    pub fn back(&self, priority: Priority) -> Ticket {
+        // Nobody is refused who was let in before.
+        self.gate.ask(&self.who, priority, None, Manner::Admitted).unwrap_or_else(|_| self.gate.insist(&self.who))
+    }
+}
+
+impl Drop for Away {
+    fn drop(&mut self) {
+        self.gate.state().away -= 1;
+    }
+}
+
 impl Drop for Ticket {
     fn drop(&mut self) {
         let mut state = self.gate.state();
@@ -159,5 +202,19 @@ mod tests {
         assert!(!third.is_waiting());
         drop(third);
         assert_eq!(gate.load(), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_place_that_is_lent_is_somebody_elses_until_that_one_leaves() {
+        let gate = Gate::new(1, 0);
+        let away = ask(&gate, "a").expect("a place").lend().expect("nobody else is away");
+        let second = ask(&gate, "b").expect("the place that was lent");
+        let back = away.back(Priority::Normal);
+        assert!(back.is_waiting() && !second.is_waiting());
+        let back = back.lend().expect_err("it is not there yet");
+        drop(second);
+        let mut back = back;
+        back.called().await;
+        assert_eq!(gate.load(), (1, 0));
     }
 }

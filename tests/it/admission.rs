@@ -12,7 +12,8 @@ fn narrow(settings: &str) -> Host {
     let test = Test::new().registry(&format!("[orchestrator]\nmax_concurrent_runs = 1\n{settings}"));
     let test = test
         .server("north", fixture(["healthy"]))
-        .workflow("hold", "steps: [{ id: may, ask: Go on? }]\n")
+        .workflow("hold", "steps: [{ id: a, tool: north.hang, effect: read }]\n")
+        .workflow("ask", "steps:\n  - { id: may, ask: Go on? }\n  - { id: b, tool: north.meta, after: [may] }\n")
         .workflow("idle", "priority: low\nsteps: [{ id: a, tool: north.echo }]\n")
         .workflow("usual", "steps: [{ id: a, tool: north.pid }]\n")
         .workflow("urgent", "priority: critical\nsteps: [{ id: a, tool: north.write }]\n");
@@ -31,6 +32,15 @@ fn id(begun: &Value) -> String {
     begun["run_id"].as_str().expect("a run has an id").to_owned()
 }
 
+fn cancel(host: &mut Host, run: &str) {
+    let cancelled = host.call("control_run", json!({ "run_id": run, "action": "cancel" }));
+    assert_eq!(cancelled["structuredContent"]["status"], "cancelled", "{cancelled}");
+}
+
+fn status(host: &mut Host, run: &str) -> Value {
+    host.value("get_run", json!({ "run_id": run }))["status"].clone()
+}
+
 fn look(host: &mut Host, run: &str) -> Value {
     host.value("get_run", json!({ "run_id": run, "wait_ms": 20_000 }))
 }
@@ -46,11 +56,11 @@ fn runs_wait_for_their_turn_and_the_urgent_come_first() {
     assert!(waiting.iter().all(|begun| begun["status"] == "queued"), "{waiting:?}");
     let raised = begin(&mut host, json!({ "workflow": "idle", "priority": "high" }));
     assert_eq!(host.value("get_run", json!({ "run_id": id(&raised) }))["status"], "queued");
-    host.value("answer_run", json!({ "run_id": hold }));
+    cancel(&mut host, &hold);
     for begun in waiting.iter().chain([&raised]) {
         assert_eq!(look(&mut host, &id(begun))["status"], "completed");
     }
-    assert_eq!(host.record("north", "calls"), ["write", "echo", "pid", "echo"]);
+    assert_eq!(host.record("north", "calls"), ["hang", "write", "echo", "pid", "echo"]);
 }
 
 #[test]
@@ -67,12 +77,11 @@ fn a_full_queue_refuses_and_says_what_how_many_and_when() {
         "{error}"
     );
     // Who leaves the queue makes room.
-    let cancelled = host.call("control_run", json!({ "run_id": queued, "action": "cancel" }));
-    assert_eq!(cancelled["structuredContent"]["status"], "cancelled", "{cancelled}");
+    cancel(&mut host, &queued);
     let other = id(&begin(&mut host, json!({ "workflow": "usual" })));
-    host.value("answer_run", json!({ "run_id": hold }));
+    cancel(&mut host, &hold);
     assert_eq!(look(&mut host, &other)["status"], "completed");
-    assert_eq!(host.record("north", "calls").len(), 1);
+    assert_eq!(host.record("north", "calls"), ["hang", "pid"]);
 }
 
 #[test]
@@ -89,7 +98,7 @@ fn a_deadline_ends_the_waiting_and_one_that_is_over_is_refused() {
     assert!(wrong.contains("90s"), "{wrong}");
     let wrong = host.failure("run_workflow", json!({ "workflow": "urgent", "priority": "very" }));
     assert!(wrong.contains("`critical`"), "{wrong}");
-    assert!(host.record("north", "calls").is_empty());
+    assert_eq!(host.record("north", "calls"), ["hang"]);
 }
 
 #[test]
@@ -99,12 +108,84 @@ fn a_run_that_waits_survives_the_program() {
     let queued = id(&begin(&mut host, json!({ "workflow": "urgent" })));
     host.die_and_return();
     host.initialize();
-    let is_asked = eventually(DEADLINE, || host.value("get_run", json!({ "run_id": hold }))["status"] == "waiting");
-    assert!(is_asked, "{}", host.stderr());
-    assert_eq!(host.value("get_run", json!({ "run_id": queued }))["status"], "queued");
-    host.value("answer_run", json!({ "run_id": hold }));
+    host.await_record("north", "calls", 2);
+    assert_eq!(status(&mut host, &queued), "queued");
+    cancel(&mut host, &hold);
     assert_eq!(look(&mut host, &queued)["status"], "completed", "{}", host.stderr());
-    assert_eq!(host.record("north", "calls"), ["write"]);
+    assert_eq!(host.record("north", "calls"), ["hang", "hang", "write"]);
+}
+
+#[test]
+fn a_run_that_waits_for_somebody_lends_its_place_and_goes_on_when_it_has_it_again() {
+    let mut host = narrow("");
+    let asking = id(&begin(&mut host, json!({ "workflow": "ask" })));
+    assert!(eventually(DEADLINE, || status(&mut host, &asking) == "waiting"), "{}", host.stderr());
+    let hold = id(&begin(&mut host, json!({ "workflow": "hold" })));
+    host.await_record("north", "calls", 1);
+    let answered = host.value("answer_run", json!({ "run_id": asking, "wait_ms": 0 }));
+    assert_ne!(answered["status"], "completed", "{answered}");
+    assert!(eventually(DEADLINE, || status(&mut host, &asking) == "queued"), "{}", host.stderr());
+    // What was answered is stored.
+    host.die_and_return();
+    host.initialize();
+    assert_eq!(look(&mut host, &asking)["status"], "completed", "{}", host.stderr());
+    cancel(&mut host, &hold);
+    assert_eq!(host.record("north", "calls").iter().filter(|tool| *tool == "meta").count(), 1);
+}
+
+#[test]
+fn runs_that_wait_for_each_other_need_no_more_than_one_place() {
+    let mut host = narrow("");
+    let asking: Vec<_> = (0..20).map(|_| id(&begin(&mut host, json!({ "workflow": "ask" })))).collect();
+    for run in &asking {
+        assert!(eventually(DEADLINE, || status(&mut host, run) == "waiting"), "{}", host.stderr());
+    }
+    let first = id(&begin(&mut host, json!({ "workflow": "usual" })));
+    assert_eq!(look(&mut host, &first)["status"], "completed");
+    for run in &asking {
+        host.value("answer_run", json!({ "run_id": run, "wait_ms": 0 }));
+    }
+    for run in &asking {
+        assert_eq!(look(&mut host, run)["status"], "completed", "{}", host.stderr());
+    }
+}
+
+#[test]
+fn whoever_has_the_least_going_on_has_the_next_turn() {
+    let test = Test::new()
+        .registry("[orchestrator]\nmax_concurrent_runs = 2\n")
+        .server("north", fixture(["healthy"]))
+        .workflow("hold", "steps: [{ id: a, tool: north.hang, effect: read }]\n")
+        .workflow("theirs", "steps: [{ id: a, tool: north.pid }]\n")
+        .workflow("ours", "steps: [{ id: a, tool: north.meta }]\n");
+    let mut host = test.start_modern();
+    host.name = "greedy";
+    host.ready(&["north"]);
+    let held = ["hold", "hold"].map(|workflow| id(&begin(&mut host, json!({ "workflow": workflow }))));
+    let theirs = [0; 3].map(|_| id(&begin(&mut host, json!({ "workflow": "theirs" }))));
+    host.name = "modest";
+    let ours = id(&begin(&mut host, json!({ "workflow": "ours" })));
+    assert_eq!(status(&mut host, &ours), "queued");
+    host.name = "greedy";
+    cancel(&mut host, &held[0]);
+    for run in &theirs {
+        assert_eq!(look(&mut host, run)["status"], "completed");
+    }
+    assert_eq!(host.record("north", "calls"), ["hang", "hang", "meta", "pid", "pid", "pid"]);
+}
+
+#[test]
+fn a_run_whose_turn_would_come_too_late_is_refused_at_once() {
+    let mut host = narrow("");
+    let usual = json!({ "definition": { "name": "slow", "steps": [{ "id": "a", "tool": "north.sleep", "args": { "ms": 1500 } }] } });
+    host.value("run_workflow", usual);
+    let hold = id(&begin(&mut host, json!({ "workflow": "hold" })));
+    begin(&mut host, json!({ "workflow": "urgent" }));
+    let refused = host.call("run_workflow", json!({ "workflow": "usual", "deadline": "500ms" }));
+    let error = &refused["structuredContent"]["error"];
+    assert_eq!(error["code"], "MO4051", "{refused}");
+    assert!(error["hint"].as_str().is_some_and(|hint| hint.contains("nothing was run")), "{error}");
+    cancel(&mut host, &hold);
 }
 
 #[test]

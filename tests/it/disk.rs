@@ -104,3 +104,47 @@ fn a_disk_that_is_full_stops_no_call_and_is_told() {
     assert!(refused["isError"] == true && refused.to_string().contains("must be stored"), "{refused}");
     assert_eq!(writes(&host), 60);
 }
+
+#[test]
+fn once_there_is_room_again_what_could_not_be_stored_is() {
+    let twice =
+        "steps:\n  - { id: a, tool: north.write }\n  - { id: one, ask: Go on? }\n  - { id: two, ask: Really? }\n";
+    let test = Test::new().server("north", fixture(["healthy"])).workflow("flow", twice);
+    let test = test.workflow(
+        "quick",
+        "steps:\n  - { id: a, tool: north.meta }\n  - { id: b, tool: north.log, args: { level: info } }\n",
+    );
+    let mut host = test.serve_limited(48);
+    host.initialize();
+    host.ready(&["north"]);
+    let is_full = eventually(DEADLINE, || {
+        host.call("quick", json!({}));
+        host.value("orchestrator_status", json!({}))["journal"]["is_failing"] == true
+    });
+    assert!(is_full, "{}", host.stderr());
+    let run = waiting(&mut host);
+    host.unlimited();
+    host.value("answer_run", json!({ "run_id": run, "step": "one", "wait_ms": 0 }));
+    let mut seen = Value::Null;
+    let is_stored = eventually(DEADLINE, || {
+        seen = host.value("orchestrator_status", json!({}))["journal"].clone();
+        seen["is_failing"] == false
+    });
+    assert!(is_stored, "{seen}\n{}", host.stderr());
+    host.die_and_return();
+    host.initialize();
+    assert_eq!(host.value("answer_run", json!({ "run_id": run }))["status"], "completed", "{}", host.stderr());
+    assert_eq!(writes(&host), 1);
+}
+
+#[test]
+fn a_run_that_must_be_stored_is_undone_when_the_disk_is_full_in_the_middle_of_it() {
+    let sure = "durability: always\nsteps:\n  - { id: a, tool: north.write, undo: { tool: north.pid } }\n  \
+        - { id: b, tool: north.big, args: { bytes: 1000000 } }\n  - { id: c, tool: north.write }\n";
+    let mut host = Test::new().server("north", fixture(["healthy"])).workflow("sure", sure).serve_limited(400);
+    host.initialize();
+    host.ready(&["north"]);
+    let ended = host.call("run_workflow", json!({ "workflow": "sure" }));
+    assert_eq!(ended["structuredContent"]["undone"], json!(["a"]), "{ended}\n{}", host.stderr());
+    assert_eq!(host.record("north", "calls"), ["write", "big", "pid"]);
+}

@@ -321,6 +321,19 @@ fn a_write_that_was_in_flight_when_the_run_ended_is_listed() {
 }
 
 #[test]
+fn a_write_that_was_in_flight_when_the_run_ended_and_can_be_undone_is() {
+    let flow = "steps:\n  - { id: a, tool: south.write, undo: { tool: south.pid } }\n  - { id: pay, tool: north.sleep, effect: write, args: { ms: 700 }, undo: { tool: north.meta } }\n";
+    let mut host = start(test(flow));
+    let run = begin(&mut host);
+    host.await_record("north", "calls", 1);
+    let ended = host.call("control_run", json!({ "run_id": run, "action": "cancel" }));
+    let report = &ended["structuredContent"];
+    assert_eq!((&report["status"], &report["undone"]), (&json!("undone"), &json!(["pay", "a"])), "{ended}");
+    assert!(report.get("in_doubt").is_none(), "{ended}");
+    assert_eq!((calls(&host, "north", "meta"), calls(&host, "south", "pid")), (1, 1));
+}
+
+#[test]
 fn what_a_workflow_within_has_done_is_undone_before_what_was_done_before_it() {
     let inner = "steps:\n  - { id: w, tool: north.write, undo: [{ id: slow, tool: north.sleep, args: { ms: 800 } }, { id: end, tool: north.meta }] }\n  \
         - { id: pay, tool: north.hang }\n";
@@ -332,4 +345,53 @@ fn what_a_workflow_within_has_done_is_undone_before_what_was_done_before_it() {
     let ended = host.call("control_run", json!({ "run_id": run, "action": "cancel" }));
     assert_eq!(ended["structuredContent"]["undone"], json!(["a"]), "{ended}");
     assert_eq!(host.record("north", "calls"), ["write", "write", "hang", "sleep", "meta", "pid"]);
+}
+
+const WAITING: &str = "steps:\n  - { id: a, tool: north.write }\n  - { id: may, ask: Go on? }\n";
+
+#[test]
+fn a_run_that_could_not_be_taken_up_goes_on_once_it_can() {
+    let test = test(WAITING);
+    let data = test.home().join("data");
+    let mut host = start(test.flag("--data-dir").flag(&data.to_string_lossy()));
+    let run = begin(&mut host);
+    until(&mut host, &run, "waiting");
+    host.signal(rustix::process::Signal::KILL);
+    host.leaves_nothing(DEADLINE);
+    let journal = rusqlite::Connection::open(data.join("journal.sqlite")).expect("a journal");
+    journal.execute("update event set sum = sum + 1 where seq = 0", []).expect("a damaged event");
+    host.return_with(&[]);
+    host.initialize();
+    host.ready(&["north"]);
+    assert!(host.says("is not what was written"), "{}", host.stderr());
+    let refused = host.failure("control_run", json!({ "run_id": run, "action": "resume" }));
+    assert!(refused.contains("is not what was written"), "{refused}");
+    journal.execute("update event set sum = sum - 1 where seq = 0", []).expect("an event as it was");
+    let resumed = control(&mut host, &run, "resume", Value::Null);
+    assert_eq!(id(&resumed), run, "{resumed}");
+    until(&mut host, &run, "waiting");
+    assert_eq!(host.value("answer_run", json!({ "run_id": run }))["status"], "completed");
+    assert_eq!(calls(&host, "north", "write"), 1);
+}
+
+#[test]
+fn what_has_ended_is_deleted_beside_a_program_that_goes_on_and_what_has_not_stays() {
+    let test = test(WAITING);
+    let (mut prune, mut list) = (test.command(&["runs", "prune", "--days", "0"]), test.command(&["runs", "list"]));
+    let mut host = start(test);
+    let runs = [0; 3].map(|_| begin(&mut host));
+    for run in &runs {
+        until(&mut host, run, "waiting");
+    }
+    assert_eq!(host.value("answer_run", json!({ "run_id": runs[0] }))["status"], "completed");
+    output(&mut prune);
+    let left = output(&mut list);
+    assert!(!left.contains(&runs[0]) && left.contains(&runs[1]) && left.contains(&runs[2]), "{left}");
+    host.die_and_return();
+    host.initialize();
+    for run in &runs[1..] {
+        until(&mut host, run, "waiting");
+        assert_eq!(host.value("answer_run", json!({ "run_id": run }))["status"], "completed");
+    }
+    assert_eq!(calls(&host, "north", "write"), 3);
 }

@@ -3,8 +3,11 @@
 mod world;
 
 use std::collections::BTreeSet;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
+use std::thread;
 
 use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
@@ -16,10 +19,10 @@ use crate::engine::tests::play::workflow;
 use crate::workflow::definition::Workflow;
 
 /// How many runs are played in which the program dies: as many as it can in a few seconds.
-const RUNS: usize = if cfg!(debug_assertions) { 6_000 } else { 100_000 };
+const RUNS: usize = if cfg!(debug_assertions) { 20_000 } else { 200_000 };
 
 /// Up to how many points a plan is played with every pair of them: pairs grow with the square, and other plans tell more.
-const SHORT: usize = 20;
+const SHORT: usize = 16;
 
 /// How many points of a plan are played at most.
 const LONG: usize = 40;
@@ -67,36 +70,65 @@ fn vary(step: &mut Value, count: &mut usize) {
     }
 }
 
-/// Plays one run; what goes wrong is told with all that is needed to see it again.
-fn play((plan, text): &Planned, seed: u64, deaths: &[usize], is_lazy: bool, bug: Bug) -> usize {
-    let world = World::new(plan, seed, deaths.to_vec(), is_lazy, bug);
-    catch_unwind(AssertUnwindSafe(|| world.play())).unwrap_or_else(|why| {
-        let why = why.downcast_ref::<String>().cloned().unwrap_or_default();
-        panic!("{why}\nseed {seed}, deaths at {deaths:?}, lazy: {is_lazy}, plan {text}")
-    })
+/// One plan, and how it is played.
+struct Played<'plan> {
+    planned: &'plan Planned,
+    seed: u64,
+    bug: Bug,
 }
 
-/// Kills the program at every point of every plan, and at every pair of them, until so many runs have been played.
-fn enumerate(runs: usize, bug: Bug) {
-    let (mut played, mut seed) = (0, 11_u64);
-    for plan in plans() {
-        seed = seed.wrapping_mul(31).wrapping_add(7);
-        let points = play(&plan, seed, &[], false, bug);
-        for first in 1..=points.min(LONG) {
-            let is_lazy = (seed >> 7).wrapping_add(first as u64).is_multiple_of(2);
+impl Played<'_> {
+    /// Plays a run that has seen these deaths to its end. What goes wrong is told with all that is needed to see it again.
+    fn play(&self, world: World, deaths: &[usize], most_copies: usize) -> (usize, Vec<World>) {
+        catch_unwind(AssertUnwindSafe(|| world.play(most_copies))).unwrap_or_else(|why| {
+            let why = why.downcast_ref::<String>().cloned().unwrap_or_default();
+            panic!("{why}\nseed {}, deaths at {deaths:?}, plan {}", self.seed, self.planned.1)
+        })
+    }
+
+    /// Kills the program at every point of the plan, and then the next one at every point of its life. Returns how many runs
+    /// that were.
+    fn enumerate(&self) -> usize {
+        let world = World::new(&self.planned.0, self.seed, self.bug);
+        let (points, firsts) = self.play(world, &[], LONG);
+        let (mut played, seconds) = (0, if points <= SHORT { usize::MAX } else { 1 });
+        for (first, world) in (1..).zip(firsts) {
+            let is_lazy = (self.seed >> 7).wrapping_add(first).is_multiple_of(2);
+            let first = usize::try_from(first).unwrap_or(usize::MAX);
             // All points of the second program's life count, also those while it takes the run up.
-            let all = play(&plan, seed, &[first], is_lazy, bug);
-            let seconds = if points <= SHORT { all } else { first + 1 };
-            for second in first + 1..=seconds {
-                play(&plan, seed, &[first, second], is_lazy, bug);
+            let (_, copies) = self.play(world.bereft(is_lazy), &[first], seconds);
+            for (second, world) in (1..).zip(copies) {
+                self.play(world.bereft(is_lazy), &[first, second], 0);
                 played += 1;
             }
             played += 1;
         }
-        if played >= runs {
-            return;
-        }
+        played
     }
+}
+
+/// Kills the program at every point of every plan, and at every pair of them, until so many runs have been played; by several
+/// hands at once.
+fn enumerate(runs: usize, bug: Bug) {
+    let seeds = std::iter::successors(Some(348_u64), |seed| Some(seed.wrapping_mul(31).wrapping_add(7)));
+    let (worlds, played) = (Mutex::new(plans().zip(seeds)), AtomicUsize::new(0));
+    let hand = || {
+        while played.load(Relaxed) < runs {
+            let next = worlds.lock().expect("a plan can be made").next();
+            let (planned, seed) = next.expect("there is always another");
+            played.fetch_add(Played { planned: &planned, seed, bug }.enumerate(), Relaxed);
+        }
+    };
+    thread::scope(|scope| {
+        let hands = [(); 4].map(|()| scope.spawn(hand));
+        for hand in hands {
+            if let Err(why) = hand.join() {
+                // The others need not look any further.
+                played.store(runs, Relaxed);
+                resume_unwind(why);
+            }
+        }
+    });
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn a_failed_run_undoes_what_was_done_the_last_first() {
 }
 
 #[test]
-fn a_cancelled_run_is_undone_and_what_is_in_flight_is_not() {
+fn a_cancelled_run_is_undone_and_what_was_not_sent_is_not() {
     let mut play = nearly_done();
     play.happens(What::CancelRequested { why: "enough".into() });
     play.happens(What::CancelRequested { why: "really".into() });
@@ -215,4 +215,71 @@ steps:
     }
     undo_all(&mut play);
     assert_eq!((play.failure().code, undone(&play)), ("MO4008".to_owned(), vec![("a".to_owned(), true)]));
+}
+
+/// A run of [`ORDER`] that is cancelled while its last step is in flight.
+fn cancelled() -> Play {
+    let mut play = nearly_done();
+    play.happens(What::Intended { at: "ship".into(), attempt: 1 });
+    play.happens(What::CancelRequested { why: "enough".into() });
+    assert_eq!(play.waiting(), ["ship"], "it may have happened, and only its server knows");
+    assert!(play.run.is_undoing());
+    play
+}
+
+#[test]
+fn what_is_in_flight_when_the_run_ends_is_waited_for_and_undone() {
+    let mut play = cancelled();
+    play.answer("ship", json!({}));
+    let asked = undo_all(&mut play);
+    assert_eq!((asked[0].0.as_str(), &asked[1..]), ("ship#undo", in_reverse().as_slice()));
+    assert_eq!(play.run.lost(), []);
+    assert_eq!(play.run.outcome(), Some(&Outcome::Cancelled { why: "enough".into() }));
+}
+
+#[test]
+fn what_has_failed_after_all_is_not_undone() {
+    let mut play = cancelled();
+    play.refuse("ship", "no trucks");
+    assert_eq!(undo_all(&mut play), in_reverse());
+    assert_eq!(play.run.lost(), []);
+}
+
+#[test]
+fn what_does_not_answer_or_went_away_is_in_doubt() {
+    let mut play = cancelled();
+    play.pass(10_000);
+    assert_eq!(undo_all(&mut play), in_reverse());
+    assert_eq!(play.run.lost()[0].at, "ship");
+    let mut play = cancelled();
+    play.lose("ship", Kind::Unavailable);
+    assert_eq!(undo_all(&mut play), in_reverse());
+    assert_eq!(play.run.lost()[0].at, "ship");
+}
+
+/// Two at once, one of which can be undone, within a step that may catch.
+fn beside(text: &str) -> Play {
+    let both = "parallel: {a: {tool: s.put, undo: {tool: s.put_back}}, b: {tool: s.get}}";
+    Play::of(&format!("steps:\n  - {{id: p, {both}{text}}}\n  - {{id: after, tool: s.get}}\n"), json!({}))
+}
+
+#[test]
+fn a_failure_beside_it_waits_for_what_can_be_undone() {
+    let mut play = beside("");
+    play.refuse("p/b", "no");
+    assert_eq!(play.waiting(), ["p/a"]);
+    play.answer("p/a", json!({}));
+    assert_eq!(undo_all(&mut play), [("p/a#undo".to_owned(), json!({}))]);
+    assert_eq!(play.failure().message, "no");
+}
+
+#[test]
+fn a_failure_that_is_caught_waits_as_well_and_what_was_done_can_be_undone_later() {
+    let mut play = beside(", catch: [{value: 1}]");
+    play.refuse("p/b", "no");
+    assert_eq!(play.waiting(), ["p/a"]);
+    play.answer("p/a", json!({}));
+    assert_eq!(play.waiting(), ["after"]);
+    play.refuse("after", "no");
+    assert_eq!(undo_all(&mut play).len(), 1);
 }

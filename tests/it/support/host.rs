@@ -28,6 +28,8 @@ pub(crate) struct Host {
     next_id: u64,
     /// Whether requests carry their own metadata instead of a session.
     pub(crate) is_modern: bool,
+    /// What a modern host calls itself.
+    pub(crate) name: &'static str,
     /// What a modern host says that it can do.
     pub(crate) capabilities: Value,
     recipe: Recipe,
@@ -174,6 +176,7 @@ impl Host {
             reading,
             next_id: 1,
             is_modern: false,
+            name: "test",
             capabilities: json!({}),
             recipe,
             home,
@@ -214,7 +217,7 @@ impl Host {
         self.next_id += 1;
         if self.is_modern {
             params["_meta"]["io.modelcontextprotocol/protocolVersion"] = json!("2026-07-28");
-            params["_meta"]["io.modelcontextprotocol/clientInfo"] = json!({ "name": "test", "version": "1" });
+            params["_meta"]["io.modelcontextprotocol/clientInfo"] = json!({ "name": self.name, "version": "1" });
             params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = self.capabilities.clone();
         }
         let request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
@@ -425,6 +428,13 @@ impl Host {
     /// What the program holds now.
     pub(crate) fn held(&self) -> processes::Held {
         processes::held(self.process.id())
+    }
+
+    /// Lifts the limit of how much the program may write.
+    pub(crate) fn unlimited(&self) {
+        let pid = rustix::process::Pid::from_raw(i32::try_from(self.process.id()).expect("a pid is an i32"));
+        let none = rustix::process::Rlimit { current: None, maximum: None };
+        rustix::process::prlimit(pid, rustix::process::Resource::Fsize, none).expect("the limit was a soft one");
     }
 
     /// Closes the program's standard input.

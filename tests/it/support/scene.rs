@@ -117,7 +117,7 @@ impl Test {
 
     /// The same with no file larger than so many blocks of 1024 bytes, as on a disk that is full.
     pub(crate) fn serve_limited(self, blocks: u64) -> Host {
-        self.serve_after(&format!("trap '' XFSZ; ulimit -f {blocks}"))
+        self.serve_after(&format!("trap '' XFSZ; ulimit -S -f {blocks}"))
     }
 
     /// The same in what is left after these commands of a shell.

@@ -9,6 +9,8 @@ pub(super) struct Plan {
     pub(super) text: String,
     /// What each of its calls is labelled with.
     pub(super) labels: Vec<String>,
+    /// The steps that are undone by a call, if the run fails.
+    pub(super) undoable: Vec<String>,
 }
 
 /// A workflow that others call.
@@ -21,20 +23,21 @@ pub(super) fn inner() -> String {
 
 /// A workflow of this name.
 pub(super) fn random(name: &str, chance: &mut Chance) -> Plan {
-    let mut plan = Making { chance, count: 0, labels: Vec::new() };
+    let mut plan = Making { chance, count: 0, labels: Vec::new(), undoable: Vec::new() };
     let steps = plan.chance.below(4) + 3;
     let mut steps: Vec<_> = (0..steps).map(|_| plan.step(2)).collect();
     if plan.chance.once_in(4) {
         steps.push(json!({ "id": "no", "fail": "no" }));
     }
-    let labels = plan.labels;
-    Plan { text: json!({ "name": name, "steps": steps }).to_string(), labels }
+    let Making { labels, undoable, .. } = plan;
+    Plan { text: json!({ "name": name, "steps": steps }).to_string(), labels, undoable }
 }
 
 struct Making<'a> {
     chance: &'a mut Chance,
     count: usize,
     labels: Vec<String>,
+    undoable: Vec<String>,
 }
 
 impl Making<'_> {
@@ -70,6 +73,9 @@ impl Making<'_> {
             let label = format!("{id}-back");
             step["undo"] =
                 json!({ "tool": format!("ledger.{back}"), "args": { "label": label, "ms": self.chance.below(60) } });
+        }
+        if step.get("undo").is_some() {
+            self.undoable.push(id.clone());
         }
         self.labels.push(id);
         step

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use mcp_orchestrator::engine::event::{Decision, Event, What};
+use mcp_orchestrator::engine::event::{Called, Decision, Event, What};
 use mcp_orchestrator::journal::entry::Stored;
 use mcp_orchestrator::journal::reader::Reader;
 
@@ -41,6 +41,14 @@ impl Kept {
             }
         }
         all
+    }
+
+    /// The addresses of the calls that have succeeded.
+    pub(super) fn successes(&self) -> impl Iterator<Item = &str> {
+        self.events.iter().filter_map(|event| match &event.what {
+            What::Called { at, outcome: Called::Result(result), .. } if result["isError"] != true => Some(at.as_str()),
+            _ => None,
+        })
     }
 
     /// How often it is stored that this call was to be made.

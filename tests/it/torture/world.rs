@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use mcp_orchestrator::engine::event::Decision;
+use mcp_orchestrator::engine::event::{Decision, What};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -170,7 +170,9 @@ impl World {
         let host = &mut self.host;
         eventually(DEADLINE, || {
             let report = host.call("get_run", json!({ "run_id": run }))["structuredContent"].clone();
-            report["in_doubt"].as_array().into_iter().flatten().all(|doubt| doubt["step"] != *step)
+            // One that has ended tells for good what nobody knows of.
+            let is_over = report["duration_ms"].is_u64();
+            is_over || report["in_doubt"].as_array().into_iter().flatten().all(|doubt| doubt["step"] != *step)
         })
     }
 
@@ -235,26 +237,36 @@ impl World {
         let calls = ledger::read(&self.ledger);
         for (run, kept) in stored.iter().filter(|(_, kept)| kept.run.is_over()) {
             let seed = self.seed;
-            if kept.run.standing.status != "completed" {
-                continue;
-            }
-            assert!(kept.doubts().is_empty(), "{seed}: {run} has completed, and this is in doubt: {:?}", kept.doubts());
             let name = kept.run.opening.workflow.as_str();
-            let Some(plan) = name.strip_prefix("flow").and_then(|number| self.plans.get(number.parse::<usize>().ok()?))
-            else {
-                continue;
-            };
+            let plan = name.strip_prefix("flow").and_then(|number| self.plans.get(number.parse::<usize>().ok()?));
             let of_run = |key: &str| key.split_once('/').is_some_and(|(of, _)| of == run);
             let done: BTreeSet<_> =
                 calls.iter().filter(|(key, _)| of_run(key)).map(|(_, calls)| calls.label.as_str()).collect();
-            let said = kept.events.iter().any(|event| {
-                matches!(
-                    &event.what,
-                    mcp_orchestrator::engine::event::What::Decided { decision: Decision::ItHappened(_), .. }
-                )
-            });
+            if kept.run.standing.status != "completed" {
+                let undoable = plan.map(|plan| plan.undoable.as_slice()).unwrap_or_default();
+                let left = undone_by(kept, undoable).into_iter().find(|label| !done.contains(label.as_str()));
+                // Somebody may have said of an undo that it has happened, or is not to.
+                let is_decided = kept.events.iter().any(|event| matches!(&event.what, What::Decided { .. }));
+                assert!(left.is_none() || is_decided, "{seed}: {run} has failed, and nobody was asked for {left:?}");
+                continue;
+            }
+            assert!(kept.doubts().is_empty(), "{seed}: {run} has completed, and this is in doubt: {:?}", kept.doubts());
+            let Some(plan) = plan else { continue };
+            let said = kept
+                .events
+                .iter()
+                .any(|event| matches!(&event.what, What::Decided { decision: Decision::ItHappened(_), .. }));
             let missing: Vec<_> = plan.labels.iter().filter(|label| !done.contains(label.as_str())).collect();
             assert!(missing.is_empty() || said, "{seed}: {run} has completed without {missing:?}");
         }
     }
+}
+
+/// What must have been called to undo what a failed run has done, by label.
+fn undone_by(kept: &Kept, undoable: &[String]) -> BTreeSet<String> {
+    let steps = kept.successes().filter(|at| !at.contains('#')).filter_map(|at| {
+        let id = at.rsplit('/').next().unwrap_or(at).split('[').next().unwrap_or_default();
+        undoable.iter().find(|undoable| *undoable == id)
+    });
+    steps.map(|id| format!("{id}-back")).collect()
 }
