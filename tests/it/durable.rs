@@ -139,13 +139,13 @@ fn a_workflow_within_a_workflow_goes_on_where_it_was() {
 #[test]
 fn a_workflow_within_that_was_being_undone_is_undone_before_what_was_done_before_it() {
     let test = Test::new().server("north", fixture(["healthy"])).server("south", fixture(["healthy"]));
-    let inner = "steps:\n  - { id: w, tool: north.write, undo: { tool: south.sleep, args: { ms: 1500 } } }\n  - { id: long, wait: 1h }\n";
+    let inner = "steps:\n  - { id: w, tool: north.write, undo: { tool: south.sleep, args: { ms: 1500 } } }\n  - { id: seen, tool: north.pid }\n  - { id: long, wait: 1h }\n";
     let flow =
         "steps:\n  - { id: a, tool: north.write, undo: { tool: south.write } }\n  - { id: in, workflow: inner }\n";
     let mut host = test.workflow("inner", inner).workflow("flow", flow).start();
     host.ready(&["north", "south"]);
     let run = begin(&mut host);
-    host.await_record("north", "calls", 2);
+    host.await_record("north", "calls", 3);
     host.send_call("control_run", json!({ "run_id": run, "action": "cancel" }));
     host.await_record("south", "calls", 1);
     kill(&mut host);

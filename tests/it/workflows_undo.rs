@@ -73,14 +73,17 @@ fn a_completed_workflow_is_not_undone() {
 fn what_a_workflow_within_has_done_is_undone_even_if_only_one_call_may_be_made_at_a_time() {
     let test = Test::new().registry("[orchestrator]\nmax_concurrent_steps = 1\n").server("north", fixture(["healthy"]));
     let step = |n| format!("  - {{ id: w, tool: north.write, args: {{ n: {n} }}, undo: {{ tool: north.write }} }}\n");
-    let test = test.workflow("inner", &format!("steps:\n{}  - {{ id: long, wait: 1h }}\n", step(2)));
+    let test = test.workflow(
+        "inner",
+        &format!("steps:\n{}  - {{ id: seen, tool: north.pid }}\n  - {{ id: long, wait: 1h }}\n", step(2)),
+    );
     let outer = format!("steps:\n{}  - {{ id: in, workflow: inner }}\n", step(1));
     let mut host = test.workflow("outer", &outer).start();
     host.ready(&["north"]);
     let run = host.value("run_workflow", json!({ "workflow": "outer", "wait": false }))["run_id"].clone();
-    host.await_record("north", "calls", 2);
+    host.await_record("north", "calls", 3);
     host.call("control_run", json!({ "run_id": run, "action": "cancel" }));
     let ended = host.call("get_run", json!({ "run_id": run, "wait_ms": 20_000 }));
     assert_eq!(ended["structuredContent"]["status"], "undone", "{ended}");
-    assert_eq!(host.record("north", "calls").len(), 4);
+    assert_eq!(host.record("north", "calls").len(), 5);
 }
