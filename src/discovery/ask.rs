@@ -16,6 +16,6 @@ pub(super) async fn ask(source: &ServerSource, pool: &Pool) -> Result<Answer, St
         Place::Dns(place) => dns::look_up(place, source).await,
         #[cfg(not(feature = "dns"))]
         Place::Dns(_) => Err("this program was built without `dns`".to_owned()),
-        Place::Kubernetes(_) => Err("it tells by itself and is not asked".to_owned()),
+        Place::Kubernetes(_) | Place::Mdns(_) => Err("it tells by itself and is not asked".to_owned()),
     }
 }

@@ -10,5 +10,8 @@ pub mod board;
 mod dns;
 pub mod held;
 mod kubernetes;
+#[cfg(feature = "mdns")]
+mod mdns;
 pub mod search;
+#[cfg(any(feature = "dns", feature = "mdns"))]
 mod service;

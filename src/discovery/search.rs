@@ -12,6 +12,8 @@ use tokio_util::task::TaskTracker;
 use crate::discovery::ask::ask;
 use crate::discovery::board::Board;
 use crate::discovery::kubernetes;
+#[cfg(feature = "mdns")]
+use crate::discovery::mdns;
 use crate::downstream::endpoint::fraction;
 use crate::downstream::pool::Pool;
 use crate::registry::found::Found;
@@ -121,6 +123,10 @@ async fn search(source: Arc<ServerSource>, pool: Arc<Pool>, board: Arc<Board>, a
     let ask = async {
         match &source.place {
             Place::Kubernetes(place) => kubernetes::watch(place, &source, &board).await,
+            #[cfg(feature = "mdns")]
+            Place::Mdns(place) => mdns::watch(place, &source, &board).await,
+            #[cfg(not(feature = "mdns"))]
+            Place::Mdns(_) => board.note(&source, Err("this program was built without `mdns`".to_owned())),
             Place::Command(_) | Place::Url(_) | Place::Dns(_) => poll(&source, &pool, &board, &again).await,
         }
     };

@@ -19,6 +19,8 @@ mod discovery;
 #[cfg(feature = "dns")]
 mod discovery_dns;
 mod discovery_kubernetes;
+#[cfg(feature = "mdns")]
+mod discovery_mdns;
 mod discovery_sources;
 mod disk;
 mod docs;

@@ -27,6 +27,8 @@ pub(super) fn source() -> Value {
         ("dns", text(), "A name whose SRV and TXT records tell servers, or whose PTR records lead to such names."),
         ("nameserver", text(), "The address of the name server that is asked; those of the system by default."),
         ("kubernetes", shared("kubernetes"), "A cluster whose services are servers."),
+        ("mdns", text(), "A kind of service in the local network, for instance `_mcp._tcp.local`."),
+        ("interfaces", texts(), "The network interfaces that are listened to; all by default."),
         ("refresh", duration(), "How often it is asked."),
         ("timeout", duration(), "How long it may take to answer."),
         ("grace", duration(), "How long a server stays that it does not name any more."),

@@ -8,15 +8,21 @@ use crate::document::table::Table;
 use crate::model::code;
 use crate::registry::launch::{args, text as placeholders, texts_by_name, url};
 use crate::registry::server::{Address, Command};
+use crate::registry::settings::texts;
 use crate::registry::source::kubernetes::{self, Kubernetes};
 use crate::registry::text::Text;
 
 /// What says where a source is, with the keys that go with it; each source has one of these.
-const PLACES: [(&str, &[&str]); 4] =
-    [("command", &["args", "env", "cwd"]), ("url", &["headers"]), ("dns", &["nameserver"]), ("kubernetes", &[])];
+const PLACES: [(&str, &[&str]); 5] = [
+    ("command", &["args", "env", "cwd"]),
+    ("url", &["headers"]),
+    ("dns", &["nameserver"]),
+    ("kubernetes", &[]),
+    ("mdns", &["interfaces"]),
+];
 
 /// What is there only if the program was built with it.
-const OPTIONAL: [(&str, bool); 1] = [("dns", cfg!(feature = "dns"))];
+const OPTIONAL: [(&str, bool); 2] = [("dns", cfg!(feature = "dns")), ("mdns", cfg!(feature = "mdns"))];
 
 /// Where questions about names go, unless an address says so.
 const DNS_PORT: u16 = 53;
@@ -32,6 +38,8 @@ pub enum Place {
     Dns(Dns),
     /// Services of a cluster.
     Kubernetes(Kubernetes),
+    /// Services that make themselves known in the local network.
+    Mdns(Mdns),
 }
 
 /// A name to look up.
@@ -43,6 +51,15 @@ pub struct Dns {
     pub nameserver: Option<SocketAddr>,
 }
 
+/// A kind of service in the local network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mdns {
+    /// The kind, with a dot at its end.
+    pub kind: String,
+    /// The network interfaces that are listened to; all if empty.
+    pub interfaces: Vec<String>,
+}
+
 impl Place {
     /// The word that users see.
     pub fn kind(&self) -> &'static str {
@@ -51,12 +68,13 @@ impl Place {
             Self::Url(_) => "url",
             Self::Dns(_) => "dns",
             Self::Kubernetes(_) => "kubernetes",
+            Self::Mdns(_) => "mdns",
         }
     }
 
     /// Whether it has to be asked again and again, and does not tell by itself.
     pub fn is_polled(&self) -> bool {
-        !matches!(self, Self::Kubernetes(_))
+        !matches!(self, Self::Kubernetes(_) | Self::Mdns(_))
     }
 }
 
@@ -68,6 +86,7 @@ pub(super) fn read(reader: &mut Reader, table: &mut Table<'_>) -> Option<Place> 
     let headers = texts_by_name(reader, table, "headers");
     let dns = dns(reader, table);
     let cluster = table.take("kubernetes").and_then(|node| kubernetes::read(reader, node, &table.path("kubernetes")));
+    let mdns = mdns(reader, table);
     match &given[..] {
         [_] => {}
         [] => {
@@ -99,6 +118,7 @@ pub(super) fn read(reader: &mut Reader, table: &mut Table<'_>) -> Option<Place> 
         .or_else(|| url.map(|url| Place::Url(Address { url, headers, transport: None, oauth: None })))
         .or_else(|| dns.map(Place::Dns))
         .or_else(|| cluster.map(Place::Kubernetes))
+        .or_else(|| mdns.map(Place::Mdns))
 }
 
 fn command(reader: &mut Reader, table: &mut Table<'_>) -> Option<Command> {
@@ -127,6 +147,22 @@ fn dns(reader: &mut Reader, table: &mut Table<'_>) -> Option<Dns> {
     let name = table.take("dns").and_then(|node| name(reader, node, &table.path("dns")));
     let nameserver = table.take("nameserver").and_then(|node| nameserver(reader, node, &table.path("nameserver")));
     Some(Dns { name: name?, nameserver })
+}
+
+fn mdns(reader: &mut Reader, table: &mut Table<'_>) -> Option<Mdns> {
+    let kind = table.take("mdns").and_then(|node| {
+        let text = reader.text(node, &table.path("mdns"))?;
+        let kind = text.trim_end_matches('.');
+        let is_kind = kind.starts_with('_') && (kind.ends_with("._tcp.local") || kind.ends_with("._udp.local"));
+        if !is_kind {
+            let message = format!("`{}` is no kind of service in the local network", table.path("mdns"));
+            reader.error(code::WRONG_VALUE, node.span.clone(), message).help =
+                Some("for instance `_mcp._tcp.local`".to_owned());
+        }
+        is_kind.then(|| format!("{kind}."))
+    });
+    let interfaces = texts(reader, table, "interfaces").unwrap_or_default();
+    Some(Mdns { kind: kind?, interfaces })
 }
 
 fn name(reader: &mut Reader, node: &Node, what: &str) -> Option<String> {
