@@ -90,7 +90,7 @@ fn a_disk_that_is_full_stops_no_call_and_is_told() {
     let test = Test::new().server("north", fixture(["healthy"])).workflow("flow", FLOW);
     let test = test.workflow("quick", "steps:\n  - { id: a, tool: north.write }\n");
     let test = test.workflow("sure", "durability: always\nsteps:\n  - { id: a, tool: north.write }\n");
-    let mut host = test.serve_limited(48);
+    let mut host = test.serve_limited(96);
     host.initialize();
     host.ready(&["north"]);
     for number in 0..60 {
@@ -114,7 +114,7 @@ fn once_there_is_room_again_what_could_not_be_stored_is() {
         "quick",
         "steps:\n  - { id: a, tool: north.meta }\n  - { id: b, tool: north.log, args: { level: info } }\n",
     );
-    let mut host = test.serve_limited(48);
+    let mut host = test.serve_limited(96);
     host.initialize();
     host.ready(&["north"]);
     let is_full = eventually(DEADLINE, || {
