@@ -129,6 +129,10 @@ impl Mirror {
         let mut pause = LOOK.0;
         let mut look = Instant::now() + pause;
         loop {
+            // Who asks for the end may be answered late when nodes come and go; what has happened tells as much.
+            if let Some(report) = self.report() {
+                return Some(report);
+            }
             tokio::select! {
                 biased;
                 over = &mut ended => return Some(self.over(over).await),
@@ -254,9 +258,13 @@ impl Mirror {
         if let Some(watcher) = &self.watcher {
             watcher.changed(&self.run);
         }
-        let took = self.last.saturating_sub(self.began);
         let lost = || Fault::new(Kind::Internal, code::INTERNAL, "what happened to the run is not kept as a whole");
-        Report::of(&self.run, &self.run_id, &self.workflow, took).unwrap_or_else(|| self.gone(&lost()))
+        self.report().unwrap_or_else(|| self.gone(&lost()))
+    }
+
+    /// What is told of the run, if it is over as far as it has been heard of.
+    fn report(&self) -> Option<Report> {
+        Report::of(&self.run, &self.run_id, &self.workflow, self.last.saturating_sub(self.began))
     }
 
     /// What is told of a run of which no end is known.

@@ -11,6 +11,8 @@ mod bombs;
 mod calls;
 mod capabilities;
 mod chains;
+#[cfg(feature = "restate")]
+mod chaos;
 mod cli;
 mod degradation;
 mod discovery;
