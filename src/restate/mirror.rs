@@ -20,8 +20,9 @@ use crate::runner::effects::{Effects, now};
 use crate::runner::live::{Board, Ends, Handle, Message, OpenQuestion, Reporter, View};
 use crate::runner::report::Report;
 
-/// How soon, and at most how late, is looked again how a run stands.
-const LOOK: (Duration, Duration) = (Duration::from_millis(150), Duration::from_secs(3));
+/// How soon, and at most how late, is looked again how a run stands. A look costs Restate more than a short run does, so that such a
+/// run ends before the first.
+const LOOK: (Duration, Duration) = (Duration::from_millis(700), Duration::from_secs(3));
 
 /// How long to wait before Restate is asked for the end of a run once more.
 const AGAIN: Duration = Duration::from_millis(300);
