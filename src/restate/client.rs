@@ -13,7 +13,7 @@ use crate::downstream::http::plain;
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
 use crate::registry::engine::Restate;
-use crate::restate::wire::{Ended, LARGEST, Letter, RUN, STEP, Start};
+use crate::restate::wire::{Done, Ended, LARGEST, Letter, RUN, STEP, Start};
 
 /// How long Restate may be silent before the next address is tried.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -137,6 +137,20 @@ impl Client {
         let body = body(letter)?;
         let said = self.ingress(Method::POST, format!("/{STEP}/tell"), Some(&body), PATIENCE).await?;
         if said.status.is_success() { Ok(()) } else { Err(refused(&said)) }
+    }
+
+    /// Says what has become of a step, however long that takes. Only the first word counts.
+    pub(super) async fn answer(&self, step: &str, done: &Done) {
+        let Ok(body) = serde_json::to_vec(done) else { return };
+        loop {
+            let path = format!("/restate/awakeables/{step}/resolve");
+            match self.ingress(Method::POST, path, Some(&body), PATIENCE).await {
+                Ok(said) if said.status.is_success() => return,
+                Ok(said) => tracing::warn!("{}; a step cannot be answered yet", refused(&said)),
+                Err(fault) => tracing::warn!("{fault}; a step cannot be answered yet"),
+            }
+            sleep(PAUSE).await;
+        }
     }
 
     /// Asks in SQL.

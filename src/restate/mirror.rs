@@ -20,8 +20,9 @@ use crate::runner::effects::{Effects, now};
 use crate::runner::live::{Board, Ends, Handle, Message, OpenQuestion, Reporter, View};
 use crate::runner::report::Report;
 
-/// How soon, and at most how late, is looked again how a run stands.
-const LOOK: (Duration, Duration) = (Duration::from_millis(150), Duration::from_secs(3));
+/// How soon, and at most how late, is looked again how a run stands. A look costs Restate more than a short run does, so that such a
+/// run ends before the first.
+const LOOK: (Duration, Duration) = (Duration::from_millis(700), Duration::from_secs(3));
 
 /// How long to wait before Restate is asked for the end of a run once more.
 const AGAIN: Duration = Duration::from_millis(300);
@@ -135,6 +136,10 @@ impl Mirror {
         let mut pause = LOOK.0;
         let mut look = Instant::now() + pause;
         loop {
+            // Who asks for the end may be answered late when nodes come and go; what has happened tells as much.
+            if let Some(report) = self.report() {
+                return Some(report);
+            }
             tokio::select! {
                 biased;
                 over = &mut ended => return Some(self.over(over).await),
@@ -260,9 +265,13 @@ impl Mirror {
         if let Some(watcher) = &self.watcher {
             watcher.changed(&self.run);
         }
-        let took = self.last.saturating_sub(self.began);
         let lost = || Fault::new(Kind::Internal, code::INTERNAL, "what happened to the run is not kept as a whole");
-        Report::of(&self.run, &self.run_id, &self.workflow, took).unwrap_or_else(|| self.gone(&lost()))
+        self.report().unwrap_or_else(|| self.gone(&lost()))
+    }
+
+    /// What is told of the run, if it is over as far as it has been heard of.
+    fn report(&self) -> Option<Report> {
+        Report::of(&self.run, &self.run_id, &self.workflow, self.last.saturating_sub(self.began))
     }
 
     /// What is told of a run of which no end is known.

@@ -56,6 +56,12 @@ pub struct Node {
     pub grace: Duration,
 }
 
+/// What does the work that Restate wants done.
+pub(super) struct Worker {
+    pub(super) node: Node,
+    pub(super) client: Client,
+}
+
 /// A bound endpoint.
 pub struct Bound {
     listener: TcpListener,
@@ -77,10 +83,11 @@ impl Bound {
     /// Does what Restate wants, until `stop`; what is under way then has a moment to come to its end.
     pub async fn serve(self, node: Node, stop: CancellationToken) {
         let grace = node.grace;
-        let endpoint = HyperEndpoint::new(endpoint(Arc::new(node)));
+        let worker = Arc::new(Worker { node, client: self.client });
+        let endpoint = HyperEndpoint::new(endpoint(&worker));
         let registering = async {
             tokio::select! {
-                () = register(&self.client, &self.advertised) => {}
+                () = register(&worker.client, &self.advertised) => {}
                 () = stop.cancelled() => {}
             }
         };
@@ -143,8 +150,8 @@ async fn register(client: &Client, advertised: &str) {
     }
 }
 
-fn endpoint(node: Arc<Node>) -> Endpoint {
-    let keep = node.keep;
+fn endpoint(worker: &Arc<Worker>) -> Endpoint {
+    let keep = worker.node.keep;
     let common = || {
         ServiceOptions::new()
             .retry_policy_initial_interval(RETRY.0)
@@ -153,13 +160,13 @@ fn endpoint(node: Arc<Node>) -> Endpoint {
             .retry_policy_max_attempts(ATTEMPTS)
             .abort_timeout(ABORT)
     };
-    let runs = Runs(Arc::clone(&node)).into_service_definition().options(
+    let runs = Runs(Arc::clone(worker)).into_service_definition().options(
         common()
             .inactivity_timeout(IDLE)
             .enable_lazy_state(true)
             .handler("run", HandlerOptions::new().workflow_retention(keep)),
     );
-    let steps = Steps(node)
+    let steps = Steps(Arc::clone(worker))
         .into_service_definition()
         .options(common().inactivity_timeout(SILENT).journal_retention(Duration::ZERO));
     let topics = Topics.into_service_definition().options(common().journal_retention(Duration::ZERO));

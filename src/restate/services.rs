@@ -7,15 +7,15 @@ use restate_sdk::context::{Context, ContextClient as _, ObjectContext, WorkflowC
 use restate_sdk::errors::HandlerError;
 use restate_sdk::serde::Json;
 
-use crate::restate::serve::Node;
+use crate::restate::serve::Worker;
 use crate::restate::wire::{Done, Ended, INBOX, Letter, Listener, News, Order, Start};
 use crate::restate::{drive, step, topic};
 
 /// Carries runs.
-pub(super) struct Runs(pub(super) Arc<Node>);
+pub(super) struct Runs(pub(super) Arc<Worker>);
 
 /// Makes calls.
-pub(super) struct Steps(pub(super) Arc<Node>);
+pub(super) struct Steps(pub(super) Arc<Worker>);
 
 /// Spreads events.
 pub(super) struct Topics;
@@ -24,7 +24,7 @@ pub(super) struct Topics;
 impl Runs {
     #[handler]
     async fn run(&self, ctx: WorkflowContext<'_>, start: Json<Start>) -> Result<Json<Ended>, HandlerError> {
-        Ok(Json(drive::drive(&ctx, &self.0, start.into_inner()).await?))
+        Ok(Json(drive::drive(&ctx, &self.0.node, start.into_inner()).await?))
     }
 }
 

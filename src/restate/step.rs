@@ -2,50 +2,63 @@
 
 use std::sync::Arc;
 
-use restate_sdk::context::{Context, ContextSideEffects as _, ContextSignals as _, RunFuture as _};
+use restate_sdk::context::{Context, ContextAwakeables as _, ContextSideEffects as _, RunFuture as _};
 use restate_sdk::errors::TerminalError;
+use restate_sdk::serde::Json;
 use uuid::Uuid;
 
+use crate::engine::command::StepCall;
 use crate::engine::event::{Called, Event, Failure, What};
 use crate::model::code;
 use crate::model::fault::Kind;
-use crate::restate::serve::Node;
+use crate::restate::serve::Worker;
 use crate::restate::wire::{Done, LARGEST, Order};
 use crate::runner::effects::{Effects, Happened};
 
 /// Makes the call, unless it must not be made twice and an earlier process may have made it.
 ///
-/// What is written down before the call is made is not that it is made but by whom: whoever finds another's name there knows
-/// that the other may have got as far as the server. The opposite mistake, to take a call for made that was not, costs a question.
-pub(super) async fn exec(ctx: &Context<'_>, node: &Node, order: Order) -> Result<Done, TerminalError> {
+/// What becomes of it comes back by way of Restate, which keeps the first answer: whatever happens to this process after that, those
+/// that replay the step find the same. A step that is cancelled hears of it where it waits for that answer, and drops the call.
+pub(super) async fn exec(ctx: &Context<'_>, worker: &Worker, order: Order) -> Result<Done, TerminalError> {
     let Order { terms, call } = order;
+    let mine = Uuid::new_v4().to_string();
+    let mut first = mine.clone();
     if call.is_once_only() {
-        let mine = Uuid::new_v4().to_string();
+        // Whoever finds another's name here knows that the other may have got as far as the server. The opposite mistake, to take
+        // a call for made that was not, costs a question.
         let me = mine.clone();
-        let first = ctx.run(|| async move { Ok(me) }).name("intent").await?;
-        if first != mine {
-            return Ok(Done::Lost);
-        }
+        first = ctx.run(|| async move { Ok(me) }).name("intent").await?;
     }
+    let (id, answer) = ctx.awakeable::<Json<Done>>();
     let (at, attempt) = (call.at.clone(), call.attempt);
+    let node = &worker.node;
     let mut effects = Effects::new(terms.through(Arc::clone(&node.via), Arc::clone(&node.places)));
-    effects.call(call);
-    // Nobody sends this signal: it is waited for because that is how a step hears that it is cancelled.
-    let happened = tokio::select! {
-        biased;
-        _ = ctx.signal::<()>("stop") => None,
-        happened = made(&mut effects) => happened,
+    let made = async {
+        let done = if first == mine { make(&mut effects, call).await } else { Done::Lost };
+        worker.client.answer(&id, &done).await;
+        // The answer itself ends this.
+        std::future::pending::<()>().await;
     };
-    Ok(match happened {
+    let answered = tokio::select! {
+        biased;
+        answered = answer => answered,
+        () = made => return Ok(Done::Stopped),
+    };
+    if let Ok(Json(done)) = answered {
+        return Ok(done);
+    }
+    effects.cancel(at, attempt);
+    // A run within undoes what it has done before anybody else goes on undoing.
+    effects.settled().await;
+    Ok(Done::Stopped)
+}
+
+async fn make(effects: &mut Effects, call: StepCall) -> Done {
+    effects.call(call);
+    match made(effects).await {
         Some((now, Some(what))) => Done::Happened(Box::new(Event { now, what: bounded(what) })),
-        Some((_, None)) => Done::Stopped,
-        None => {
-            effects.cancel(at, attempt);
-            // A run within undoes what it has done before anybody else goes on undoing.
-            effects.settled().await;
-            Done::Stopped
-        }
-    })
+        Some((_, None)) | None => Done::Stopped,
+    }
 }
 
 /// What has happened, or that it is too large to be told.

@@ -12,6 +12,8 @@ mod bounds;
 mod calls;
 mod capabilities;
 mod chains;
+#[cfg(feature = "restate")]
+mod chaos;
 mod churn;
 mod cli;
 mod degradation;

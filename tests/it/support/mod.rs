@@ -1,6 +1,8 @@
 //! The harness: a registry of fixture servers, the real binary in front of them, and a host that speaks raw JSON-RPC to it.
 #![expect(clippy::needless_pass_by_value, reason = "values that are written out in place read better in a test")]
 
+#[cfg(feature = "restate")]
+pub(crate) mod balancer;
 pub(crate) mod brain;
 pub(crate) mod cluster;
 pub(crate) mod example;

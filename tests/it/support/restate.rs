@@ -15,39 +15,59 @@ use super::{DEADLINE, eventually};
 /// How long a server may take to be ready on a busy machine.
 const READY: Duration = Duration::from_mins(1);
 
-/// A running server. Dropping it ends it.
+/// A running server, or a cluster. Dropping it ends it.
 pub(crate) struct Restate {
-    /// Where runs are begun.
-    pub(crate) ingress: u16,
-    /// Where runs are looked at.
-    pub(crate) admin: u16,
     /// Where the program is to wait for Restate.
     pub(crate) listen: u16,
-    process: Child,
+    nodes: Vec<Node>,
     home: TempDir,
     /// Each takes memory and disk, so that one at a time is enough.
     _turn: MutexGuard<'static, ()>,
 }
 
+/// One process of it.
+struct Node {
+    /// Where runs are begun, where they are looked at, and where other nodes find it.
+    ports: [u16; 3],
+    process: Child,
+}
+
 impl Restate {
     /// Starts a server, when it is the test's turn. `None`, after saying so, where it cannot be installed; with `CI=true` it must.
     pub(crate) fn start() -> Option<Self> {
+        let [ingress, admin, node, listen] = free_ports();
+        Self::of(&[[ingress, admin, node]], listen)
+    }
+
+    /// The same with three nodes, of which two keep everything.
+    pub(crate) fn cluster() -> Option<Self> {
+        let ports: [u16; 10] = free_ports();
+        let (nodes, _) = ports.as_chunks::<3>();
+        Self::of(nodes, ports[9])
+    }
+
+    fn of(ports: &[[u16; 3]], listen: u16) -> Option<Self> {
         static TURN: Mutex<()> = Mutex::new(());
         let program = installed()?;
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let home = tempfile::Builder::new().prefix("restate-test-").tempdir().expect("a temporary folder");
-        let [ingress, admin, node, listen] = free_ports();
-        let settings = settings("n1", home.path(), [ingress, admin, node]);
-        fs::write(home.path().join("restate.toml"), settings).expect("a file of our own");
-        let process = start(program, home.path());
-        let server = Self { ingress, admin, listen, process, home, _turn: turn };
+        let mut nodes = Vec::new();
+        for number in 0..ports.len() {
+            let folder = home.path().join(number.to_string());
+            fs::create_dir(&folder).expect("a folder of our own");
+            fs::write(folder.join("restate.toml"), settings(number, &folder, ports)).expect("a file of our own");
+            nodes.push(Node { ports: ports[number], process: start(program, &folder) });
+        }
+        let server = Self { listen, nodes, home, _turn: turn };
         assert!(server.is_ready(), "Restate is not ready: {}", server.log());
         Some(server)
     }
 
     fn is_ready(&self) -> bool {
         let answers = |port, path| get(port, path).is_some_and(|head| head.starts_with("HTTP/1.1 200"));
-        eventually(READY, || answers(self.admin, "/health") && answers(self.ingress, "/restate/health"))
+        self.nodes.iter().all(|Node { ports: [ingress, admin, _], .. }| {
+            eventually(READY, || answers(*admin, "/health") && answers(*ingress, "/restate/health"))
+        })
     }
 
     /// The lines of a registry that let its runs be carried here.
@@ -57,53 +77,81 @@ impl Restate {
 
     /// The same for one that waits elsewhere for Restate.
     pub(crate) fn engine_at(&self, listen: u16) -> String {
+        let all = |which: usize| {
+            let addresses = self.nodes.iter().map(|node| format!("\"http://127.0.0.1:{}\"", node.ports[which]));
+            addresses.collect::<Vec<_>>().join(", ")
+        };
         format!(
-            "[engine]\nbackend = \"restate\"\nrestate = {{ ingress = \"http://127.0.0.1:{}\", admin = \"http://127.0.0.1:{}\", \
-             listen = \"127.0.0.1:{}\" }}\n",
-            self.ingress, self.admin, listen
+            "[engine]\nbackend = \"restate\"\n[engine.restate]\ningress = [{}]\nadmin = [{}]\nlisten = \"127.0.0.1:{listen}\"\n",
+            all(0),
+            all(1)
         )
     }
 
     /// Waits until the server knows of the program.
     pub(crate) fn knows_of_us(&self) {
-        let knows =
-            || get(self.admin, "/services/OrchestratorRun").is_some_and(|head| head.starts_with("HTTP/1.1 200"));
+        let [_, admin, _] = self.nodes[0].ports;
+        let knows = || get(admin, "/services/OrchestratorRun").is_some_and(|head| head.starts_with("HTTP/1.1 200"));
         assert!(eventually(DEADLINE, knows), "Restate does not know the program: {}", self.log());
     }
 
-    /// Ends the server in the middle of whatever it does, and starts it again.
+    /// Ends the first node in the middle of whatever it does, and starts it again.
     pub(crate) fn die_and_return(&mut self) {
-        self.end();
-        self.process = start(installed().expect("it was installed"), self.home.path());
+        self.kill(0);
+        self.nodes[0].process = start(installed().expect("it was installed"), &self.home.path().join("0"));
         assert!(self.is_ready(), "Restate is not ready: {}", self.log());
     }
 
-    fn end(&mut self) {
+    /// Ends a node in the middle of whatever it does.
+    pub(crate) fn kill(&mut self, node: usize) {
+        let process = &mut self.nodes[node].process;
         // The shell ends it when its input ends.
-        drop(self.process.stdin.take());
-        let _ = self.process.wait();
+        drop(process.stdin.take());
+        let _ = process.wait();
+    }
+
+    /// What Restate answers to a question in SQL.
+    pub(crate) fn asked(&self, sql: &str) -> String {
+        let [_, admin, _] = self.nodes[0].ports;
+        let body = serde_json::json!({ "query": sql }).to_string();
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", admin)) else { return String::new() };
+        let _ = write!(
+            stream,
+            "POST /query HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nAccept: application/json\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        answer
     }
 
     fn log(&self) -> String {
-        let log = fs::read_to_string(self.home.path().join("log")).unwrap_or_default();
+        let log = fs::read_to_string(self.home.path().join("0/log")).unwrap_or_default();
         log.chars().rev().take(3_000).collect::<Vec<_>>().into_iter().rev().collect()
     }
 }
 
 impl Drop for Restate {
     fn drop(&mut self) {
-        self.end();
+        (0..self.nodes.len()).for_each(|node| self.kill(node));
     }
 }
 
 /// The settings of a node that others on this machine only may speak to.
-fn settings(name: &str, folder: &Path, [ingress, admin, node]: [u16; 3]) -> String {
+fn settings(number: usize, folder: &Path, ports: &[[u16; 3]]) -> String {
+    let [ingress, admin, node] = ports[number];
+    let others: Vec<_> = ports.iter().map(|[_, _, node]| format!("\"http://127.0.0.1:{node}\"")).collect();
     format!(
-        "cluster-name = \"test\"\nnode-name = \"{name}\"\nbase-dir = {:?}\nlisten-mode = \"tcp\"\nbind-ip = \"127.0.0.1\"\n\
+        "cluster-name = \"test\"\nnode-name = \"n{number}\"\nbase-dir = {:?}\nlisten-mode = \"tcp\"\nbind-ip = \"127.0.0.1\"\n\
          bind-port = {node}\nadvertised-host = \"127.0.0.1\"\ndisable-telemetry = true\ndefault-num-partitions = 4\n\
-         rocksdb-total-memory-size = \"256 MiB\"\nlog-disable-ansi-codes = true\n\
+         auto-provision = {}\ndefault-replication = {}\nrocksdb-total-memory-size = \"256 MiB\"\nlog-disable-ansi-codes = true\n\
+         [metadata-client]\naddresses = [{}]\n\
          [ingress]\nbind-port = {ingress}\n[admin]\nbind-port = {admin}\ndisable-web-ui = true\n",
-        folder.join("data").to_string_lossy()
+        folder.join("data").to_string_lossy(),
+        number == 0,
+        if ports.len() == 1 { 1 } else { 2 },
+        others.join(", "),
     )
 }
 
