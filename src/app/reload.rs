@@ -192,9 +192,12 @@ fn next(loaded: Loaded, registry: &Arc<Registry>, workflows: &Arc<WorkflowSet>) 
     let is_gone = |problem: &Problem| problem.code == code::FILE_UNREADABLE && is_registry(&problem.source.name);
     let is_unusable = loaded.is_unusable || loaded.problems.iter().any(is_gone);
     let is_broken = is_unusable || kept.iter().any(|name| is_registry(name));
-    // Where the workflows are is said by the registry.
+    // Where the workflows are is said by the registry: what a broken one does not lead to is not gone.
+    let is_found = |name: &str| loaded.sources.iter().any(|(source, _)| source.name == name);
+    let lost = workflows.iter().map(|workflow| &workflow.source.name).filter(|name| is_broken && !is_found(name));
+    let held: Vec<_> = kept.iter().chain(lost).cloned().collect();
     let new_workflows =
-        if is_unusable { Arc::clone(workflows) } else { Arc::new(loaded.workflows.keeping(workflows, &kept)) };
+        if is_unusable { Arc::clone(workflows) } else { Arc::new(loaded.workflows.keeping(workflows, &held)) };
     let new_registry = if is_broken { Arc::clone(registry) } else { Arc::new(loaded.registry) };
     let is_same = |was: &Arc<Workflow>, is: &Arc<Workflow>| {
         was.source.name == is.source.name && was.source.text == is.source.text

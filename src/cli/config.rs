@@ -8,7 +8,7 @@ use crate::app::finds::Finds;
 use crate::app::load::{Files, load, read};
 use crate::app::redact::restored;
 use crate::app::replace::{create, replace};
-use crate::app::revisions::{Kept, Revision, Revisions, kept};
+use crate::app::revisions::{Kept, Revision, Revisions, files_of, kept};
 use crate::cli::args::Config;
 use crate::cli::diff::unified;
 use crate::cli::exit::Exit;
@@ -23,7 +23,7 @@ pub fn config(data: &Path, files: &Files, what: &Config, terminal: Terminal) -> 
             history(&all, terminal);
             Ok(())
         }
-        Config::Diff { from, to } => diff(&all, &Finds::new(data), (*from, *to), terminal),
+        Config::Diff { from, to } => diff(&all, (files, &Finds::new(data)), (*from, *to), terminal),
         Config::Rollback { revision } => rollback(&all, files, *revision, terminal),
     };
     match result {
@@ -53,12 +53,14 @@ fn history(all: &[Revision], terminal: Terminal) {
     }
     for (place, revision) in all.iter().enumerate().rev() {
         let before = place.checked_sub(1).and_then(|before| all.get(before));
-        let changed: Vec<_> = revision
+        let changed = revision
             .files
             .iter()
             .filter(|file| before.is_none_or(|before| !before.files.contains(file)))
-            .map(|file| file.path.file_name().unwrap_or_default().to_string_lossy())
-            .collect();
+            .map(|file| name(file).to_string());
+        let is_gone = |file: &&Kept| !revision.files.iter().any(|now| now.path == file.path);
+        let gone = before.into_iter().flat_map(|before| before.files.iter().filter(is_gone));
+        let changed: Vec<_> = changed.chain(gone.map(|file| format!("-{}", name(file)))).collect();
         terminal.data(&format!("{:>5}  {}  {}", revision.number, at(revision), changed.join(" ")));
     }
 }
@@ -69,21 +71,34 @@ fn find(all: &[Revision], number: u64) -> Result<&Revision, String> {
     })
 }
 
-/// How the files of a revision are now; those that are gone are empty.
-fn now(revision: &Revision) -> Vec<Kept> {
+fn name(file: &Kept) -> std::borrow::Cow<'_, str> {
+    file.path.file_name().unwrap_or_default().to_string_lossy()
+}
+
+/// How all files are now, those of a revision among them; those that are gone are empty.
+fn now(revision: &Revision, files: &Files) -> Result<Vec<Kept>, String> {
     let as_it_is = |file: &Kept| {
         let source = read(&file.path, &std::collections::BTreeMap::new()).ok();
         source.and_then(|source| kept(&source)).unwrap_or_else(|| Kept { path: file.path.clone(), text: String::new() })
     };
-    revision.files.iter().map(as_it_is).collect()
+    let mut all = files_of(&load(files)?).files;
+    // One that a mistake keeps from being found is not gone.
+    let others: Vec<_> = revision.files.iter().filter(|file| !all.iter().any(|now| now.path == file.path)).collect();
+    all.extend(others.into_iter().map(as_it_is));
+    Ok(all)
 }
 
-fn diff(all: &[Revision], finds: &Finds, (from, to): (u64, Option<u64>), terminal: Terminal) -> Result<(), String> {
+fn diff(
+    all: &[Revision],
+    (files, finds): (&Files, &Finds),
+    (from, to): (u64, Option<u64>),
+    terminal: Terminal,
+) -> Result<(), String> {
     let whole = |revision: &Revision| [revision.files.clone(), revision.found.clone()].concat();
     let old = find(all, from)?;
     let new = match to {
         Some(to) => whole(find(all, to)?),
-        None => [now(old), finds.shown()].concat(),
+        None => [now(old, files)?, finds.shown()].concat(),
     };
     let old = whole(old);
     let text = |files: &[Kept], path: &Path| {

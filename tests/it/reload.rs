@@ -174,6 +174,23 @@ fn a_file_with_mistakes_leaves_everything_as_it_was_and_says_so() {
 }
 
 #[test]
+fn workflows_stay_while_the_registry_does_not_say_rightly_where_they_are() {
+    let test = Test::new().server("north", fixture(["healthy"]));
+    let flow = "name: flow\nsteps:\n  - { id: a, tool: north.echo }\n";
+    let where_they_are = "[orchestrator]\nworkflows = [\"flows\"]\n";
+    let mut host = test.file("flows/flow.yaml", flow).registry(where_they_are).start();
+    host.ready(&["north", "flow"]);
+    let good = text_of(&host);
+    for broken in ["workfows = [\"flows\"]", "workflows = 5"] {
+        fs::write(registry(&host), good.replace("workflows = [\"flows\"]", broken)).expect("the registry");
+        assert!(eventually(DEADLINE, || status(&mut host).contains("used as it was before")), "{}", host.stderr());
+        assert!(host.tools().iter().any(|tool| tool == "flow"), "{broken}: {}", host.stderr());
+        fs::write(registry(&host), &good).expect("the registry");
+        assert!(eventually(DEADLINE, || !status(&mut host).contains("as it was before")), "{}", host.stderr());
+    }
+}
+
+#[test]
 fn workflows_come_change_and_go_and_runs_keep_their_plan() {
     let step = |text: &str| {
         format!("name: flow\nsteps:\n  - {{ id: a, tool: north.sleep, args: {{ ms: 1500 }} }}\noutput: {text}\n")

@@ -34,6 +34,7 @@ fn the_files_go_back_to_what_they_were_and_secrets_are_never_kept() {
         (command(&["history", "-o", "json"]), command(&["diff", "1"]), command(&["rollback", "1"]));
     let (mut between, mut missing, mut unknown) =
         (command(&["diff", "1", "2"]), command(&["rollback", "2"]), command(&["rollback", "9"]));
+    let mut later = command(&["diff", "1"]);
     let mut host = test.start();
     host.ready(&["north"]);
     let registry = host.home().join("registry.toml");
@@ -58,6 +59,10 @@ fn the_files_go_back_to_what_they_were_and_secrets_are_never_kept() {
     assert_eq!(fs::read_to_string(&registry).expect("the registry"), first, "nothing was written");
     let why = told(&mut unknown).expect_err("there is no such revision");
     assert!(why.contains("config history"), "{why}");
+    fs::write(host.home().join("workflows/later.yaml"), "name: later\nsteps:\n  - { id: a, tool: north.echo }\n")
+        .expect("a file");
+    let difference = told(&mut later).expect("a difference");
+    assert!(difference.contains("later.yaml") && difference.contains("+name: later"), "{difference}");
 }
 
 #[test]

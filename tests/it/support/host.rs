@@ -14,6 +14,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::heard::Heard;
 use super::processes::{self, Process};
 use super::{DEADLINE, Done, eventually};
 
@@ -62,15 +63,6 @@ impl Recipe {
         command.args(&self.arguments).env_clear().envs(self.variables.iter().cloned()).current_dir(&self.folder);
         command
     }
-}
-
-/// One message of the program.
-#[derive(Debug)]
-pub(crate) struct Heard {
-    pub(crate) raw: String,
-    pub(crate) message: Value,
-    /// When it came.
-    pub(crate) at: Instant,
 }
 
 /// Whether the host reads; guarded for one look.
@@ -471,31 +463,6 @@ impl Host {
         });
         assert!(is_clean, "left behind: {:#?}\n{}", self.processes_left(), self.stderr());
     }
-}
-
-impl Heard {
-    /// Standard output is the protocol's: anything but a JSON-RPC message on it fails the test.
-    fn read((raw, at): (String, Instant)) -> Self {
-        let message: Value = serde_json::from_str(&raw)
-            .or_else(|error| unreadable(&raw).ok_or(error))
-            .unwrap_or_else(|error| panic!("{error} in {raw:?}"));
-        let is_answer = message.get("result").is_some() != message.get("error").is_some();
-        let is_message = message["jsonrpc"] == "2.0" && (message["method"].is_string() || is_answer);
-        assert!(is_message, "not a JSON-RPC message: {raw}");
-        Self { raw, message, at }
-    }
-
-    fn is_answer_to(&self, id: u64) -> bool {
-        self.message["id"] == id && self.message.get("method").is_none()
-    }
-}
-
-/// What stands for an answer that is JSON, but more than our own reader takes: too deep, or with a number too large.
-fn unreadable(raw: &str) -> Option<Value> {
-    serde_json::from_str::<&serde_json::value::RawValue>(raw).ok()?;
-    let (id, _) = raw.strip_prefix(r#"{"jsonrpc":"2.0","id":"#)?.split_once(',')?;
-    let id: u64 = id.parse().ok()?;
-    Some(json!({ "jsonrpc": "2.0", "id": id, "result": { "content": [], "unreadable": true } }))
 }
 
 impl Drop for Host {

@@ -8,6 +8,7 @@ pub(crate) mod cluster;
 pub(crate) mod example;
 pub(crate) mod face;
 pub(crate) mod guarded;
+pub(crate) mod heard;
 pub(crate) mod host;
 pub(crate) mod launch;
 pub(crate) mod ledger;
