@@ -22,11 +22,9 @@ use mcp_orchestrator::model::call::{Call, Reply};
 use mcp_orchestrator::model::durability::Durability;
 use mcp_orchestrator::model::effect::Effect;
 use mcp_orchestrator::model::fault::Fault;
-use mcp_orchestrator::model::limits::Limits;
 use mcp_orchestrator::model::name::ToolRef;
 use mcp_orchestrator::model::port::{BoxFuture, Invoke};
 use mcp_orchestrator::model::principal::Principal;
-use mcp_orchestrator::model::priority::Priority;
 use mcp_orchestrator::model::problem::Source;
 use mcp_orchestrator::runner::bus::Bus;
 use mcp_orchestrator::runner::drive::{Begin, begin, new_id};
@@ -41,7 +39,6 @@ use mcp_orchestrator::workflow::surroundings::{Facts, Surroundings};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use tokio_util::task::TaskTracker;
 
 /// How long each rate is measured.
 const TURN: Duration = Duration::from_secs(4);
@@ -115,20 +112,7 @@ async fn run(plan: &Plan, journal: Option<&Arc<Journal>>, (bus, shelf): (Bus, Sh
         input: json!({}),
         flags: json!({}),
         progress: None,
-        through: Through {
-            via: Arc::new(Here),
-            principal: Principal::new("local"),
-            profile: None,
-            ask: None,
-            limits: Limits::default(),
-            root: None,
-            run: id,
-            agents: Vec::new(),
-            places: Gate::new(8, 10_000),
-            priority: Priority::default(),
-            retry_of: None,
-            within: TaskTracker::new(),
-        },
+        through: Through::new(Arc::new(Here), Principal::new("local"), id, Gate::new(8, 10_000)),
         watcher: None,
         board: Arc::default(),
         bus,

@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
-use tokio_util::task::TaskTracker;
 
 use crate::engine::event::{Event, What};
 use crate::engine::retrace::Retrace;
@@ -232,20 +231,14 @@ impl Gateway {
         history: &[Event],
     ) -> Begin {
         let priority = priority(&plan.workflow, &call);
+        let via = Arc::clone(self) as Arc<dyn Invoke>;
         let through = Through {
-            via: Arc::clone(self) as Arc<dyn Invoke>,
-            principal: call.principal,
             profile: call.profile,
-            ask: None,
             // Its time is kept by the run itself.
             limits: Limits { depth: 1, ..Limits::default() },
-            root: None,
-            run,
-            agents: Vec::new(),
-            places: Arc::clone(&self.steps),
             priority,
             retry_of: call.retry_of,
-            within: TaskTracker::new(),
+            ..Through::new(via, call.principal, run, Arc::clone(&self.steps))
         };
         Begin {
             plan,

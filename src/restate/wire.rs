@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio_util::task::TaskTracker;
 
 use crate::engine::command::StepCall;
 use crate::engine::event::{Event, Timestamp, What};
@@ -67,18 +66,13 @@ impl Terms {
     /// How a call of the run is made in this process. No host is behind it that could be asked.
     pub(super) fn through(self, via: Arc<dyn Invoke>, places: Arc<Gate>) -> Through {
         Through {
-            via,
-            principal: Principal::new(self.caller),
             profile: self.profile.map(Arc::from),
-            ask: None,
             limits: Limits { depth: self.depth, ..Limits::default() },
             root: self.root.map(Arc::from),
-            run: self.run,
             agents: self.agents.into_iter().map(Arc::from).collect(),
-            places,
             priority: Priority::parse(&self.priority).unwrap_or_default(),
             retry_of: self.retry_of.map(Arc::from),
-            within: TaskTracker::new(),
+            ..Through::new(via, Principal::new(self.caller), self.run, places)
         }
     }
 }

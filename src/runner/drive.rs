@@ -189,7 +189,6 @@ fn seed(run_id: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use tokio_util::task::TaskTracker;
 
     use super::*;
     use crate::document::format::Format;
@@ -199,10 +198,8 @@ mod tests {
     use crate::model::call::{Call, Reply};
     use crate::model::durability::Durability;
     use crate::model::fault::Fault;
-    use crate::model::limits::Limits;
     use crate::model::port::{BoxFuture, Invoke};
     use crate::model::principal::Principal;
-    use crate::model::priority::Priority;
     use crate::model::problem::Source;
     use crate::runner::gate::Gate;
     use crate::workflow::authored::drafts;
@@ -233,20 +230,7 @@ mod tests {
     /// A run of `text` that is stored in `journal`.
     fn stored(text: &str, journal: &Arc<Journal>) -> Begin {
         let mut workflows = drafts(&Source::new("flow.yaml", text), Format::Yaml).0;
-        let through = Through {
-            via: Arc::new(Nobody),
-            principal: Principal::new("ada"),
-            profile: None,
-            ask: None,
-            limits: Limits::default(),
-            root: None,
-            run: "r1".to_owned(),
-            agents: Vec::new(),
-            places: Gate::new(1, 1),
-            priority: Priority::Normal,
-            retry_of: None,
-            within: TaskTracker::new(),
-        };
+        let through = Through::new(Arc::new(Nobody), Principal::new("ada"), "r1", Gate::new(1, 1));
         let journal = Some(Arc::clone(journal));
         let opening = Some(opening(text).into());
         Begin {

@@ -61,6 +61,26 @@ pub struct Through {
     pub within: TaskTracker,
 }
 
+impl Through {
+    /// What the calls of a run have in common that nobody has wanted but `principal`: no host to ask, and no bounds.
+    pub fn new(via: Arc<dyn Invoke>, principal: Principal, run: impl Into<String>, places: Arc<Gate>) -> Self {
+        Self {
+            via,
+            principal,
+            profile: None,
+            ask: None,
+            limits: Limits::default(),
+            root: None,
+            run: run.into(),
+            agents: Vec::new(),
+            places,
+            priority: Priority::Normal,
+            retry_of: None,
+            within: TaskTracker::new(),
+        }
+    }
+}
+
 /// A run's calls and timers in flight. Dropping it cancels them all.
 pub struct Effects {
     through: Through,
@@ -419,62 +439,4 @@ pub fn now() -> Timestamp {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::model::effect::Effect;
-    use crate::model::name::ToolRef;
-    use crate::model::port::BoxFuture;
-    use crate::model::usage::Allowance;
-
-    /// A door with a mistake in it.
-    struct Broken;
-
-    impl Invoke for Broken {
-        fn invoke(self: Arc<Self>, _call: Call) -> BoxFuture<Result<Reply, Fault>> {
-            Box::pin(async { panic!("on purpose") })
-        }
-    }
-
-    fn through() -> Through {
-        Through {
-            via: Arc::new(Broken),
-            principal: Principal::new("ada"),
-            profile: None,
-            ask: None,
-            limits: Limits::default(),
-            root: None,
-            run: "r1".to_owned(),
-            agents: Vec::new(),
-            places: Gate::new(1, 1),
-            priority: Priority::Normal,
-            retry_of: None,
-            within: TaskTracker::new(),
-        }
-    }
-
-    #[tokio::test]
-    async fn a_call_that_is_lost_by_a_mistake_of_ours_has_failed_and_is_not_in_flight_any_more() {
-        let mut effects = Effects::new(through());
-        let call = StepCall {
-            at: "a".to_owned(),
-            attempt: 1,
-            callee: Callee::Tool(ToolRef { server: "s".to_owned(), tool: "t".to_owned() }),
-            arguments: json!({}),
-            providers: Vec::new(),
-            key: None,
-            effect: Effect::Write,
-            timeout: None,
-            allowance: Allowance::default(),
-            is_detached: false,
-            is_afterwards: true,
-        };
-        assert!(effects.has_leave(&call), "nothing else is done");
-        effects.call(call);
-        let happened = effects.next().await.and_then(|(_, what)| what);
-        let Some(What::Called { at, outcome: Called::Failure(failure), .. }) = happened else { panic!("{happened:?}") };
-        assert_eq!((&*at, &*failure.kind, failure.was_sent), ("a", "internal", true));
-        assert!(!effects.is_calling());
-    }
-}
+mod tests;
