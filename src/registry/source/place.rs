@@ -1,6 +1,6 @@
 //! Where a source of servers is: what is asked, and how.
 
-use std::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, SocketAddr};
 
 use crate::document::node::Node;
 use crate::document::reader::Reader;
