@@ -19,6 +19,8 @@ mod restate {
     use rustix::process::Signal;
     use serde_json::{Value, json};
 
+    use crate::support::balancer::balance;
+    use crate::support::face::{Face, MODERN, modern, request};
     use crate::support::restate::{Restate, free_ports};
     use crate::support::{DEADLINE, Host, Test, eventually, fixture};
 
@@ -109,6 +111,50 @@ mod restate {
         until_ended(&mut first, &hangs, "cancelled");
         let heard = |host: &Host| !host.record("north", "cancelled").is_empty();
         assert!(eventually(DEADLINE, || heard(&first) || heard(&second)), "no server has heard of it");
+    }
+
+    #[test]
+    fn two_gateways_behind_a_balancer_are_one_to_hosts_without_sessions() {
+        let Some(restate) = Restate::start() else { return };
+        let [other] = free_ports();
+        let gateway = |listen| {
+            let test = Test::new().registry(&restate.engine_at(listen)).server("north", fixture(["healthy"]));
+            let flow =
+                "steps:\n  - { id: may, ask: Go on? }\n  - { id: a, tool: north.write }\n  - { id: end, set: yes }\n";
+            Face::of(test.workflow("flow", flow), &["--no-auth"])
+        };
+        let (mut between, second) = (gateway(restate.listen), gateway(other));
+        restate.knows_of_us();
+        let port = |face: &Face| face.address.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+        let ports = vec![port(&between), port(&second)];
+        between.address = format!("127.0.0.1:{}", balance(ports));
+        // Each request is a connection of its own, so they go to one gateway and the other in turn.
+        let call = |name: &str, arguments: Value| {
+            let headers = [MODERN, ("Mcp-Method", "tools/call"), ("Mcp-Name", name)];
+            let answer =
+                between.post(&headers, &modern("tools/call", json!({ "name": name, "arguments": arguments }))).json();
+            answer["result"]["structuredContent"].clone()
+        };
+        let begun = call("run_workflow", json!({ "workflow": "flow", "wait": false }));
+        let run = json!({ "run_id": begun["run_id"] });
+        for _ in 0..4 {
+            let mut seen = Value::Null;
+            let waits = || {
+                seen = call("get_run", run.clone());
+                seen["status"] == "waiting"
+            };
+            assert!(eventually(DEADLINE, waits), "{seen}");
+        }
+        let done = call("answer_run", run.clone());
+        assert_eq!((&done["status"], &done["output"]), (&json!("completed"), &json!("yes")), "{done}");
+        for _ in 0..2 {
+            assert_eq!(call("get_run", run.clone())["status"], "completed");
+        }
+        // A session is at one of them only; the other says so, and the host opens a new one.
+        let session = between.initialize();
+        let list = request("tools/list", json!({}));
+        let answers = [(); 2].map(|()| between.post(&[("Mcp-Session-Id", &session)], &list).status);
+        assert!(answers.contains(&404) && answers.contains(&200), "{answers:?}");
     }
 
     #[test]
