@@ -170,6 +170,9 @@ impl Gateway {
     /// Takes up every run that another process has left, or the one that is named.
     pub fn resume_runs(self: &Arc<Self>, only: Option<&str>) -> Vec<Waiter> {
         let Some(store) = self.store() else { return Vec::new() };
+        if only.is_none() {
+            self.live.inherit();
+        }
         let open = match store.read(Reader::open_runs) {
             Ok(open) => open,
             Err(fault) => {

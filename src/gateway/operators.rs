@@ -33,6 +33,10 @@ impl Gateway {
         let Some(store) = self.store() else { return };
         let letters = store.read(Reader::unseen).unwrap_or_default();
         for letter in letters.iter().filter(|letter| only.is_none_or(|only| letter.run == only)) {
+            // What an earlier process has left is for one that takes it up: it may have to be undone.
+            if only.is_none() && !self.live.is_heir() && self.live.any(&letter.run).is_none() {
+                continue;
+            }
             if self.is_resting(&letter.run).await {
                 continue;
             }

@@ -1,7 +1,7 @@
 //! The runs that go on, and the last that have ended: what they are found by, waited for and cancelled through.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde_json::Value;
@@ -43,6 +43,8 @@ pub(super) struct Runs {
     pub(super) backend: OnceLock<Arc<dyn Backend>>,
     /// Whether the program is about to end.
     closing: CancellationToken,
+    /// Whether every run that an earlier process has left was taken up.
+    is_heir: AtomicBool,
     /// Held while it is found out whether a run with the same key goes on already, and until it does.
     pub(super) beginning: Mutex<()>,
     /// Guarded for one look-up.
@@ -129,6 +131,16 @@ impl Runs {
         let known = self.known();
         let ended = known.ended.iter().map(|(handle, _)| handle);
         known.live.values().chain(ended).find(|handle| handle.retry_of.as_deref() == Some(run_id)).cloned()
+    }
+
+    /// Every run that an earlier process has left is taken up.
+    pub(super) fn inherit(&self) {
+        self.is_heir.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether what nobody goes on with is for this program to see to.
+    pub(super) fn is_heir(&self) -> bool {
+        self.is_heir.load(Ordering::Relaxed)
     }
 
     /// Whether no run begins any more.
