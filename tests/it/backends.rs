@@ -86,36 +86,9 @@ on_each_backend! {
     a_failed_run_is_tried_again_from_where_it_failed
 }
 
-/// Begins a run of `flow` that nobody waits for.
-fn begin(host: &mut Host) -> String {
-    let begun = host.value("run_workflow", json!({ "workflow": "flow", "wait": false }));
-    begun["run_id"].as_str().expect("a run has an id").to_owned()
-}
-
-/// Kills the program and starts it again.
-fn kill(host: &mut Host) {
-    host.die_and_return();
-    host.initialize();
-}
-
 /// Waits for the run's end.
 fn end(host: &mut Host, run: &str) -> Value {
     host.call("get_run", json!({ "run_id": run, "wait_ms": 19_000 }))["structuredContent"].clone()
-}
-
-/// Waits until the run has this status.
-fn until(host: &mut Host, run: &str, status: &str) -> Value {
-    let mut seen = Value::Null;
-    let is_there = eventually(DEADLINE, || {
-        seen = host.value("get_run", json!({ "run_id": run }));
-        seen["status"] == status
-    });
-    assert!(is_there, "not {status}: {seen}\n{}", host.stderr());
-    seen
-}
-
-fn calls(host: &Host, server: &str, tool: &str) -> usize {
-    host.record(server, "calls").iter().filter(|line| *line == tool).count()
 }
 
 fn a_run_comes_to_its_end(ground: &Ground) {
@@ -135,53 +108,53 @@ fn a_run_goes_on_after_a_death_without_repeating_what_was_done(ground: &Ground) 
         "steps:\n  - { id: first, tool: north.write, args: { a: 1 } }\n  - { id: slow, tool: south.sleep, args: { ms: 1500 } }\n\
          output: { first: $steps.first.output, slow: $steps.slow.output.slept }\n",
     )]);
-    let run = begin(&mut host);
+    let run = host.begin("flow");
     host.await_record("south", "calls", 1);
-    kill(&mut host);
+    host.restart();
     let report = end(&mut host, &run);
     assert_eq!(report["output"], json!({ "first": { "a": 1 }, "slow": 1500 }), "{report}\n{}", host.stderr());
-    assert_eq!((calls(&host, "north", "write"), calls(&host, "south", "sleep")), (1, 2));
+    assert_eq!((host.calls("north", "write"), host.calls("south", "sleep")), (1, 2));
 }
 
 fn a_write_that_was_in_flight_is_not_made_again_but_asked_about(ground: &Ground) {
     let flow = "steps:\n  - { id: pay, tool: north.hang }\noutput: $steps.pay.output.receipt\n";
     let mut host = ground.with(&[("flow", flow)]);
-    let run = begin(&mut host);
+    let run = host.begin("flow");
     host.await_record("north", "calls", 1);
-    kill(&mut host);
-    let paused = until(&mut host, &run, "paused");
+    host.restart();
+    let paused = host.until(&run, "paused");
     assert_eq!(paused["in_doubt"][0]["step"], "pay", "{paused}");
     let payload = json!({ "it_happened": { "receipt": 7 } });
     host.value("control_run", json!({ "run_id": run, "action": "decide", "step": "pay", "payload": payload }));
     let done = end(&mut host, &run);
     assert_eq!((&done["status"], &done["output"]), (&json!("completed"), &json!(7)), "{done}");
-    assert_eq!(calls(&host, "north", "hang"), 1);
+    assert_eq!(host.calls("north", "hang"), 1);
 }
 
 fn a_step_may_say_what_is_done_about_a_doubt(ground: &Ground) {
     let flow = "steps:\n  - id: pay\n    tool: north.hang\n    in_doubt: check\n    check: { tool: south.echo, args: { receipt: 8 } }\n\
                 output: $steps.pay.output.receipt\n";
     let mut host = ground.with(&[("flow", flow)]);
-    let run = begin(&mut host);
+    let run = host.begin("flow");
     host.await_record("north", "calls", 1);
-    kill(&mut host);
+    host.restart();
     let done = end(&mut host, &run);
     assert_eq!((&done["status"], &done["output"]), (&json!("completed"), &json!(8)), "{done}\n{}", host.stderr());
-    assert_eq!((calls(&host, "north", "hang"), calls(&host, "south", "echo")), (1, 1));
+    assert_eq!((host.calls("north", "hang"), host.calls("south", "echo")), (1, 1));
 }
 
 fn a_timer_goes_off_and_a_question_stays_open(ground: &Ground) {
     let flow = "steps:\n  - { id: pause, wait: 700ms }\n  - { id: may, ask: Go on? }\n  - { id: end, set: yes }\n";
     let mut host = ground.with(&[("flow", flow)]);
-    let run = begin(&mut host);
-    kill(&mut host);
-    let asked = until(&mut host, &run, "waiting");
+    let run = host.begin("flow");
+    host.restart();
+    let asked = host.until(&run, "waiting");
     assert_eq!(asked["questions"][0]["question"], "Go on?", "{asked}");
-    kill(&mut host);
-    until(&mut host, &run, "waiting");
+    host.restart();
+    host.until(&run, "waiting");
     let done = host.value("answer_run", json!({ "run_id": run }));
     assert_eq!(done["status"], "completed", "{done}");
-    kill(&mut host);
+    host.restart();
     assert_eq!(end(&mut host, &run)["status"], "completed", "what has ended can still be looked at");
 }
 
@@ -189,7 +162,7 @@ fn a_signal_wakes_a_run(ground: &Ground) {
     let flow =
         "steps:\n  - { id: paid, await: order.paid, where: event.data.order == 7 }\noutput: $steps.paid.output.sum\n";
     let mut host = ground.with(&[("flow", flow)]);
-    let run = begin(&mut host);
+    let run = host.begin("flow");
     for (order, sum) in [(6, 1), (7, 2)] {
         let data = json!({ "order": order, "sum": sum });
         host.value("control_run", json!({ "run_id": run, "action": "signal", "event": "order.paid", "data": data }));
@@ -203,8 +176,8 @@ fn an_event_of_one_run_wakes_another(ground: &Ground) {
         ("flow", "steps:\n  - { id: news, await: it.happened }\noutput: $steps.news.output.n\n"),
         ("tell", "steps:\n  - { id: a, tool: north.write }\n  - { id: say, emit: it.happened, data: { n: 3 } }\n"),
     ]);
-    let run = begin(&mut host);
-    until(&mut host, &run, "running");
+    let run = host.begin("flow");
+    host.until(&run, "running");
     host.value("run_workflow", json!({ "workflow": "tell" }));
     let done = end(&mut host, &run);
     assert_eq!((&done["status"], &done["output"]), (&json!("completed"), &json!(3)), "{done}");
@@ -213,7 +186,7 @@ fn an_event_of_one_run_wakes_another(ground: &Ground) {
 fn a_cancel_reaches_a_call_at_once(ground: &Ground) {
     let flow = "steps:\n  - { id: long, tool: south.sleep, args: { ms: 15000 } }\n";
     let mut host = ground.with(&[("flow", flow)]);
-    let run = begin(&mut host);
+    let run = host.begin("flow");
     host.await_record("south", "calls", 1);
     let began = Instant::now();
     let done = host.call("control_run", json!({ "run_id": run, "action": "cancel" }))["structuredContent"].clone();
@@ -244,19 +217,19 @@ fn the_loser_of_a_race_is_cancelled(ground: &Ground) {
 fn a_run_within_a_run_goes_on_where_it_was(ground: &Ground) {
     let inner = "steps:\n  - { id: a, tool: north.write }\n  - { id: b, tool: south.sleep, args: { ms: 1500 } }\n  - { id: c, set: inside }\n";
     let mut host = ground.with(&[("inner", inner), ("flow", "steps:\n  - { id: in, workflow: inner }\n")]);
-    let run = begin(&mut host);
+    let run = host.begin("flow");
     host.await_record("south", "calls", 1);
-    kill(&mut host);
+    host.restart();
     let report = end(&mut host, &run);
     assert_eq!((&report["status"], &report["output"]), (&json!("completed"), &json!("inside")), "{report}");
-    assert_eq!(calls(&host, "north", "write"), 1, "\n{}", host.stderr());
+    assert_eq!(host.calls("north", "write"), 1, "\n{}", host.stderr());
 }
 
 fn a_question_within_a_run_is_a_question_of_the_whole(ground: &Ground) {
     let inner = "steps:\n  - { id: may, ask: Inside? }\n  - { id: c, set: inside }\n";
     let mut host = ground.with(&[("inner", inner), ("flow", "steps:\n  - { id: in, workflow: inner }\n")]);
-    let run = begin(&mut host);
-    let asked = until(&mut host, &run, "waiting");
+    let run = host.begin("flow");
+    let asked = host.until(&run, "waiting");
     assert_eq!(asked["questions"][0]["question"], "Inside?", "{asked}");
     let done = host.value("answer_run", json!({ "run_id": run }));
     assert_eq!((&done["status"], &done["output"]), (&json!("completed"), &json!("inside")), "{done}");
@@ -269,13 +242,13 @@ fn one_key_is_one_run(ground: &Ground) {
     let first = host.value("run_workflow", arguments.clone());
     let second = host.value("run_workflow", arguments.clone());
     assert_eq!(first["run_id"], second["run_id"]);
-    kill(&mut host);
+    host.restart();
     host.ready(&["north", "south"]);
     let third = host.value("run_workflow", arguments);
     assert_eq!((&third["run_id"], &third["output"]), (&first["run_id"], &first["output"]), "{third}");
     let other = json!({ "workflow": "flow", "input": { "n": 2 }, "idempotency_key": "k" });
     assert!(host.failure("run_workflow", other).contains("another input"));
-    assert_eq!(calls(&host, "north", "write"), 1);
+    assert_eq!(host.calls("north", "write"), 1);
 }
 
 fn what_was_done_is_undone_in_reverse(ground: &Ground) {
@@ -284,7 +257,7 @@ fn what_was_done_is_undone_in_reverse(ground: &Ground) {
     let mut host = ground.with(&[("flow", flow)]);
     let report = host.failed("run_workflow", json!({ "workflow": "flow" }));
     assert_eq!((&report["status"], &report["undone"]), (&json!("undone"), &json!(["two", "one"])), "{report}");
-    assert_eq!((calls(&host, "north", "write"), calls(&host, "south", "write")), (2, 2));
+    assert_eq!((host.calls("north", "write"), host.calls("south", "write")), (2, 2));
 }
 
 fn many_items_run_side_by_side(ground: &Ground) {
@@ -298,9 +271,9 @@ fn many_items_run_side_by_side(ground: &Ground) {
 fn what_has_happened_can_be_looked_at(ground: &Ground) {
     let flow = "steps:\n  - { id: a, tool: north.write, args: { n: 1 } }\n  - { id: b, fail: Not today }\n";
     let mut host = ground.with(&[("flow", flow)]);
-    let run = begin(&mut host);
+    let run = host.begin("flow");
     let report = end(&mut host, &run);
-    kill(&mut host);
+    host.restart();
     let kept = host.value("get_run", json!({ "run_id": run }));
     for key in ["run_id", "workflow", "status", "error", "steps"] {
         assert_eq!(kept[key], report[key], "{key}: {kept}");
@@ -312,11 +285,11 @@ fn what_has_happened_can_be_looked_at(ground: &Ground) {
 fn a_failed_run_is_tried_again_from_where_it_failed(ground: &Ground) {
     let flow = "steps:\n  - { id: a, tool: north.write }\n  - { id: c, tool: south.fail }\n";
     let mut host = ground.with(&[("flow", flow)]);
-    let run = begin(&mut host);
+    let run = host.begin("flow");
     assert_eq!(end(&mut host, &run)["status"], "failed");
     let again = host.value("control_run", json!({ "run_id": run, "action": "retry" }));
     let next = again["run_id"].as_str().expect("an id").to_owned();
     assert_ne!(next, run);
     assert_eq!(end(&mut host, &next)["status"], "failed");
-    assert_eq!((calls(&host, "north", "write"), calls(&host, "south", "fail")), (1, 2));
+    assert_eq!((host.calls("north", "write"), host.calls("south", "fail")), (1, 2));
 }

@@ -33,27 +33,12 @@ mod restate {
         host
     }
 
-    fn begin(host: &mut Host, workflow: &str) -> String {
-        let begun = host.value("run_workflow", json!({ "workflow": workflow, "wait": false }));
-        begun["run_id"].as_str().expect("a run has an id").to_owned()
-    }
-
-    fn until(host: &mut Host, run: &str, status: &str) -> Value {
-        let mut seen = Value::Null;
-        let is_there = eventually(DEADLINE, || {
-            seen = host.value("get_run", json!({ "run_id": run }));
-            seen["status"] == status
-        });
-        assert!(is_there, "not {status}: {seen}\n{}", host.stderr());
-        seen
-    }
-
     #[test]
     fn a_run_goes_on_when_restate_was_killed() {
         let Some(mut restate) = Restate::start() else { return };
         let flow = "steps:\n  - { id: a, tool: north.write }\n  - { id: b, tool: north.sleep, args: { ms: 1500 } }\n  - { id: c, set: done }\n";
         let mut host = serve(&restate, restate.listen, &[("flow", flow)]);
-        let run = begin(&mut host, "flow");
+        let run = host.begin("flow");
         host.await_record("north", "calls", 2);
         restate.die_and_return();
         let report = host.value("get_run", json!({ "run_id": run, "wait_ms": 19_000 }));
@@ -100,12 +85,12 @@ mod restate {
         ];
         let mut first = serve(&restate, restate.listen, &flows);
         let mut second = serve(&restate, other, &flows);
-        let (asks, hangs) = (begin(&mut first, "asks"), begin(&mut first, "hangs"));
-        until(&mut second, &asks, "waiting");
+        let (asks, hangs) = (first.begin("asks"), first.begin("hangs"));
+        second.until(&asks, "waiting");
         let done = second.value("answer_run", json!({ "run_id": asks }));
         assert_eq!((&done["status"], &done["output"]), (&json!("completed"), &json!("yes")), "{done}");
-        until(&mut first, &asks, "completed");
-        until(&mut second, &hangs, "running");
+        first.until(&asks, "completed");
+        second.until(&hangs, "running");
         let done = second.call("control_run", json!({ "run_id": hangs, "action": "cancel" }));
         assert_eq!(done["structuredContent"]["status"], "cancelled", "{done}");
         until_ended(&mut first, &hangs, "cancelled");
@@ -167,9 +152,9 @@ mod restate {
         ];
         let mut first = serve(&restate, restate.listen, &flows);
         let mut second = serve(&restate, other, &flows);
-        let run = begin(&mut first, "outer");
+        let run = first.begin("outer");
         for host in [&mut first, &mut second] {
-            let asked = until(host, &run, "waiting");
+            let asked = host.until(&run, "waiting");
             assert_eq!(asked["questions"][0]["question"], "Inside?", "{asked}");
         }
         let done = first.value("answer_run", json!({ "run_id": run }));
@@ -194,8 +179,8 @@ mod restate {
             assert_eq!(done.code, 0, "{args:?}: {}", done.stderr);
             done.stdout
         };
-        let [asks, waits, long] = ["asks", "waits", "long"].map(|name| begin(&mut host, name));
-        until(&mut host, &asks, "waiting");
+        let [asks, waits, long] = ["asks", "waits", "long"].map(|name| host.begin(name));
+        host.until(&asks, "waiting");
         let listed = done(&["list"]);
         assert!([&asks, &waits, &long].iter().all(|run| listed.contains(run.as_str())), "{listed}");
         assert!(done(&["show", &asks]).contains("Go on?"));
@@ -203,8 +188,8 @@ mod restate {
         done(&["signal", &waits, "order.paid", r#"{"sum": 4}"#]);
         done(&["cancel", &long]);
         assert!(done(&["follow", &waits]).lines().last().is_some_and(|line| line.contains("arrived")));
-        until(&mut host, &asks, "completed");
-        assert_eq!(until(&mut host, &waits, "completed")["output"], 4);
+        host.until(&asks, "completed");
+        assert_eq!(host.until(&waits, "completed")["output"], 4);
         until_ended(&mut host, &long, "cancelled");
         let exported = done(&["export", &waits]);
         assert!(exported.lines().next().is_some_and(|line| line.contains("order.paid")), "{exported}");
@@ -222,7 +207,7 @@ mod restate {
         let flow = [("flow", "steps:\n  - { id: pause, wait: 2s }\n  - { id: end, set: yes }\n")];
         let mut first = serve(&restate, other, &flow);
         let mut second = serve(&restate, restate.listen, &flow);
-        let run = begin(&mut first, "flow");
+        let run = first.begin("flow");
         first.signal(Signal::KILL);
         let report = second.value("get_run", json!({ "run_id": run, "wait_ms": 19_000 }));
         assert_eq!((&report["status"], &report["output"]), (&json!("completed"), &json!("yes")), "{report}");

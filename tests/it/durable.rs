@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{DEADLINE, Host, Test, eventually, fixture};
+use crate::support::{DEADLINE, Host, Test, fixture};
 
 fn with(steps: &str) -> Host {
     let test = Test::new().server("north", fixture(["healthy"])).server("south", fixture(["healthy"]));
@@ -15,35 +15,8 @@ fn with(steps: &str) -> Host {
     host
 }
 
-/// Begins a run of `flow` that nobody waits for.
-fn begin(host: &mut Host) -> String {
-    let begun = host.value("run_workflow", json!({ "workflow": "flow", "wait": false }));
-    begun["run_id"].as_str().expect("a run has an id").to_owned()
-}
-
-/// Kills the program and starts it again.
-fn kill(host: &mut Host) {
-    host.die_and_return();
-    host.initialize();
-}
-
 fn look(host: &mut Host, run: &str) -> Value {
     host.value("get_run", json!({ "run_id": run, "wait_ms": 20_000 }))
-}
-
-/// Waits until the run has this status.
-fn until(host: &mut Host, run: &str, status: &str) -> Value {
-    let mut seen = Value::Null;
-    let is_there = eventually(DEADLINE, || {
-        seen = host.value("get_run", json!({ "run_id": run }));
-        seen["status"] == status
-    });
-    assert!(is_there, "not {status}: {seen}\n{}", host.stderr());
-    seen
-}
-
-fn calls(host: &Host, server: &str, tool: &str) -> usize {
-    host.record(server, "calls").iter().filter(|line| *line == tool).count()
 }
 
 #[test]
@@ -52,28 +25,28 @@ fn a_read_that_was_in_flight_is_made_again_and_what_was_done_is_not() {
         "steps:\n  - { id: first, tool: north.write, args: { a: 1 } }\n  - { id: slow, tool: south.sleep, args: { ms: 1500 } }\n\
          output: { first: $steps.first.output, slow: $steps.slow.output }\n",
     );
-    let run = begin(&mut host);
+    let run = host.begin("flow");
     host.await_record("south", "calls", 1);
-    kill(&mut host);
+    host.restart();
     let report = look(&mut host, &run);
     assert_eq!(report["status"], "completed", "{report}\n{}", host.stderr());
     assert_eq!(report["output"]["first"], json!({ "a": 1 }));
-    assert_eq!((calls(&host, "north", "write"), calls(&host, "south", "sleep")), (1, 2));
+    assert_eq!((host.calls("north", "write"), host.calls("south", "sleep")), (1, 2));
 }
 
 #[test]
 fn a_write_that_was_in_flight_is_not_made_again_but_asked_about() {
     let mut host = with("steps:\n  - { id: pay, tool: north.hang }\noutput: $steps.pay.output.receipt\n");
-    let run = begin(&mut host);
+    let run = host.begin("flow");
     host.await_record("north", "calls", 1);
-    kill(&mut host);
-    let paused = until(&mut host, &run, "paused");
+    host.restart();
+    let paused = host.until(&run, "paused");
     assert_eq!(paused["in_doubt"][0]["step"], "pay", "{paused}");
     let payload = json!({ "it_happened": { "receipt": 7 } });
     let done =
         host.value("control_run", json!({ "run_id": run, "action": "decide", "step": "pay", "payload": payload }));
     assert_eq!((&done["status"], &done["output"]), (&json!("completed"), &json!(7)));
-    assert_eq!(calls(&host, "north", "hang"), 1);
+    assert_eq!(host.calls("north", "hang"), 1);
 }
 
 #[test]
@@ -84,24 +57,24 @@ fn a_write_that_waited_for_its_turn_is_made_and_in_no_doubt() {
     host.ready(&["north"]);
     host.value("run_workflow", json!({ "workflow": "hold", "wait": false }));
     host.await_record("north", "calls", 1);
-    let run = begin(&mut host);
-    kill(&mut host);
+    let run = host.begin("flow");
+    host.restart();
     assert_eq!(look(&mut host, &run)["status"], "completed", "{}", host.stderr());
-    assert_eq!(calls(&host, "north", "write"), 1);
+    assert_eq!(host.calls("north", "write"), 1);
 }
 
 #[test]
 fn a_timer_goes_off_and_a_question_stays_open() {
     let mut host =
         with("steps:\n  - { id: pause, wait: 700ms }\n  - { id: may, ask: Go on? }\n  - { id: end, set: yes }\n");
-    let run = begin(&mut host);
-    kill(&mut host);
-    until(&mut host, &run, "waiting");
-    kill(&mut host);
-    until(&mut host, &run, "waiting");
+    let run = host.begin("flow");
+    host.restart();
+    host.until(&run, "waiting");
+    host.restart();
+    host.until(&run, "waiting");
     let done = host.value("answer_run", json!({ "run_id": run }));
     assert_eq!(done["status"], "completed", "{done}");
-    kill(&mut host);
+    host.restart();
     assert_eq!(look(&mut host, &run)["status"], "completed", "what has ended can still be looked at");
 }
 
@@ -111,12 +84,12 @@ fn an_undo_goes_on() {
         "steps:\n  - { id: one, tool: north.write, args: { n: 1 }, undo: { tool: south.write, args: { back: 1 } } }\n  \
          - { id: two, tool: north.write, args: { n: 2 }, undo: { tool: south.sleep, args: { ms: 1500 } } }\n  - { id: no, fail: no }\n",
     );
-    let run = begin(&mut host);
+    let run = host.begin("flow");
     host.await_record("south", "calls", 1);
-    kill(&mut host);
+    host.restart();
     let report = host.call("get_run", json!({ "run_id": run, "wait_ms": 20_000 }))["structuredContent"].clone();
     assert_eq!((&report["status"], &report["undone"]), (&json!("undone"), &json!(["two", "one"])), "{report}");
-    assert_eq!((calls(&host, "north", "write"), calls(&host, "south", "write")), (2, 1));
+    assert_eq!((host.calls("north", "write"), host.calls("south", "write")), (2, 1));
 }
 
 #[test]
@@ -128,12 +101,12 @@ fn a_workflow_within_a_workflow_goes_on_where_it_was() {
     );
     let mut host = test.workflow("flow", "steps:\n  - { id: in, workflow: inner }\n").start();
     host.ready(&["north", "south"]);
-    let run = begin(&mut host);
+    let run = host.begin("flow");
     host.await_record("south", "calls", 1);
-    kill(&mut host);
+    host.restart();
     let report = look(&mut host, &run);
     assert_eq!((&report["status"], &report["output"]), (&json!("completed"), &json!("inside")), "{report}");
-    assert_eq!(calls(&host, "north", "write"), 1, "\n{}", host.stderr());
+    assert_eq!(host.calls("north", "write"), 1, "\n{}", host.stderr());
 }
 
 #[test]
@@ -144,11 +117,11 @@ fn a_workflow_within_that_was_being_undone_is_undone_before_what_was_done_before
         "steps:\n  - { id: a, tool: north.write, undo: { tool: south.write } }\n  - { id: in, workflow: inner }\n";
     let mut host = test.workflow("inner", inner).workflow("flow", flow).start();
     host.ready(&["north", "south"]);
-    let run = begin(&mut host);
+    let run = host.begin("flow");
     host.await_record("north", "calls", 3);
     host.send_call("control_run", json!({ "run_id": run, "action": "cancel" }));
     host.await_record("south", "calls", 1);
-    kill(&mut host);
+    host.restart();
     let ended = host.call("get_run", json!({ "run_id": run, "wait_ms": 10_000 }));
     let said = (host.record("south", "calls"), host.stderr());
     assert_eq!(ended["structuredContent"]["status"], "undone", "{ended}\n{said:?}");
@@ -164,16 +137,16 @@ fn a_workflow_that_nobody_waits_for_goes_on_after_the_run_that_began_it() {
     host.ready(&["north"]);
     let inner = host.value("run_workflow", json!({ "workflow": "flow" }))["output"].clone();
     let inner = inner.as_str().expect("an id").to_owned();
-    until(&mut host, &inner, "waiting");
-    kill(&mut host);
-    until(&mut host, &inner, "waiting");
+    host.until(&inner, "waiting");
+    host.restart();
+    host.until(&inner, "waiting");
     assert_eq!(host.value("answer_run", json!({ "run_id": inner }))["status"], "completed");
 }
 
 #[test]
 fn a_changed_file_does_not_change_a_run_that_goes_on() {
     let mut host = with("steps:\n  - { id: pause, wait: 1s }\n  - { id: end, set: old }\n");
-    let run = begin(&mut host);
+    let run = host.begin("flow");
     host.signal(Signal::KILL);
     fs::write(host.home().join("workflows/flow.yaml"), "name: flow\nsteps:\n  - { id: end, set: new }\n")
         .expect("a file");
@@ -187,14 +160,14 @@ fn a_program_that_is_told_to_end_leaves_its_runs_to_the_next() {
     let mut host = with(
         "steps:\n  - { id: a, tool: north.write }\n  - { id: b, tool: south.sleep, args: { ms: 6000 } }\n  - { id: c, set: done }\n",
     );
-    let run = begin(&mut host);
+    let run = host.begin("flow");
     host.await_record("south", "calls", 1);
     host.signal(Signal::TERM);
     host.return_with(&[]);
     host.initialize();
     let report = look(&mut host, &run);
     assert_eq!((&report["status"], &report["output"]), (&json!("completed"), &json!("done")), "{report}");
-    assert_eq!(calls(&host, "north", "write"), 1);
+    assert_eq!(host.calls("north", "write"), 1);
 }
 
 #[test]
@@ -204,13 +177,13 @@ fn the_same_key_is_the_same_run() {
     let one = host.call("flow", json!({ "id": 1 }));
     let again = host.call("flow", json!({ "id": 1 }));
     assert_eq!(one["_meta"], again["_meta"]);
-    kill(&mut host);
+    host.restart();
     host.ready(&["north"]);
     let later = host.call("flow", json!({ "id": 1 }));
     let id = |result: &Value| result["_meta"]["io.mcp-orchestrator/run"]["run_id"].clone();
-    assert_eq!((id(&one), calls(&host, "north", "write")), (id(&later), 1), "{one} {later}");
+    assert_eq!((id(&one), host.calls("north", "write")), (id(&later), 1), "{one} {later}");
     host.call("flow", json!({ "id": 2 }));
-    assert_eq!(calls(&host, "north", "write"), 2);
+    assert_eq!(host.calls("north", "write"), 2);
 }
 
 #[test]
@@ -266,7 +239,7 @@ fn an_operator_sees_to_runs_of_a_program_that_goes_on_and_of_one_that_does_not()
     let mut other = test.command(&["run", "short"]);
     let mut host = test.start();
     host.ready(&["north"]);
-    let (one, two) = (begin(&mut host), begin(&mut host));
+    let (one, two) = (host.begin("flow"), host.begin("flow"));
     let listed = stdout(commands.next().expect("a command").output());
     let listed: Value = serde_json::from_str(&listed).expect("JSON");
     assert_eq!((&listed[0]["run_id"], &listed[1]["status"]), (&json!(two), &json!("waiting")), "{listed}");

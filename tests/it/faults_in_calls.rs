@@ -10,7 +10,7 @@ use crate::support::{DEADLINE, Host, Test, eventually, fixture, processes};
 const QUICK: &str = "timeout = \"1500ms\"\nretry = 1\nbreaker = { failures = 1000 }\nhealth = { every = \"1s\", timeout = \"500ms\" }\n";
 
 /// A server that can do everything wrong, and a healthy one.
-fn odd() -> Host {
+pub(crate) fn odd() -> Host {
     let test = Test::new().server("odd", fixture(["odd"]).with(QUICK)).server("good", fixture(["healthy"]));
     let mut host = test.start();
     host.ready(&["odd", "good"]);
@@ -18,7 +18,7 @@ fn odd() -> Host {
 }
 
 /// Calls until it works again.
-fn heals(host: &mut Host) {
+pub(crate) fn heals(host: &mut Host) {
     let began = Instant::now();
     let mut last = Value::Null;
     while began.elapsed() < DEADLINE {

@@ -2,12 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::{DEADLINE, Host, Test, eventually, fixture};
-
-/// Time limits that a test can wait for.
-const QUICK: &str = "timeout = \"1500ms\"\nretry = 1\nbreaker = { failures = 1000 }\n";
+use crate::faults_in_calls::{heals, odd};
+use crate::support::Host;
 
 /// How much the program may grow, in bytes, whatever a server sends.
 const GROWTH: u64 = 128 << 20;
@@ -64,23 +62,6 @@ const SCRIPTS: [(&str, u64, Ends); 14] = [
         Ends::Rightly,
     ),
 ];
-
-fn odd() -> Host {
-    let test = Test::new().server("odd", fixture(["odd"]).with(QUICK)).server("good", fixture(["healthy"]));
-    let mut host = test.start();
-    host.ready(&["odd", "good"]);
-    host
-}
-
-/// The next call is answered rightly, at the latest once the server has been started again.
-fn heals(host: &mut Host) {
-    let mut last = Value::Null;
-    let is_healed = eventually(DEADLINE, || {
-        last = host.call("odd__echo", json!({ "next": 1 }));
-        last["structuredContent"] == json!({ "next": 1 })
-    });
-    assert!(is_healed, "it does not work again: {last}\n{}", host.stderr());
-}
 
 fn plays(script: &str, amount: u64, ends: Ends) {
     let mut host = odd();

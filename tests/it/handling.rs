@@ -23,10 +23,6 @@ fn start(test: Test) -> Host {
     host
 }
 
-fn begin(host: &mut Host) -> String {
-    id(&host.value("run_workflow", json!({ "workflow": "flow", "wait": false })))
-}
-
 fn id(shown: &Value) -> String {
     shown["run_id"].as_str().expect("a run has an id").to_owned()
 }
@@ -35,19 +31,6 @@ fn control(host: &mut Host, run: &str, action: &str, payload: Value) -> Value {
     let mut arguments = json!({ "run_id": run, "action": action });
     arguments["payload"] = payload;
     host.call("control_run", arguments)["structuredContent"].clone()
-}
-
-fn until(host: &mut Host, run: &str, status: &str) {
-    let mut seen = Value::Null;
-    let is_there = eventually(DEADLINE, || {
-        seen = host.call("get_run", json!({ "run_id": run }))["structuredContent"].clone();
-        seen["status"] == status
-    });
-    assert!(is_there, "not {status}: {seen}\n{}", host.stderr());
-}
-
-fn calls(host: &Host, server: &str, tool: &str) -> usize {
-    host.record(server, "calls").iter().filter(|line| *line == tool).count()
 }
 
 fn output(command: &mut Command) -> String {
@@ -65,21 +48,21 @@ fn complaint(command: &mut Command) -> String {
 #[test]
 fn a_retry_takes_over_what_was_done_also_after_another_crash() {
     let mut host = start(test(ASKS));
-    let old = begin(&mut host);
-    until(&mut host, &old, "waiting");
+    let old = host.begin("flow");
+    host.until(&old, "waiting");
     let rejected = control(&mut host, &old, "reject", json!("not today"));
     assert_eq!(rejected["error"]["code"], "MO4032", "{rejected}");
     let new = control(&mut host, &old, "retry", Value::Null);
     let new = id(&new);
     assert_ne!(new, old);
-    until(&mut host, &new, "waiting");
+    host.until(&new, "waiting");
     host.die_and_return();
     host.initialize();
-    until(&mut host, &new, "waiting");
+    host.until(&new, "waiting");
     let done = control(&mut host, &new, "approve", Value::Null);
     assert_eq!((&done["status"], &done["run_id"]), (&json!("completed"), &json!(new)), "{done}");
-    assert_eq!((calls(&host, "north", "write"), calls(&host, "south", "write")), (1, 1));
-    assert_eq!(calls(&host, "north", "pid"), 1);
+    assert_eq!((host.calls("north", "write"), host.calls("south", "write")), (1, 1));
+    assert_eq!(host.calls("north", "pid"), 1);
     for run in [&old, &new] {
         let refused = host.failure("control_run", json!({ "run_id": run, "action": "retry" }));
         assert!(refused.contains("MO4054"), "{refused}");
@@ -89,8 +72,8 @@ fn a_retry_takes_over_what_was_done_also_after_another_crash() {
 #[test]
 fn retries_at_the_same_time_are_one_run() {
     let mut host = start(test("steps:\n  - { id: a, tool: north.write }\n  - { id: may, ask: Go on? }\n"));
-    let old = begin(&mut host);
-    until(&mut host, &old, "waiting");
+    let old = host.begin("flow");
+    host.until(&old, "waiting");
     control(&mut host, &old, "reject", Value::Null);
     let retry = json!({ "run_id": old, "action": "retry" });
     let sent: Vec<_> = (0..4).map(|_| host.send_call("control_run", retry.clone())).collect();
@@ -103,7 +86,7 @@ fn a_run_that_has_lost_its_key_is_not_retried() {
     let mut host = start(test("steps:\n  - { id: a, tool: north.write }\n  - { id: may, ask: Go on? }\n"));
     let wanted = json!({ "workflow": "flow", "wait": false, "idempotency_key": "k" });
     let old = id(&host.value("run_workflow", wanted.clone()));
-    until(&mut host, &old, "waiting");
+    host.until(&old, "waiting");
     control(&mut host, &old, "reject", Value::Null);
     let new = id(&host.value("run_workflow", wanted));
     let refused = host.failure("control_run", json!({ "run_id": old, "action": "retry" }));
@@ -132,13 +115,13 @@ fn what_was_undone_is_done_again() {
     let mut host = start(test(
         "steps:\n  - { id: a, tool: north.write, undo: { tool: south.write } }\n  - { id: b, tool: north.pid }\n  - { id: may, ask: Go on? }\n",
     ));
-    let old = begin(&mut host);
-    until(&mut host, &old, "waiting");
+    let old = host.begin("flow");
+    host.until(&old, "waiting");
     assert_eq!(control(&mut host, &old, "reject", Value::Null)["status"], "undone");
     let new = id(&control(&mut host, &old, "retry", Value::Null));
-    until(&mut host, &new, "waiting");
+    host.until(&new, "waiting");
     assert_eq!(control(&mut host, &new, "approve", Value::Null)["status"], "completed");
-    assert_eq!((calls(&host, "north", "write"), calls(&host, "north", "pid")), (2, 1));
+    assert_eq!((host.calls("north", "write"), host.calls("north", "pid")), (2, 1));
 }
 
 #[test]
@@ -147,10 +130,10 @@ fn what_is_in_doubt_is_done_again_only_if_somebody_says_so() {
     let old = id(&host.failed("run_workflow", json!({ "workflow": "flow" })));
     let refused = host.failure("control_run", json!({ "run_id": old, "action": "retry" }));
     assert!(refused.contains("MO4037") && refused.contains("`pay`"), "{refused}");
-    assert_eq!(calls(&host, "north", "hang"), 1);
+    assert_eq!(host.calls("north", "hang"), 1);
     let new = id(&control(&mut host, &old, "retry", json!("retry")));
-    until(&mut host, &new, "failed");
-    assert_eq!(calls(&host, "north", "hang"), 2);
+    host.until(&new, "failed");
+    assert_eq!(host.calls("north", "hang"), 2);
 }
 
 #[test]
@@ -163,14 +146,14 @@ fn operators_signal_and_retry_beside_the_program_and_without_it() {
     let mut reject = [runs(&["answer"]), runs(&["answer"])].into_iter();
     let mut answer = runs(&["answer"]);
     let mut host = start(test);
-    let old = begin(&mut host);
-    until(&mut host, &old, "waiting");
+    let old = host.begin("flow");
+    host.until(&old, "waiting");
     output(reject.next().expect("a command").args([&old, "no"]));
-    until(&mut host, &old, "failed");
+    host.until(&old, "failed");
     let new = output(retry.arg(&old)).trim().to_owned();
-    until(&mut host, &new, "waiting");
+    host.until(&new, "waiting");
     output(reject.next().expect("a command").args([&new, "no"]));
-    until(&mut host, &new, "failed");
+    host.until(&new, "failed");
     host.leave();
     assert!(host.ended(DEADLINE).is_some());
     let shown = again.arg(&new).output().expect("the binary can be started");
@@ -179,11 +162,11 @@ fn operators_signal_and_retry_beside_the_program_and_without_it() {
     let third = shown.split_whitespace().next().expect("an id").to_owned();
     host.return_with(&[]);
     host.initialize();
-    until(&mut host, &third, "waiting");
+    host.until(&third, "waiting");
     output(answer.args([&third, "yes"]));
     output(signal.args([&third, "shop.open", r#"{"at": 9}"#]));
-    until(&mut host, &third, "completed");
-    assert_eq!(calls(&host, "north", "write"), 1);
+    host.until(&third, "completed");
+    assert_eq!(host.calls("north", "write"), 1);
 }
 
 #[test]
@@ -193,7 +176,7 @@ fn what_operators_say_without_the_program_is_heard_by_whoever_goes_on_with_the_r
     let (mut decide, mut decide_other, mut resume, mut resume_other) =
         (of("decide"), of("decide"), of("resume"), of("resume"));
     let mut host = start(test);
-    let all = [begin(&mut host), begin(&mut host)];
+    let all = [host.begin("flow"), host.begin("flow")];
     host.await_record("north", "calls", 2);
     host.signal(Signal::KILL);
     assert!(host.ended(DEADLINE).is_some());
@@ -204,7 +187,7 @@ fn what_operators_say_without_the_program_is_heard_by_whoever_goes_on_with_the_r
         let done = output(resume.arg(run));
         assert!(done.contains("completed"), "{done}");
     }
-    assert_eq!(calls(&host, "north", "hang"), 2);
+    assert_eq!(host.calls("north", "hang"), 2);
 }
 
 #[test]
@@ -215,13 +198,13 @@ fn what_a_run_is_told_before_its_turn_is_still_known_after_a_restart() {
     let mut host = test.workflow("flow", "steps:\n  - { id: e, await: shop.open }\n").start();
     host.ready(&["north"]);
     host.value("run_workflow", json!({ "workflow": "hold", "wait": false }));
-    let run = begin(&mut host);
+    let run = host.begin("flow");
     let signal = json!({ "run_id": run, "action": "signal", "event": "shop.open", "data": { "at": 9 } });
     assert_eq!(host.value("control_run", signal)["status"], "queued");
     host.signal(Signal::TERM);
     host.return_with(&[]);
     host.initialize();
-    until(&mut host, &run, "completed");
+    host.until(&run, "completed");
 }
 
 #[test]
@@ -305,7 +288,7 @@ fn a_key_in_a_header_needs_http() {
 fn a_write_that_was_in_flight_when_the_run_ended_is_listed() {
     let flow = "steps:\n  - { id: a, tool: south.write, undo: { tool: south.pid } }\n  - { id: pay, tool: north.hang, args: { amount: 7 } }\n";
     let mut host = start(test(flow));
-    let run = begin(&mut host);
+    let run = host.begin("flow");
     host.await_record("north", "calls", 1);
     let ended = host.call("control_run", json!({ "run_id": run, "action": "cancel" }));
     let report = &ended["structuredContent"];
@@ -324,13 +307,13 @@ fn a_write_that_was_in_flight_when_the_run_ended_is_listed() {
 fn a_write_that_was_in_flight_when_the_run_ended_and_can_be_undone_is() {
     let flow = "steps:\n  - { id: a, tool: south.write, undo: { tool: south.pid } }\n  - { id: pay, tool: north.sleep, effect: write, args: { ms: 700 }, undo: { tool: north.meta } }\n";
     let mut host = start(test(flow));
-    let run = begin(&mut host);
+    let run = host.begin("flow");
     host.await_record("north", "calls", 1);
     let ended = host.call("control_run", json!({ "run_id": run, "action": "cancel" }));
     let report = &ended["structuredContent"];
     assert_eq!((&report["status"], &report["undone"]), (&json!("undone"), &json!(["pay", "a"])), "{ended}");
     assert!(report.get("in_doubt").is_none(), "{ended}");
-    assert_eq!((calls(&host, "north", "meta"), calls(&host, "south", "pid")), (1, 1));
+    assert_eq!((host.calls("north", "meta"), host.calls("south", "pid")), (1, 1));
 }
 
 #[test]
@@ -340,7 +323,7 @@ fn what_a_workflow_within_has_done_is_undone_before_what_was_done_before_it() {
     let flow =
         "steps:\n  - { id: a, tool: north.write, undo: { tool: north.pid } }\n  - { id: in, workflow: inside }\n";
     let mut host = start(test(flow).workflow("inside", inner));
-    let run = begin(&mut host);
+    let run = host.begin("flow");
     host.await_record("north", "calls", 3);
     let ended = host.call("control_run", json!({ "run_id": run, "action": "cancel" }));
     assert_eq!(ended["structuredContent"]["undone"], json!(["a"]), "{ended}");
@@ -354,8 +337,8 @@ fn a_run_that_could_not_be_taken_up_goes_on_once_it_can() {
     let test = test(WAITING);
     let data = test.home().join("data");
     let mut host = start(test.flag("--data-dir").flag(&data.to_string_lossy()));
-    let run = begin(&mut host);
-    until(&mut host, &run, "waiting");
+    let run = host.begin("flow");
+    host.until(&run, "waiting");
     host.signal(rustix::process::Signal::KILL);
     host.leaves_nothing(DEADLINE);
     let journal = rusqlite::Connection::open(data.join("journal.sqlite")).expect("a journal");
@@ -369,9 +352,9 @@ fn a_run_that_could_not_be_taken_up_goes_on_once_it_can() {
     journal.execute("update event set sum = sum - 1 where seq = 0", []).expect("an event as it was");
     let resumed = control(&mut host, &run, "resume", Value::Null);
     assert_eq!(id(&resumed), run, "{resumed}");
-    until(&mut host, &run, "waiting");
+    host.until(&run, "waiting");
     assert_eq!(host.value("answer_run", json!({ "run_id": run }))["status"], "completed");
-    assert_eq!(calls(&host, "north", "write"), 1);
+    assert_eq!(host.calls("north", "write"), 1);
 }
 
 #[test]
@@ -379,9 +362,9 @@ fn what_has_ended_is_deleted_beside_a_program_that_goes_on_and_what_has_not_stay
     let test = test(WAITING);
     let (mut prune, mut list) = (test.command(&["runs", "prune", "--days", "0"]), test.command(&["runs", "list"]));
     let mut host = start(test);
-    let runs = [0; 3].map(|_| begin(&mut host));
+    let runs = [0; 3].map(|_| host.begin("flow"));
     for run in &runs {
-        until(&mut host, run, "waiting");
+        host.until(run, "waiting");
     }
     assert_eq!(host.value("answer_run", json!({ "run_id": runs[0] }))["status"], "completed");
     output(&mut prune);
@@ -390,8 +373,8 @@ fn what_has_ended_is_deleted_beside_a_program_that_goes_on_and_what_has_not_stay
     host.die_and_return();
     host.initialize();
     for run in &runs[1..] {
-        until(&mut host, run, "waiting");
+        host.until(run, "waiting");
         assert_eq!(host.value("answer_run", json!({ "run_id": run }))["status"], "completed");
     }
-    assert_eq!(calls(&host, "north", "write"), 3);
+    assert_eq!(host.calls("north", "write"), 3);
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::accept::accept;
 use super::web::{read, respond};
 use super::{DEADLINE, eventually};
 
@@ -76,13 +77,7 @@ impl Brain {
         let port = listener.local_addr().expect("it is bound").port();
         let shared =
             Arc::new(Shared { script: Mutex::new(script), heard: Mutex::default(), left: AtomicUsize::new(0) });
-        let serving = Arc::clone(&shared);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let shared = Arc::clone(&serving);
-                std::thread::spawn(move || while shared.serve(&stream).is_some() {});
-            }
-        });
+        accept(listener, &shared, |shared, stream| shared.serve(stream));
         Self { port, shared }
     }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
+use super::accept::accept;
 use super::web::{read, respond};
 
 /// A running API server; its threads end with the test process.
@@ -42,13 +43,7 @@ impl Cluster {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on loopback");
         let port = listener.local_addr().expect("it is bound").port();
         let shared = Arc::new(Shared::default());
-        let serving = Arc::clone(&shared);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let shared = Arc::clone(&serving);
-                std::thread::spawn(move || while shared.serve(&stream).is_some() {});
-            }
-        });
+        accept(listener, &shared, |shared, stream| shared.serve(stream));
         Self { port, shared }
     }
 

@@ -1,6 +1,7 @@
 //! The harness: a registry of fixture servers, the real binary in front of them, and a host that speaks raw JSON-RPC to it.
 #![expect(clippy::needless_pass_by_value, reason = "values that are written out in place read better in a test")]
 
+pub(crate) mod accept;
 #[cfg(feature = "restate")]
 pub(crate) mod balancer;
 pub(crate) mod brain;
@@ -17,6 +18,7 @@ pub(crate) mod page;
 pub(crate) mod processes;
 #[cfg(feature = "restate")]
 pub(crate) mod restate;
+pub(crate) mod runs;
 pub(crate) mod scene;
 pub(crate) mod sockets;
 pub(crate) mod stream;

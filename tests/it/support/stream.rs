@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 
+use super::accept::accept;
 use super::launch::fixture_path;
 use super::web::{Arrived, read, respond};
 use super::{DEADLINE, eventually};
@@ -71,13 +72,7 @@ impl EventServer {
             next_session: AtomicU64::new(1),
             said: Mutex::default(),
         });
-        let serving = Arc::clone(&shared);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let shared = Arc::clone(&serving);
-                std::thread::spawn(move || while shared.serve(&stream).is_some() {});
-            }
-        });
+        accept(listener, &shared, |shared, stream| shared.serve(stream));
         Self { port, shared }
     }
 
