@@ -65,12 +65,12 @@ fn json_may_have_comments_and_trailing_commas_but_not_less() {
 #[test]
 fn toml_keeps_the_order_and_the_places_of_its_keys() {
     let source = Source::new("file", "zeta = 1\n[servers.github]\ncommand = 'npx'\nwhen = 2026-01-02\n");
-    let root = parse(&source, Format::Toml).unwrap();
+    let root = parse(&source, Format::Toml).expect("TOML");
     assert_eq!(
-        serde_json::to_string(&root.to_json()).unwrap(),
+        serde_json::to_string(&root.to_json()).expect("JSON"),
         r#"{"zeta":1,"servers":{"github":{"command":"npx","when":"2026-01-02"}}}"#
     );
-    let github = root.get("servers").and_then(|servers| servers.get("github")).unwrap();
+    let github = root.get("servers").and_then(|servers| servers.get("github")).expect("a server");
     assert_eq!(&source.text[github.span.clone()], "[servers.github]");
     assert_eq!(
         problem_of(Format::Toml, "a = 1\na = 2\n"),
@@ -118,9 +118,9 @@ fn a_byte_order_mark_is_skipped_and_places_stay_right() {
         (Format::Json, "\u{feff}{\"a\": \"x\"}"),
         (Format::Toml, "\u{feff}a = 'x'\n"),
     ] {
-        let root = read(format, text).unwrap();
+        let root = read(format, text).expect("it is right");
         assert_eq!(root.to_json(), json!({"a": "x"}));
-        assert!(text[root.get("a").unwrap().span.clone()].contains('x'));
+        assert!(text[root.get("a").expect("it is there").span.clone()].contains('x'));
     }
 }
 
@@ -175,9 +175,11 @@ fn sixty_four_levels_are_enough_and_fit_a_small_stack() {
     for (format, text) in
         [(Format::Yaml, nested.clone()), (Format::Json, nested.clone()), (Format::Toml, format!("a = {nested}"))]
     {
-        let thread =
-            std::thread::Builder::new().stack_size(1 << 20).spawn(move || read(format, &text).is_ok()).unwrap();
-        assert!(thread.join().unwrap(), "{format:?}");
+        let thread = std::thread::Builder::new()
+            .stack_size(1 << 20)
+            .spawn(move || read(format, &text).is_ok())
+            .expect("a thread");
+        assert!(thread.join().expect("it does not panic"), "{format:?}");
     }
 }
 
@@ -222,7 +224,7 @@ fn check_spans(node: &Node, source: &Arc<Source>) {
         Value::Bool(value) => assert_eq!(written, value.to_string()),
         Value::Number(number) => assert_eq!(number.to_string(), written),
         Value::Text(text) => {
-            assert!(written == text || serde_json::from_str::<String>(written).unwrap() == *text, "{written}");
+            assert!(written == text || serde_json::from_str::<String>(written).expect("a text") == *text, "{written}");
         }
         Value::List(items) => items.iter().for_each(|item| check_spans(item, source)),
         Value::Table(fields) => fields.iter().for_each(|field| {
