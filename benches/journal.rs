@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 
 use mcp_orchestrator::document::format::Format;
 use mcp_orchestrator::engine::event::{Event, Identity, What};
-use mcp_orchestrator::engine::retrace::Retrace;
 use mcp_orchestrator::journal::entry::{Entry, Line, Opening, Standing};
 use mcp_orchestrator::journal::retention::Retention;
 use mcp_orchestrator::journal::writer::Journal;
@@ -107,24 +106,9 @@ async fn run(plan: &Plan, journal: Option<&Arc<Journal>>, (bus, shelf): (Bus, Sh
     let id = new_id();
     let durability = if journal.is_some() { Durability::Auto } else { Durability::None };
     let opening = journal.map(|_| opening(&id, plan));
-    let (going, _handle) = begin(Begin {
-        plan: plan.clone(),
-        input: json!({}),
-        flags: json!({}),
-        progress: None,
-        through: Through::new(Arc::new(Here), Principal::new("local"), id, Gate::new(8, 10_000)),
-        watcher: None,
-        board: Arc::default(),
-        bus,
-        shelf,
-        record: Record { journal: journal.cloned(), durability, opening, stored: 0 },
-        key: None,
-        history: Vec::new(),
-        ticket: None,
-        done: Retrace::default(),
-        grace: Duration::ZERO,
-        held: None,
-    });
+    let through = Through::new(Arc::new(Here), Principal::new("local"), id, Gate::new(8, 10_000));
+    let record = Record { journal: journal.cloned(), durability, opening, stored: 0 };
+    let (going, _handle) = begin(Begin { bus, shelf, ..Begin::new(plan.clone(), json!({}), through, record) });
     going.await.expect("it comes to its end");
 }
 

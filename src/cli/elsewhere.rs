@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::cli::archive;
-use crate::cli::args::Runs;
+use crate::cli::args::runs::Runs;
 use crate::cli::exit::Exit;
 use crate::cli::runs::{Refusal, list, wish};
 use crate::cli::terminal::Terminal;

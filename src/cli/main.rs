@@ -12,7 +12,8 @@ use crate::app::folder::data;
 use crate::app::load::{Files, Loaded, load};
 use crate::app::reload::Watched;
 use crate::app::run::App;
-use crate::cli::args::{Cli, Command, Common, Output, Runs};
+use crate::cli::args::runs::Runs;
+use crate::cli::args::{Cli, Command, Common, Output};
 use crate::cli::exit::Exit;
 use crate::cli::terminal::Terminal;
 use crate::cli::{

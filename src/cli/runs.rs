@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::app::run::App;
 use crate::cli::archive;
-use crate::cli::args::Runs;
+use crate::cli::args::runs::Runs;
 use crate::cli::exit::Exit;
 use crate::cli::query;
 use crate::cli::terminal::Terminal;

@@ -17,6 +17,7 @@ mod budget;
 mod cache;
 pub mod call;
 mod chance;
+mod closing;
 pub mod command;
 mod delegation;
 mod doubt;

@@ -19,13 +19,12 @@ use crate::engine::cache;
 use crate::engine::chance;
 use crate::engine::command::{Command, Outcome, StepCall, StepQuestion};
 use crate::engine::event::{Answer, Called, Failure, Kept, Timestamp};
-use crate::engine::frame::{End, FrameId, Frames, Kind, Next, Signal};
+use crate::engine::frame::{FrameId, Frames, Kind, Next, Signal};
 use crate::engine::scope::Scope;
 use crate::engine::settling::Settling;
-use crate::engine::view::{Origin, Rows, Status, Undone};
+use crate::engine::view::{Origin, Rows, Undone};
 use crate::engine::wait;
 use crate::expr::value::Value;
-use crate::model::effect::Effect;
 use crate::model::usage::Usage;
 use crate::workflow::definition::Workflow;
 
@@ -324,89 +323,6 @@ impl<'run> Turn<'run> {
     /// A number in `0.0..1.0` for the jitter of an attempt.
     pub(super) fn random(&self, at: &str, attempt: u32) -> f64 {
         chance::number(self.state.seed, at, attempt)
-    }
-
-    /// Cancels everything below the frame `id`. Returns the strongest effect of the calls that were in flight.
-    pub(super) fn cancel_children(&mut self, id: FrameId) -> Option<Effect> {
-        let mut in_flight = None;
-        let mut stack = self.children(id);
-        while let Some(id) = stack.pop() {
-            stack.extend(self.children(id));
-            in_flight = in_flight.max(self.cancel(id));
-        }
-        in_flight
-    }
-
-    /// Whether `inner` is below `outer`, or is that.
-    pub(super) fn is_below(&self, inner: FrameId, outer: FrameId) -> bool {
-        let mut at = Some(inner);
-        while let Some(id) = at {
-            if id == outer {
-                return true;
-            }
-            at = self.state.frames.get(id).and_then(|frame| frame.parent).map(|(parent, _)| parent);
-        }
-        false
-    }
-
-    /// What is below a frame, so that the first slot is popped first.
-    fn children(&self, id: FrameId) -> Vec<FrameId> {
-        self.state.frames.get(id).map_or_else(Vec::new, |frame| frame.children.values().rev().copied().collect())
-    }
-
-    /// Cancels one frame; returns the effect of its call if one was in flight.
-    pub(super) fn cancel(&mut self, id: FrameId) -> Option<Effect> {
-        self.stop_settling(id);
-        let frame = self.state.frames.remove(id)?;
-        self.state.awaiting.remove(&id);
-        self.state.size.release(frame.stored);
-        self.forget(frame.timer);
-        match frame.kind? {
-            Kind::Call(call) if self.state.calls.remove(&call.in_flight_at()).is_some() => {
-                self.commands.push(Command::Cancel { at: call.in_flight_at().to_string(), attempt: call.attempt });
-                Some(call.effect)
-            }
-            Kind::Call(call) if self.state.doubts.remove(&call.at).is_some() => Some(call.effect),
-            Kind::Ask(ask) => {
-                let StepQuestion { at, attempt, .. } = ask.question();
-                if self.state.questions.remove(at).is_some() {
-                    self.commands.push(Command::Cancel { at: at.to_string(), attempt: *attempt });
-                }
-                None
-            }
-            Kind::Step(step) => {
-                self.state.recalls.remove(&step.at);
-                if let Some(row) = step.row {
-                    self.state.rows.end(row, Status::Cancelled, None, self.state.now);
-                }
-                None
-            }
-            _ => None,
-        }
-    }
-
-    /// A frame is over: what runs below it is cancelled, and its parent is told.
-    pub(super) fn close(&mut self, id: FrameId, end: End) {
-        if self.running(id) > 0 {
-            self.note_lost(id);
-            self.cancel_children(id);
-        }
-        let Some(frame) = self.state.frames.remove(id) else { return };
-        self.state.size.release(frame.stored);
-        if let Some(Kind::Step(step)) = &frame.kind
-            && let Some(row) = step.row
-        {
-            self.state.rows.end(row, end.status, end.error.as_deref(), self.state.now);
-        }
-        self.forget(frame.timer);
-        if let Some((parent, slot)) = frame.parent {
-            self.state.done += usize::from(self.state.root == Some(parent));
-            self.tell(parent, Signal::ChildEnded(slot, end));
-        } else if let Some((_, outcome)) = self.state.aftermath.take() {
-            self.conclude(outcome);
-        } else {
-            self.finish(self.outcome(end, frame.kind.as_ref()));
-        }
     }
 }
 

@@ -2,10 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::engine::event::{Event, What};
-use crate::engine::retrace::Retrace;
 use crate::gateway::admission::priority;
 use crate::gateway::again::call_of;
 use crate::gateway::door::Gateway;
@@ -243,23 +242,12 @@ impl Gateway {
             retry_of: call.retry_of,
             ..Through::new(via, call.principal, run, Arc::clone(&self.steps))
         };
+        let input = input_of(history).cloned().unwrap_or_default();
         Begin {
-            plan,
-            input: input_of(history).cloned().unwrap_or_default(),
-            flags: Value::Null,
-            progress: None,
-            through,
-            watcher: None,
-            board: Arc::default(),
             bus: self.live.bus.clone(),
             shelf: self.live.shelf.clone(),
-            record,
-            key: None,
-            history: Vec::new(),
-            ticket: None,
-            done: Retrace::default(),
             grace: self.registry().orchestrator.shutdown_grace,
-            held: None,
+            ..Begin::new(plan, input, through, record)
         }
     }
 

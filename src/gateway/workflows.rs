@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use tokio_util::task::TaskTracker;
 
 use crate::engine::event::Failure;
-use crate::engine::retrace::Retrace;
 use crate::gateway::admission::priority;
 use crate::gateway::door::Gateway;
 use crate::gateway::durable::TakenUp;
@@ -181,22 +180,17 @@ impl Gateway {
         };
         let flags = decide(&self.registry().flags, &caller);
         Ok(Begin {
-            plan,
-            input,
             flags,
             progress: call.progress,
-            through,
-            watcher: None,
             board,
             bus: self.live.bus.clone(),
             shelf: self.live.shelf.clone(),
-            record,
             key,
             history,
             ticket,
-            done: Retrace::default(),
             grace: self.registry().orchestrator.shutdown_grace,
             held: call.held,
+            ..Begin::new(plan, input, through, record)
         })
     }
 

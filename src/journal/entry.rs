@@ -32,6 +32,25 @@ pub struct Opening {
     pub began: u64,
 }
 
+#[cfg(test)]
+impl Opening {
+    /// That of a run in tests.
+    pub(crate) fn example(run: &str) -> Self {
+        Self {
+            run: run.to_owned(),
+            workflow: "flow".to_owned(),
+            definition: "name: flow".to_owned(),
+            format: "yaml".to_owned(),
+            plan: json!([]),
+            caller: "ada".to_owned(),
+            parent: None,
+            key: None,
+            terms: json!({}),
+            began: 5,
+        }
+    }
+}
+
 /// How a run stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Standing {

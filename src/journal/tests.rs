@@ -12,21 +12,6 @@ use crate::journal::reader::Reader;
 use crate::journal::retention::Retention;
 use crate::journal::writer::Journal;
 
-fn opening(run: &str) -> Opening {
-    Opening {
-        run: run.to_owned(),
-        workflow: "flow".to_owned(),
-        definition: "name: flow".to_owned(),
-        format: "yaml".to_owned(),
-        plan: json!([]),
-        caller: "ada".to_owned(),
-        parent: None,
-        key: None,
-        terms: json!({}),
-        began: 5,
-    }
-}
-
 fn event(name: &str) -> Event {
     Event { now: 7, what: What::Fired { at: name.to_owned() } }
 }
@@ -37,7 +22,7 @@ fn lines(events: &[Event]) -> Vec<Line> {
 
 fn first(run: &str, events: &[Event]) -> Entry {
     let events = lines(events);
-    Entry { run: run.to_owned(), opening: Some(opening(run).into()), events, ..Entry::default() }
+    Entry { run: run.to_owned(), opening: Some(Opening::example(run).into()), events, ..Entry::default() }
 }
 
 fn ended(run: &str, at: u64) -> Entry {
@@ -63,7 +48,7 @@ async fn what_was_stored_is_there_after_a_restart() {
     }
     let journal = open(home.path());
     let reader = journal.reader().expect("a reader");
-    assert_eq!(reader.open_runs().expect("runs")[0].opening, opening("r1"));
+    assert_eq!(reader.open_runs().expect("runs")[0].opening, Opening::example("r1"));
     assert_eq!(reader.events("r1", 0).expect("events"), [event("a"), large, event("b")]);
     journal.append(ended("r1", 9)).await.expect("stored");
     assert!(reader.open_runs().expect("runs").is_empty());

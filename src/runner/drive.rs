@@ -60,6 +60,30 @@ pub struct Begin {
     pub held: Option<Arc<dyn Any + Send + Sync>>,
 }
 
+impl Begin {
+    /// A run that nobody watches or waits for, with events and results of its own.
+    pub fn new(plan: Plan, input: Value, through: Through, record: Record) -> Self {
+        Self {
+            plan,
+            input,
+            flags: Value::Null,
+            progress: None,
+            through,
+            watcher: None,
+            board: Arc::default(),
+            bus: Bus::default(),
+            shelf: Shelf::default(),
+            record,
+            key: None,
+            history: Vec::new(),
+            ticket: None,
+            done: Retrace::default(),
+            grace: Duration::ZERO,
+            held: None,
+        }
+    }
+}
+
 /// Watches a run as it goes on.
 pub trait Watch: Send + Sync {
     /// Something has changed. Must not block.
@@ -212,45 +236,14 @@ mod tests {
         }
     }
 
-    fn opening(text: &str) -> Opening {
-        Opening {
-            run: "r1".to_owned(),
-            workflow: "flow".to_owned(),
-            definition: text.to_owned(),
-            format: "yaml".to_owned(),
-            plan: json!([]),
-            caller: "ada".to_owned(),
-            parent: None,
-            key: None,
-            terms: json!({}),
-            began: 5,
-        }
-    }
-
     /// A run of `text` that is stored in `journal`.
     fn stored(text: &str, journal: &Arc<Journal>) -> Begin {
         let mut workflows = drafts(&Source::new("flow.yaml", text), Format::Yaml).0;
         let through = Through::new(Arc::new(Nobody), Principal::new("ada"), "r1", Gate::new(1, 1));
         let journal = Some(Arc::clone(journal));
-        let opening = Some(opening(text).into());
-        Begin {
-            plan: Plan { workflow: workflows.remove(0).into() },
-            input: json!({}),
-            flags: json!({}),
-            progress: None,
-            through,
-            watcher: None,
-            board: Arc::default(),
-            bus: Bus::default(),
-            shelf: Shelf::default(),
-            record: Record { journal, durability: Durability::Auto, opening, stored: 0 },
-            key: None,
-            history: Vec::new(),
-            ticket: None,
-            done: Retrace::default(),
-            grace: Duration::ZERO,
-            held: None,
-        }
+        let opening = Some(Opening { definition: text.to_owned(), ..Opening::example("r1") }.into());
+        let record = Record { journal, durability: Durability::Auto, opening, stored: 0 };
+        Begin::new(Plan { workflow: workflows.remove(0).into() }, json!({}), through, record)
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ pub mod effects;
 pub mod gate;
 mod leave;
 pub mod live;
+mod outcome;
 mod place;
 pub mod record;
 pub mod report;
