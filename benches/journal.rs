@@ -91,7 +91,7 @@ fn opening(run: &str, plan: &Plan) -> Arc<Opening> {
         run: run.to_owned(),
         workflow: "flow".to_owned(),
         definition: plan.workflow.source.text.clone(),
-        format: "yaml".to_owned(),
+        format: Format::Yaml.as_str().to_owned(),
         plan: serde_json::to_value(Pin::of(&plan.workflow)).expect("a plan is JSON"),
         caller: "local".to_owned(),
         parent: None,
@@ -221,8 +221,8 @@ fn recovery(runtime: &tokio::runtime::Runtime, folder: &Path) -> String {
     drop(journal);
     let registry = folder.join("registry.toml");
     fs::write(&registry, "[servers]\n").expect("a file");
-    let (without, small) = ready(&registry, &empty);
-    let (with, large) = ready(&registry, &full);
+    let (without, small) = ready(&registry, &empty, false);
+    let (with, large) = ready(&registry, &full, true);
     format!(
         "\n{OPEN} open runs: ready {:.2} s after the start ({:.2} s without any), {:.1} kB of memory per run that waits.\n",
         with.as_secs_f64(),
@@ -233,7 +233,7 @@ fn recovery(runtime: &tokio::runtime::Runtime, folder: &Path) -> String {
 
 /// Starts the program; how long until it has taken up what there is and answered, and how much memory it has, in kilobytes.
 #[expect(clippy::disallowed_methods, reason = "a bench has no runtime of the program's")]
-fn ready(registry: &Path, data: &Path) -> (Duration, u64) {
+fn ready(registry: &Path, data: &Path, has_runs: bool) -> (Duration, u64) {
     let began = Instant::now();
     let mut program = Command::new(env!("CARGO_BIN_EXE_mcp-orchestrator"))
         .args(["serve", "--quiet", "--registry"])
@@ -252,12 +252,15 @@ fn ready(registry: &Path, data: &Path) -> (Duration, u64) {
         let line = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
         writeln!(stdin, "{line}").expect("it reads");
         let answers = |line: &String| line.contains(&format!("\"id\":{id}"));
-        lines.by_ref().map_while(Result::ok).find(answers).expect("it answers")
+        let answer = lines.by_ref().map_while(Result::ok).find(answers).expect("it answers");
+        serde_json::from_str::<Value>(&answer).expect("JSON")
     };
     ask(1, "initialize", about);
     let last = json!({ "name": "answer_run", "arguments": { "run_id": format!("run-{:05}", OPEN - 1), "wait_ms": 0 } });
-    ask(2, "tools/call", last);
+    let answer = ask(2, "tools/call", last);
     let took = began.elapsed();
+    // Otherwise nothing was taken up, and nothing measured.
+    assert_eq!(answer["result"]["structuredContent"]["status"] == "completed", has_runs, "{answer}");
     let status = fs::read_to_string(format!("/proc/{}/status", program.id())).unwrap_or_default();
     let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok());
     drop(stdin);

@@ -33,8 +33,9 @@ pub(super) async fn look_up(place: &Dns, source: &ServerSource) -> Result<Answer
             names.push((first_label(&target.0), fully(target.0.clone())));
         }
     }
-    // One of them is the name itself.
-    names.truncate(source.max_servers + 1);
+    // Name servers tell them in any order. One of them is the name itself, and one too many is seen and told.
+    names[1..].sort();
+    names.truncate(source.max_servers + 2);
     let services = join_all(names.iter().map(|(title, name)| service(&resolver, title, name))).await;
     let mut answer = Answer::default();
     for service in services {

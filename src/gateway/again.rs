@@ -77,7 +77,6 @@ impl Gateway {
         let done = Retrace::of(Arc::clone(&plan.workflow), &history);
         refuse_doubts(old, &done, does_again)?;
         let call = call_of(stored);
-        self.keeps_workflow(&plan.workflow.name, &call)?;
         let ticket = self.admit(&plan.workflow, &call, Limits::default())?;
         let begin = self.again(stored, plan, &history, new_id())?;
         Ok(self.launch(Begin { ticket, done, ..begin }))
@@ -92,6 +91,7 @@ impl Gateway {
         run: String,
     ) -> Result<Begin, Fault> {
         let (mut call, key) = (call_of(stored), stored.opening.key.clone());
+        self.keeps_workflow(&plan.workflow.name, &call)?;
         call.retry_of = Some(stored.opening.run.as_str().into());
         let record = self.record(&plan, &call, (&run, key.as_deref()), 0)?;
         Ok(Begin { flags: flags_of(history), key, ..self.unattended(plan, call, run, record, history) })

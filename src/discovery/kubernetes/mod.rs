@@ -50,10 +50,7 @@ async fn follow(place: &Kubernetes, kind: Kind, known: &Known<'_>) {
     let mut failures = 0;
     loop {
         let why = match listed(place, kind, known).await {
-            Ok(version) => {
-                failures = 0;
-                watched(place, kind, version, known).await
-            }
+            Ok(version) => watched(place, kind, version, &mut failures, known).await,
             Err(Trouble::Failed(why)) => Some(why),
             Err(Trouble::Gone) => Some("what it has just listed is too old for it".to_owned()),
         };
@@ -78,8 +75,14 @@ async fn listed(place: &Kubernetes, kind: Kind, known: &Known<'_>) -> Result<Str
 }
 
 /// Follows changes from `version` on, through as many watches as it takes, until the version is too old (nothing is given back) or
-/// something fails.
-async fn watched(place: &Kubernetes, kind: Kind, mut version: String, known: &Known<'_>) -> Option<String> {
+/// something fails. A watch that begins ends a row of failures.
+async fn watched(
+    place: &Kubernetes,
+    kind: Kind,
+    mut version: String,
+    failures: &mut u32,
+    known: &Known<'_>,
+) -> Option<String> {
     loop {
         let begun = async { Api::of(place)?.watch(kind, &version, WATCH).await };
         let mut lines = match timeout(known.source.timeout, begun).await {
@@ -88,6 +91,7 @@ async fn watched(place: &Kubernetes, kind: Kind, mut version: String, known: &Kn
             Ok(Err(Trouble::Failed(why))) => return Some(why),
             Err(_) => return Some(format!("no answer within {:?}", known.source.timeout)),
         };
+        *failures = 0;
         if let Some(end) = read(&mut lines, kind, &mut version, known).await {
             return end;
         }
