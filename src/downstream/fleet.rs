@@ -35,6 +35,8 @@ pub struct Fleet {
     outliers: Mutex<Outliers>,
     /// Guarded for one look or note.
     homes: Mutex<Homes>,
+    /// Which of the fleets that there have been it is.
+    number: u64,
 }
 
 /// One of several instances.
@@ -56,7 +58,12 @@ pub struct Wish {
 
 impl Fleet {
     /// The endpoints of `server`, each with its tier; at least one. They end with `stop`.
-    pub fn new(server: Arc<Server>, endpoints: Vec<(Arc<Endpoint>, u32)>, stop: CancellationToken) -> Self {
+    pub fn new(
+        server: Arc<Server>,
+        endpoints: Vec<(Arc<Endpoint>, u32)>,
+        stop: CancellationToken,
+        number: u64,
+    ) -> Self {
         let replicas: Vec<_> = endpoints.into_iter().map(|(endpoint, tier)| Replica { endpoint, tier }).collect();
         Self {
             active: AtomicUsize::new(server.replicas.min),
@@ -65,6 +72,7 @@ impl Fleet {
             replicas,
             server,
             stop,
+            number,
         }
     }
 
@@ -125,9 +133,10 @@ impl Fleet {
         self.endpoints().find_map(|endpoint| endpoint.listing())
     }
 
-    /// How often its lists or resources have changed, as far as it tells.
+    /// Another number whenever its lists or resources have changed, as far as it tells, and for another server of its name.
     pub fn changes(&self) -> u64 {
-        self.endpoints().map(|endpoint| endpoint.changes()).sum()
+        let told: u64 = self.endpoints().map(|endpoint| endpoint.changes()).sum();
+        (self.number << 32).wrapping_add(told)
     }
 
     /// How long its lists may still be kept.

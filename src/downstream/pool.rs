@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -57,6 +58,8 @@ pub struct Pool {
     capabilities: watch::Sender<Option<Value>>,
     level: watch::Sender<Option<String>>,
     hooks: Hooks,
+    /// How many fleets there have been.
+    begun: AtomicU64,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -103,6 +106,7 @@ impl Pool {
             notices: broadcast::channel(NOTICES).0,
             capabilities: watch::channel(None).0,
             level: watch::channel(None).0,
+            begun: AtomicU64::new(0),
             tasks,
             stop: CancellationToken::new(),
         };
@@ -153,7 +157,8 @@ impl Pool {
             self.tasks.spawn(supervise(Arc::clone(&endpoint), surroundings, stop.clone()));
             endpoints.push((endpoint, tier));
         }
-        let fleet = Arc::new(Fleet::new(Arc::clone(server), endpoints, stop.clone()));
+        let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
+        let fleet = Arc::new(Fleet::new(Arc::clone(server), endpoints, stop.clone(), number));
         if server.replicas.is_elastic() {
             self.tasks.spawn(scale(Arc::clone(&fleet), stop));
         }

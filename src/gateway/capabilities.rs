@@ -177,7 +177,7 @@ impl Gateway {
 /// Under which key the answer to a call of the job `name` is kept: equal for calls of one caller that ask the same.
 fn kept_as(name: &ToolRef, arguments: &Value, call: &Call) -> Option<String> {
     let arguments = canonical(&to_raw_value(arguments).ok()?)?;
-    Some(json!(["capability", name.to_string(), &*call.principal.name, arguments]).to_string())
+    Some(json!(["capability", name.to_string(), &*call.principal.name, call.providers, arguments]).to_string())
 }
 
 /// Under which name hosts see a capability.

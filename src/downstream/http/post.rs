@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use http::StatusCode;
 use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +26,14 @@ use crate::wire::mirror::name_key;
 /// How long a notification or an answer of ours may take.
 const SIDE_POST: Duration = Duration::from_secs(5);
 
+/// The headers that are set for this request alone, in place of those that every request has.
+fn set(request: &Request) -> HeaderMap {
+    let parsed = |(name, value): &(Arc<str>, Arc<str>)| {
+        Some((HeaderName::try_from(&**name).ok()?, HeaderValue::try_from(&**value).ok()?))
+    };
+    request.headers.iter().filter_map(parsed).collect()
+}
+
 impl Link {
     /// Sends `request` and waits for its answer. Dropping the future cancels it at the server.
     pub async fn request(self: &Arc<Self>, request: &Request) -> Result<Box<RawValue>, Fault> {
@@ -40,7 +48,7 @@ impl Link {
             (Some(header), Some(key)) => post.header(header, encoded(key)),
             _ => post,
         };
-        let post = request.headers.iter().fold(post, |post, (name, value)| post.header(&**name, &**value));
+        let post = post.headers(set(request));
         let answer = match self.site.send(post).await {
             Ok(response) => self.answer(response, &Awaited { id, request, over: &over }).await,
             Err(fault) => Err(fault),
