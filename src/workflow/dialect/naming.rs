@@ -15,6 +15,8 @@ pub(super) struct Names {
     given: Vec<String>,
     /// By what is written, for the names that cannot stand here as they are written.
     renamed: BTreeMap<String, String>,
+    /// The length of the longest of them, in bytes.
+    longest: usize,
 }
 
 impl Names {
@@ -29,6 +31,7 @@ impl Names {
         for written in written.iter().flatten() {
             let name = here(written);
             if name != **written {
+                names.longest = names.longest.max(written.len());
                 names.renamed.insert((*written).to_owned(), name.clone());
             }
             taken.insert(name);
@@ -82,11 +85,12 @@ impl Names {
             rewritten.push_str(before);
             rewritten.push_str(ROOT);
             rest = after;
-            if let Some((written, after)) = after.split_once('.')
-                && let Some(name) = self.renamed.get(written)
-            {
+            // A name may have dots of its own.
+            let dots = after.match_indices('.').map(|(at, _)| at).take_while(|at| *at <= self.longest);
+            let found = dots.filter_map(|at| Some((at, self.renamed.get(&after[..at])?))).last();
+            if let Some((at, name)) = found {
                 rewritten.push_str(name);
-                rest = &rest[rest.len() - after.len() - 1..];
+                rest = &after[at..];
             }
         }
         if !rewritten.is_empty() {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Number;
 
 use crate::document::node::{Field, Node, Value};
+use crate::model::problem::Span;
 use crate::workflow::authored::is_type;
 use crate::workflow::dialect::header::retry;
 use crate::workflow::dialect::naming::Names;
@@ -30,6 +31,13 @@ pub(super) struct Rules<'a> {
     pub(super) retry: Option<&'a Node>,
 }
 
+impl Rules<'_> {
+    /// How often a call of a service is tried again.
+    fn retries(&self, service: &Node) -> Option<u64> {
+        self.services.get(service.as_text()?)?.retries
+    }
+}
+
 /// A step as ours.
 pub(super) fn step(place: usize, node: Node, rules: &Rules<'_>, reading: &mut Reading<'_>) -> Node {
     let (span, mut step) = match fields(node) {
@@ -37,6 +45,7 @@ pub(super) fn step(place: usize, node: Node, rules: &Rules<'_>, reading: &mut Re
         Err(other) => return other,
     };
     let before = reading.count;
+    let again = step.get("service").and_then(|service| Some((service.span.clone(), rules.retries(service)?)));
     let server = server(&mut step, rules, reading);
     step.rename(&["name"], "id", reading);
     step.rename(&["params", "parameters", "input", "with"], "args", reading);
@@ -47,11 +56,9 @@ pub(super) fn step(place: usize, node: Node, rules: &Rules<'_>, reading: &mut Re
         reading.note(&policy.key_span, &format!("`{}`", policy.key), "`retry`");
         step.put("retry", policy.key_span, retry(policy.value));
     }
-    if let Some(policy) = rules.retry.filter(|_| !step.has("retry")) {
-        step.put("retry", policy.span.clone(), policy.clone());
-    }
     after(&mut step, reading);
     config(&mut step, reading);
+    general_retry(&mut step, again, rules, reading);
     flags(&mut step, reading);
     fallback(&mut step, reading);
     undo(&mut step, server.as_deref(), rules, reading);
@@ -84,13 +91,6 @@ fn server(step: &mut Fields, rules: &Rules<'_>, reading: &mut Reading<'_>) -> Op
         let value = Node { span: whose.value.span.clone(), value: number(seconds.saturating_mul(1000)) };
         step.put("timeout", whose.key_span.clone(), value);
     }
-    if let Some(retries) =
-        service.and_then(|service| service.retries).filter(|_| !step.has("retry") && !step.has("retries"))
-    {
-        reading.note(&whose.key_span, "`retries` of a service", "`retry` of its steps, with the first time");
-        let value = Node { span: whose.value.span.clone(), value: number(retries.saturating_add(1)) };
-        step.put("retry", whose.key_span, value);
-    }
     Some(server)
 }
 
@@ -121,6 +121,20 @@ fn retries(step: &mut Fields, reading: &mut Reading<'_>) {
         field.value.value = Value::Number(Number::from(again.saturating_add(1)));
     }
     step.put("retry", field.key_span, field.value);
+}
+
+/// How often a step is tried that does not say it itself: as its service says, else as the workflow does.
+fn general_retry(step: &mut Fields, again: Option<(Span, u64)>, rules: &Rules<'_>, reading: &mut Reading<'_>) {
+    if step.has("retry") {
+        return;
+    }
+    if let Some((span, again)) = again {
+        reading.note(&span, "`retries` of a service", "`retry` of its steps, with the first time");
+        let value = Value::Number(Number::from(again.saturating_add(1)));
+        step.put("retry", span.clone(), Node { span, value });
+    } else if let Some(policy) = rules.retry {
+        step.put("retry", policy.span.clone(), policy.clone());
+    }
 }
 
 /// `config`: the time limit, the fallback and the tokens are the step's, the rest goes with the arguments.
