@@ -15,7 +15,7 @@ use crate::app::redact::redacted;
 use crate::app::revisions;
 use crate::model::problem::Source;
 use crate::registry::found::Found;
-use crate::registry::source::{ServerSource, Sources, TITLE};
+use crate::registry::source::{ServerSource, Sources};
 
 /// Changes when files of before could be misread.
 const FORMAT: u32 = 1;
@@ -45,18 +45,6 @@ impl Finds {
     /// What these sources have found before.
     pub fn of(&self, sources: &Sources) -> Vec<Found> {
         sources.values().flat_map(|source| self.of_one(source)).collect()
-    }
-
-    /// Everything that is kept, as it is shown to people.
-    pub fn shown(&self) -> Vec<revisions::Kept> {
-        let names = fs::read_dir(&self.0).into_iter().flatten().flatten().map(|entry| entry.path());
-        let mut all = Vec::new();
-        for path in names.filter(|path| path.extension().is_some_and(|end| end == "json")) {
-            let kept = fs::read(&path).ok().and_then(|bytes| serde_json::from_slice::<Kept>(&bytes).ok());
-            let source = format!("{TITLE}{}", path.file_stem().unwrap_or_default().to_string_lossy());
-            all.extend(kept.into_iter().flat_map(|kept| kept.servers).map(|(name, text)| show(&source, &name, &text)));
-        }
-        all
     }
 
     fn of_one(&self, source: &Arc<ServerSource>) -> Vec<Found> {

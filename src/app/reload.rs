@@ -17,7 +17,6 @@ use crate::model::problem::Problem;
 use crate::registry::found::Found;
 use crate::registry::server::Registry;
 use crate::registry::source::{Sources, TITLE};
-use crate::workflow::definition::Workflow;
 use crate::workflow::set::WorkflowSet;
 
 /// How many may wait for the files to be read anew.
@@ -140,7 +139,7 @@ impl App {
     async fn read_anew(&self, files: &Files) -> (Outcome, Option<Places>, Option<Snapshot>) {
         let gateway = self.gateway();
         let named = Files { found: Some(self.searches().board().found()), ..files.clone() };
-        let mut loaded = match tokio::task::spawn_blocking(move || load(&named)).await {
+        let loaded = match tokio::task::spawn_blocking(move || load(&named)).await {
             Ok(Ok(loaded)) => loaded,
             Ok(Err(why)) => {
                 let kept = files.registries.iter().map(|path| path.to_string_lossy().into_owned()).collect();
@@ -149,9 +148,9 @@ impl App {
             Err(error) => return (Outcome { problems: vec![error.to_string()], ..Outcome::default() }, None, None),
         };
         let revision = (!loaded.problems.iter().any(Problem::is_error)).then(|| files_of(&loaded));
-        let found = std::mem::take(&mut loaded.found);
         let next = next(loaded, &gateway.registry(), &gateway.workflows());
-        self.searches().follow(&next.registry.discovery.sources, &found);
+        self.searches().follow(&next.registry.discovery.sources, &[]);
+        let found = self.searches().board().found();
         keep_finds(files.kept.clone(), next.registry.discovery.sources.clone(), found).await;
         let marked = next.outcome.kept.iter().map(|kept| format!("{kept} has mistakes and is used as it was before"));
         gateway.set_problems(marked.chain(next.outcome.problems.clone()).collect());
@@ -199,12 +198,9 @@ fn next(loaded: Loaded, registry: &Arc<Registry>, workflows: &Arc<WorkflowSet>) 
     let new_workflows =
         if is_unusable { Arc::clone(workflows) } else { Arc::new(loaded.workflows.keeping(workflows, &held)) };
     let new_registry = if is_broken { Arc::clone(registry) } else { Arc::new(loaded.registry) };
-    let is_same = |was: &Arc<Workflow>, is: &Arc<Workflow>| {
-        was.source.name == is.source.name && was.source.text == is.source.text
-    };
     let outcome = Outcome {
         servers: Difference::between(&registry.servers, &new_registry.servers, |was, is| was == is),
-        workflows: Difference::between(workflows.by_name(), new_workflows.by_name(), is_same),
+        workflows: Difference::between(workflows.by_name(), new_workflows.by_name(), Arc::ptr_eq),
         problems: loaded.problems.iter().map(Problem::to_string).collect(),
         kept,
     };

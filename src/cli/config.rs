@@ -4,11 +4,10 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::app::finds::Finds;
 use crate::app::load::{Files, load, read};
 use crate::app::redact::restored;
 use crate::app::replace::{create, replace};
-use crate::app::revisions::{Kept, Revision, Revisions, files_of, kept};
+use crate::app::revisions::{Kept, Revision, Revisions, Snapshot, files_of, kept};
 use crate::cli::args::Config;
 use crate::cli::diff::unified;
 use crate::cli::exit::Exit;
@@ -23,7 +22,7 @@ pub fn config(data: &Path, files: &Files, what: &Config, terminal: Terminal) -> 
             history(&all, terminal);
             Ok(())
         }
-        Config::Diff { from, to } => diff(&all, (files, &Finds::new(data)), (*from, *to), terminal),
+        Config::Diff { from, to } => diff(&all, files, (*from, *to), terminal),
         Config::Rollback { revision } => rollback(&all, files, *revision, terminal),
     };
     match result {
@@ -81,24 +80,20 @@ fn now(revision: &Revision, files: &Files) -> Result<Vec<Kept>, String> {
         let source = read(&file.path, &std::collections::BTreeMap::new()).ok();
         source.and_then(|source| kept(&source)).unwrap_or_else(|| Kept { path: file.path.clone(), text: String::new() })
     };
-    let mut all = files_of(&load(files)?).files;
+    let Snapshot { files: mut all, found } = files_of(&load(files)?);
     // One that a mistake keeps from being found is not gone.
     let others: Vec<_> = revision.files.iter().filter(|file| !all.iter().any(|now| now.path == file.path)).collect();
     all.extend(others.into_iter().map(as_it_is));
+    all.extend(found);
     Ok(all)
 }
 
-fn diff(
-    all: &[Revision],
-    (files, finds): (&Files, &Finds),
-    (from, to): (u64, Option<u64>),
-    terminal: Terminal,
-) -> Result<(), String> {
+fn diff(all: &[Revision], files: &Files, (from, to): (u64, Option<u64>), terminal: Terminal) -> Result<(), String> {
     let whole = |revision: &Revision| [revision.files.clone(), revision.found.clone()].concat();
     let old = find(all, from)?;
     let new = match to {
         Some(to) => whole(find(all, to)?),
-        None => [now(old, files)?, finds.shown()].concat(),
+        None => now(old, files)?,
     };
     let old = whole(old);
     let text = |files: &[Kept], path: &Path| {

@@ -61,9 +61,18 @@ impl WorkflowSet {
         set
     }
 
-    /// The same with those of `other` that are in the files `names`, where no workflow has their name.
+    /// The same with those of `other` that are in the files `names`, where no workflow has their name. What has not changed is
+    /// what it was.
     #[must_use]
     pub fn keeping(mut self, other: &Self, names: &[String]) -> Self {
+        for (name, workflow) in &mut self.workflows {
+            let is_same = |was: &&Arc<Workflow>| {
+                was.source.name == workflow.source.name && was.source.text == workflow.source.text
+            };
+            if let Some(was) = other.workflows.get(name).filter(is_same) {
+                *workflow = Arc::clone(was);
+            }
+        }
         for (name, workflow) in other.workflows.iter().filter(|(_, workflow)| names.contains(&workflow.source.name)) {
             self.workflows.entry(Arc::clone(name)).or_insert_with(|| Arc::clone(workflow));
         }
