@@ -32,6 +32,12 @@ impl Held {
             }
         }
         self.0.extend(named.into_iter().map(|(name, document)| (name, Server { document, gone_since: None })));
+        // Those that are not named any more make room, the one that has been gone for longest first.
+        while self.0.len() > most {
+            let gone = self.0.iter().filter_map(|(name, server)| Some((server.gone_since?, name.clone())));
+            let Some((_, name)) = gone.min() else { break };
+            self.0.remove(&name);
+        }
         left_out
     }
 

@@ -136,11 +136,14 @@ async fn search(source: Arc<ServerSource>, pool: Arc<Pool>, board: Arc<Board>, a
 async fn poll(source: &ServerSource, pool: &Pool, board: &Board, again: &Notify) {
     let mut failures = 0;
     loop {
-        // Who is told to ask again while asking does so: the answer may be of before.
+        // Who is told to ask again while asking begins anew: the answer may be of before.
         let told = again.notified();
         tokio::pin!(told);
         told.as_mut().enable();
-        let answer = timeout(source.timeout, ask(source, pool)).await;
+        let answer = tokio::select! {
+            answer = timeout(source.timeout, ask(source, pool)) => answer,
+            () = told.as_mut() => continue,
+        };
         let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {:?}", source.timeout)));
         failures = if answer.is_ok() { 0 } else { failures + 1 };
         let holds_for = match &answer {

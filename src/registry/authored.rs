@@ -21,6 +21,9 @@ use crate::registry::tools;
 /// How long a server may be without work before it is stopped.
 const IDLE: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(24 * 30);
 
+/// The largest number that a file may give as `priority`.
+pub(super) const MOST_PRIORITY: u32 = 1_000_000;
+
 /// A server as read from one file, before the others are known.
 pub(super) struct Authored {
     pub(super) server: Server,
@@ -78,7 +81,7 @@ fn server(
     let starts = [("lazy", Start::Lazy), ("eager", Start::Eager)];
     let start = word(reader, &mut table, "start", &starts).unwrap_or(Start::Eager);
     let required = boolean(reader, &mut table, "required").unwrap_or(false);
-    let priority = whole(reader, &mut table, "priority", 0..=1_000_000).unwrap_or(100);
+    let priority = whole(reader, &mut table, "priority", 0..=u64::from(MOST_PRIORITY)).unwrap_or(100);
     let trusted = boolean(reader, &mut table, "trusted").unwrap_or(true);
     let era = word(reader, &mut table, "era", &[("legacy", Era::Legacy), ("modern", Era::Modern)]);
     replicas.sticky = boolean(reader, &mut table, "sticky").unwrap_or(false);

@@ -12,7 +12,7 @@ use crate::document::reader::Reader;
 use crate::model::code;
 use crate::model::name::is_server_name;
 use crate::model::problem::{Problem, Severity, Source, Span};
-use crate::registry::authored::{self, Authored};
+use crate::registry::authored::{self, Authored, MOST_PRIORITY};
 use crate::registry::cross;
 use crate::registry::dialect::Dialect;
 use crate::registry::manifest;
@@ -108,6 +108,8 @@ fn admit(reader: &mut Reader, mut authored: Authored, by: &ServerSource) -> Opti
     server.name = Arc::from(name);
     // Whether the program can do without it is for its user to say.
     server.required = false;
+    // Where two offer one thing, the files' servers come first, whatever it says of itself.
+    server.priority = server.priority.saturating_add(MOST_PRIORITY + 1);
     if !by.trusted {
         server.trusted = false;
         server.tools = ToolRules::default();

@@ -8,7 +8,7 @@ mod api;
 mod cluster;
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use serde_json::Value;
@@ -49,18 +49,23 @@ pub(super) async fn watch(place: &Kubernetes, source: &ServerSource, board: &Boa
 async fn follow(place: &Kubernetes, kind: Kind, known: &Known<'_>) {
     let mut failures = 0;
     loop {
+        let begun = Instant::now();
         let why = match listed(place, kind, known).await {
-            Ok(version) => watched(place, kind, version, &mut failures, known).await,
+            Ok(version) => watched(place, kind, version, known).await,
             Err(Trouble::Failed(why)) => Some(why),
             Err(Trouble::Gone) => Some("what it has just listed is too old for it".to_owned()),
         };
-        // A version that is too old is no failure: everything is listed anew.
+        // What went well for long enough ends a row of failures.
+        if begun.elapsed() >= known.source.refresh {
+            failures = 0;
+        }
+        // A version that is too old is no failure: everything is listed anew, but never in a tight circle.
         if let Some(why) = why {
             known.lost(kind);
             known.board.note(known.source, Err(why));
-            sleep((FIRST_PAUSE * 2_u32.pow(failures)).min(known.source.refresh)).await;
-            failures = (failures + 1).min(10);
         }
+        sleep((FIRST_PAUSE * 2_u32.pow(failures)).min(known.source.refresh)).await;
+        failures = (failures + 1).min(10);
     }
 }
 
@@ -75,14 +80,8 @@ async fn listed(place: &Kubernetes, kind: Kind, known: &Known<'_>) -> Result<Str
 }
 
 /// Follows changes from `version` on, through as many watches as it takes, until the version is too old (nothing is given back) or
-/// something fails. A watch that begins ends a row of failures.
-async fn watched(
-    place: &Kubernetes,
-    kind: Kind,
-    mut version: String,
-    failures: &mut u32,
-    known: &Known<'_>,
-) -> Option<String> {
+/// something fails.
+async fn watched(place: &Kubernetes, kind: Kind, mut version: String, known: &Known<'_>) -> Option<String> {
     loop {
         let begun = async { Api::of(place)?.watch(kind, &version, WATCH).await };
         let mut lines = match timeout(known.source.timeout, begun).await {
@@ -91,7 +90,6 @@ async fn watched(
             Ok(Err(Trouble::Failed(why))) => return Some(why),
             Err(_) => return Some(format!("no answer within {:?}", known.source.timeout)),
         };
-        *failures = 0;
         if let Some(end) = read(&mut lines, kind, &mut version, known).await {
             return end;
         }
