@@ -82,13 +82,9 @@ impl Turn<'_> {
         None
     }
 
-    /// The run fails: gives its outcome back if there is nothing to wait for. What frames wait for, the run waits for now.
+    /// The run fails: gives its outcome back if there is nothing to wait for.
     pub(super) fn settle_run(&mut self, root: FrameId, outcome: Outcome) -> Option<Outcome> {
-        let mut open = self.take_undoable(root);
-        for settling in std::mem::take(&mut self.state.settling) {
-            self.forget(Some(settling.timer));
-            open.extend(settling.open);
-        }
+        let open = self.take_undoable(root);
         self.note_lost(root);
         self.cancel_children(root);
         self.cancel(root);
@@ -107,13 +103,23 @@ impl Turn<'_> {
         self.state.settling.push(Settling { then, open, timer });
     }
 
-    /// Takes out the calls in flight below the frame `id` whose answers are worth waiting for: nobody cancels them any more.
+    /// Takes out the calls in flight below the frame `id` whose answers are worth waiting for: nobody cancels them any more. So it
+    /// does with what frames below it wait for already.
     fn take_undoable(&mut self, id: FrameId) -> BTreeMap<Key, Open> {
         let mut open = BTreeMap::new();
         for (at, call) in self.state.calls.clone() {
             if let Some(undoable) = self.undoable(call).filter(|_| self.is_below(call, id)) {
                 self.state.calls.remove(&at);
                 open.insert((at, undoable.call.attempt), undoable);
+            }
+        }
+        for settling in std::mem::take(&mut self.state.settling) {
+            match settling.then {
+                Then::Close(closing, _) if self.is_below(closing, id) => {
+                    self.forget(Some(settling.timer));
+                    open.extend(settling.open);
+                }
+                _ => self.state.settling.push(settling),
             }
         }
         open
