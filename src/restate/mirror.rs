@@ -280,7 +280,12 @@ impl Mirror {
         Report {
             run_id: self.run_id.clone(),
             workflow: self.workflow.to_string(),
-            outcome: Outcome::Failed(Failure { hint: fault.hint.clone(), ..failure }),
+            // It may go on, or have ended, all the same: only what was refused was never begun.
+            outcome: Outcome::Failed(Failure {
+                hint: fault.hint.clone(),
+                was_sent: fault.was_sent || fault.code == code::BACKEND_DOWN,
+                ..failure
+            }),
             steps: self.run.steps(),
             undone: self.run.undone().to_vec(),
             lost: Vec::new(),

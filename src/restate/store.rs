@@ -124,8 +124,8 @@ impl OnRestate {
         let wanted = [key::OPENING, key::NOTE].map(quoted).join(", ");
         let sql = format!(
             "select service_key, key, value_utf8 from state where service_name = '{RUN}' and key in ({wanted}) and service_key in \
-             (select service_key from state where service_name = '{RUN}' and key = '{}' order by service_key desc limit {count})",
-            key::NOTE
+             (select target_service_key from sys_invocation_status where target_service_name = '{RUN}' and \
+             target_handler_name = 'run' order by created_at desc limit {count})"
         );
         let mut all: Vec<_> = grouped(&self.client.query(&sql).await?).into_iter().map(|kept| kept.stored).collect();
         all.sort_by_key(|stored| std::cmp::Reverse(stored.opening.began));
