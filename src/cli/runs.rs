@@ -200,7 +200,7 @@ async fn post(reader: &Reader, folder: &Path, run: &str, wish: Wish, terminal: T
 /// Has the program that owns `folder` go over to another level.
 pub async fn level(folder: &Path, level: String, terminal: Terminal) -> Exit {
     let asked = async {
-        let nobody = || ("no program serves with these files now".to_owned(), Exit::Failed);
+        let nobody = || (format!("no program that serves keeps its runs in {} now", folder.display()), Exit::Failed);
         let holder = holder(folder).ok_or_else(nobody)?;
         let reader = Reader::open(folder).map_err(|_| nobody())?;
         let letter = reader.post("", &Wish::Level { level }).map_err(|why| unreadable(&why))?;

@@ -72,7 +72,7 @@ impl EventServer {
             next_session: AtomicU64::new(1),
             said: Mutex::default(),
         });
-        accept(listener, &shared, |shared, stream| shared.serve(stream));
+        accept(listener, &shared, Shared::serve);
         Self { port, shared }
     }
 
