@@ -71,7 +71,7 @@ impl ParallelFrame {
         if self.succeeded >= self.join.quorum {
             return self.completed(turn);
         }
-        let in_flight = turn.cancel_children(id);
+        let in_flight = turn.in_flight(id);
         let Join { quorum, within, .. } = self.join;
         let message =
             format!("{} of {quorum} branches had succeeded within {:?}", self.succeeded, within.unwrap_or_default());

@@ -7,15 +7,22 @@ use crate::engine::view::Status;
 use crate::model::effect::Effect;
 
 impl Turn<'_> {
-    /// Cancels everything below the frame `id`. Returns the strongest effect of the calls that were in flight.
-    pub(super) fn cancel_children(&mut self, id: FrameId) -> Option<Effect> {
-        let mut in_flight = None;
+    /// Cancels everything below the frame `id`.
+    pub(super) fn cancel_children(&mut self, id: FrameId) {
         let mut stack = self.children(id);
         while let Some(id) = stack.pop() {
             stack.extend(self.children(id));
-            in_flight = in_flight.max(self.cancel(id));
+            self.cancel(id);
         }
-        in_flight
+    }
+
+    /// The strongest effect of the calls below the frame `id` that are in flight or in doubt.
+    pub(super) fn in_flight(&self, id: FrameId) -> Option<Effect> {
+        let calls =
+            self.state.calls.values().chain(self.state.doubts.values()).filter(|call| self.is_below(**call, id));
+        let frames = calls.filter_map(|call| self.state.frames.get(*call)?.kind.as_ref());
+        let called = frames.filter_map(|kind| if let Kind::Call(call) = kind { Some(call.effect) } else { None });
+        called.chain(self.awaited(id)).max()
     }
 
     /// Whether `inner` is below `outer`, or is that.
@@ -31,38 +38,44 @@ impl Turn<'_> {
     }
 
     /// What is below a frame, so that the first slot is popped first.
-    fn children(&self, id: FrameId) -> Vec<FrameId> {
+    pub(super) fn children(&self, id: FrameId) -> Vec<FrameId> {
         self.state.frames.get(id).map_or_else(Vec::new, |frame| frame.children.values().rev().copied().collect())
     }
 
-    /// Cancels one frame; returns the effect of its call if one was in flight.
-    pub(super) fn cancel(&mut self, id: FrameId) -> Option<Effect> {
+    /// Cancels one frame.
+    pub(super) fn cancel(&mut self, id: FrameId) {
         self.stop_settling(id);
-        let frame = self.state.frames.remove(id)?;
+        let Some(mut frame) = self.state.frames.remove(id) else { return };
         self.state.awaiting.remove(&id);
         self.state.size.release(frame.stored);
-        self.forget(frame.timer);
-        match frame.kind? {
-            Kind::Call(call) if self.state.calls.remove(&call.in_flight_at()).is_some() => {
+        self.forget(frame.timer.take());
+        match frame.kind {
+            Some(Kind::Call(call)) if self.state.calls.remove(&call.in_flight_at()).is_some() => {
                 self.commands.push(Command::Cancel { at: call.in_flight_at().to_string(), attempt: call.attempt });
-                Some(call.effect)
             }
-            Kind::Call(call) if self.state.doubts.remove(&call.at).is_some() => Some(call.effect),
-            Kind::Ask(ask) => {
+            Some(Kind::Call(call)) => {
+                self.state.doubts.remove(&call.at);
+            }
+            Some(Kind::Ask(ask)) => {
                 let StepQuestion { at, attempt, .. } = ask.question();
                 if self.state.questions.remove(at).is_some() {
                     self.commands.push(Command::Cancel { at: at.to_string(), attempt: *attempt });
                 }
-                None
             }
-            Kind::Step(step) => {
+            Some(Kind::Step(step)) => {
                 self.state.recalls.remove(&step.at);
                 if let Some(row) = step.row {
                     self.state.rows.end(row, Status::Cancelled, None, self.state.now);
                 }
-                None
             }
-            _ => None,
+            _ => {}
+        }
+    }
+
+    /// The frame `id` ends, once what is worth waiting for has come.
+    pub(super) fn end(&mut self, id: FrameId, end: End) {
+        if let Some(end) = self.settle_frame(id, end) {
+            self.close(id, end);
         }
     }
 

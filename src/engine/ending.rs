@@ -10,7 +10,6 @@ use crate::engine::scope::Scope;
 use crate::engine::turn::Turn;
 use crate::engine::view::{Status, Undone};
 use crate::model::code;
-use crate::model::effect::Effect;
 use crate::model::fault;
 use crate::workflow::definition::Workflow;
 use crate::workflow::output::check_output;
@@ -62,7 +61,7 @@ impl Turn<'_> {
         }
         let Some(root) = self.state.root else { return self.conclude(outcome) };
         // Whoever runs this again must know that something may have been done.
-        let in_flight = self.in_flight();
+        let in_flight = self.in_flight(root);
         if let Outcome::Failed(failure) = &mut outcome {
             failure.was_sent |= in_flight.is_some_and(|effect| !effect.may_repeat());
         }
@@ -75,13 +74,6 @@ impl Turn<'_> {
         if let Some(outcome) = self.settle_run(root, outcome) {
             self.conclude_or_clean_up(outcome);
         }
-    }
-
-    /// The strongest effect of the calls that are in flight or in doubt.
-    fn in_flight(&self) -> Option<Effect> {
-        let ids = self.state.calls.values().chain(self.state.doubts.values());
-        let frames = ids.filter_map(|id| self.state.frames.get(*id)?.kind.as_ref());
-        frames.filter_map(|kind| if let Kind::Call(call) = kind { Some(call.effect) } else { None }).max()
     }
 
     /// Nothing of the body is left: what it has done is undone if it has failed.

@@ -15,6 +15,7 @@ use crate::engine::frame::{End, FrameId, Kind};
 use crate::engine::step::StepFrame;
 use crate::engine::turn::{State, Turn};
 use crate::expr::value::Value;
+use crate::model::effect::Effect;
 use crate::model::usage::Usage;
 
 /// How long answers are waited for.
@@ -123,6 +124,13 @@ impl Turn<'_> {
             }
         }
         open
+    }
+
+    /// The effects of the calls whose answers frames below the frame `id` wait for.
+    pub(super) fn awaited(&self, id: FrameId) -> impl Iterator<Item = Effect> {
+        let is_below = move |then: &Then| matches!(then, Then::Close(closing, _) if self.is_below(*closing, id));
+        let below = self.state.settling.iter().filter(move |settling| is_below(&settling.then));
+        below.flat_map(|settling| settling.open.values().map(|open| open.call.effect))
     }
 
     /// The call of the frame `id`, if it may have changed something that its step can undo.

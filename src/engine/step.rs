@@ -190,8 +190,14 @@ impl StepFrame {
         if self.phase == Phase::Pause {
             return self.attempt(turn, id);
         }
-        let failure = self.timed_out(turn, id);
-        self.attempt_failed(turn, id, failure.into())
+        let failure = Box::new(self.timed_out(turn, id));
+        // What has steps of its own fails like any other, so that those of them that can be undone are waited for.
+        if let Some(container) = turn.children(id).pop().filter(|child| turn.running(*child) > 0) {
+            turn.end(container, End::failed(failure));
+            return Next::Wait;
+        }
+        turn.cancel_children(id);
+        self.attempt_failed(turn, id, failure)
     }
 
     /// The attempt has done its work. That can be undone, whatever becomes of its result.
@@ -312,9 +318,9 @@ impl StepFrame {
             && retry.on.as_ref().map_or_else(|| kind.is_transient(), |kinds| kinds.contains(&kind))
     }
 
-    /// Cancels the attempt that has taken too long.
-    fn timed_out(&self, turn: &mut Turn<'_>, id: FrameId) -> Failure {
-        let in_flight = turn.cancel_children(id);
+    /// The attempt has taken too long.
+    fn timed_out(&self, turn: &Turn<'_>, id: FrameId) -> Failure {
+        let in_flight = turn.in_flight(id);
         let step = self.step(turn);
         let limit = step.timeout.unwrap_or_default();
         let (code, message) = match &step.verb {

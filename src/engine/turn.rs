@@ -176,11 +176,7 @@ impl<'run> Turn<'run> {
             }
             match next {
                 Next::Wait => {}
-                Next::End(end) => {
-                    if let Some(end) = self.settle_frame(id, end) {
-                        self.close(id, end);
-                    }
-                }
+                Next::End(end) => self.end(id, end),
                 Next::Finish(outcome) => self.finish_from(id, *outcome),
             }
         }

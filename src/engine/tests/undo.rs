@@ -274,6 +274,32 @@ fn a_failure_beside_it_waits_for_what_can_be_undone() {
 }
 
 #[test]
+fn a_time_limit_waits_for_what_can_be_undone() {
+    for limit in [", timeout: 5s", ", join: {quorum: 2, within: 5s}"] {
+        let mut play = beside(limit);
+        play.answer("p/b", json!({}));
+        play.pass(5_000);
+        assert_eq!(play.waiting(), ["p/a"], "{limit}");
+        play.answer("p/a", json!({}));
+        assert_eq!(undo_all(&mut play), [("p/a#undo".to_owned(), json!({}))], "{limit}");
+        assert_eq!(play.failure().kind, "timeout", "{limit}");
+    }
+}
+
+#[test]
+fn what_is_waited_for_within_what_fails_is_waited_for_still() {
+    let inner = "parallel: {a: {tool: s.put, undo: {tool: s.put_back}}, b: {tool: s.get}}";
+    let text = format!("steps:\n  - id: p\n    parallel:\n      q: {{{inner}}}\n      c: {{tool: s.get}}\n");
+    let mut play = Play::of(&text, json!({}));
+    play.refuse("p/q/b", "first");
+    play.refuse("p/c", "second");
+    assert_eq!(play.waiting(), ["p/q/a"]);
+    play.answer("p/q/a", json!({}));
+    assert_eq!(undo_all(&mut play), [("p/q/a#undo".to_owned(), json!({}))]);
+    assert_eq!(play.failure().message, "second");
+}
+
+#[test]
 fn a_failure_that_is_caught_waits_as_well_and_what_was_done_can_be_undone_later() {
     let mut play = beside(", catch: [{value: 1}]");
     play.refuse("p/b", "no");
