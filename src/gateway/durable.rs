@@ -26,14 +26,16 @@ use crate::runner::effects::{Through, now};
 use crate::runner::live::Handle;
 use crate::runner::record::Record;
 use crate::runner::waiting::QUEUED;
-use crate::workflow::pin::{Pin, replan};
+use crate::workflow::pin::Pin;
 use crate::workflow::plan::Plan;
+use crate::workflow::plans::Plans;
 
 /// Where runs are stored.
 pub(super) struct Store {
     pub(super) journal: Arc<Journal>,
     /// Guarded for one look-up.
     reader: Mutex<Reader>,
+    plans: Plans,
 }
 
 /// A run to be begun, or to be gone on with.
@@ -58,12 +60,12 @@ impl Store {
             Fault::new(Kind::Invalid, code::NOT_RESUMABLE, message)
                 .hint("`runs show` says what it has done; end it with `runs cancel`")
         };
-        let workflow = replan(name, definition, format, plan).map_err(|why| unfit(&why))?;
+        let workflow = self.plans.of(name, definition, format, plan).map_err(|why| unfit(&why))?;
         let history = self.read(|reader| reader.events(run, 0))?;
         if !matches!(history.first(), Some(Event { what: What::Started { .. }, .. })) {
             return Err(unfit("its beginning is missing"));
         }
-        Ok(TakenUp { plan: Plan { workflow: Arc::new(workflow) }, run: run.clone(), history })
+        Ok(TakenUp { plan: Plan { workflow }, run: run.clone(), history })
     }
 }
 
@@ -71,7 +73,7 @@ impl Gateway {
     /// Stores runs from now on. To be said once, before the first run.
     pub fn store_runs(&self, journal: Arc<Journal>) -> Result<(), String> {
         let reader = journal.reader().map_err(|why| why.to_string())?;
-        let _ = self.live.store.set(Store { journal, reader: Mutex::new(reader) });
+        let _ = self.live.store.set(Store { journal, reader: Mutex::new(reader), plans: Plans::default() });
         Ok(())
     }
 

@@ -20,6 +20,7 @@ pub mod output;
 pub mod picture;
 pub mod pin;
 pub mod plan;
+pub mod plans;
 pub mod schema;
 pub mod set;
 pub mod site;

@@ -95,7 +95,7 @@ fn an_operator_sets_the_level_from_another_terminal() {
     assert!(is(&mut host, "normal"));
     let without = Test::new().server("base", fixture(["healthy"]));
     let done = without.run(&["level", "minimal"]);
-    assert!(done.code != 0 && done.stderr.contains("no program serves"), "{}", done.stderr);
+    assert!(done.code != 0 && done.stderr.contains("no program that serves"), "{}", done.stderr);
     let mut without = without.start();
     without.ready(&["base"]);
     let done = without.beside(&["level", "minimal"]);

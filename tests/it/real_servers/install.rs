@@ -64,6 +64,8 @@ fn install() -> Result<Installed, String> {
     }
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().ok_or("the target folder has no name")?;
     let folder = target.join("test-servers");
+    // Python's programs are bound to the folder that they were installed in.
+    stamp += &folder.to_string_lossy();
     in_folder(&folder, &stamp).map_err(|error| error.to_string())??;
     Ok(Installed { folder })
 }

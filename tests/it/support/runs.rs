@@ -7,8 +7,10 @@ use super::{DEADLINE, Host, eventually};
 impl Host {
     /// Begins a run that nobody waits for; gives back its id.
     pub(crate) fn begin(&mut self, workflow: &str) -> String {
-        let begun = self.value("run_workflow", json!({ "workflow": workflow, "wait": false }));
-        begun["run_id"].as_str().expect("a run has an id").to_owned()
+        // One that has failed at once is the result of a failed call.
+        let begun = self.call("run_workflow", json!({ "workflow": workflow, "wait": false }));
+        let run = begun["structuredContent"]["run_id"].as_str();
+        run.unwrap_or_else(|| panic!("a run has an id: {begun}")).to_owned()
     }
 
     /// Waits until the run has this status; gives back how it stands then.
