@@ -309,3 +309,39 @@ fn our_own_files_are_left_alone() {
         "name: own\ninput: { id: string }\nsteps:\n  - { id: a, tool: s.get, args: { name: x, input: $input.id } }\n";
     assert_eq!(one(text).1, Vec::<String>::new());
 }
+
+#[test]
+fn a_step_says_best_how_often_it_is_tried_then_its_service_then_the_workflow() {
+    let text = r#"{
+      "services": { "main": { "server": "crm", "retries": 3 }, "plain": { "server": "crm" } },
+      "workflows": { "a": { "retryPolicy": { "max_attempts": 9 }, "steps": [
+        { "service": "main", "tool": "one", "config": { "retries": 1 } },
+        { "service": "main", "tool": "two", "retry": { "attempts": 5 } },
+        { "service": "main", "tool": "three" },
+        { "service": "plain", "tool": "four" }
+      ] } }
+    }"#;
+    let (workflows, _) = read(text, Format::Json);
+    let attempts: Vec<_> =
+        workflows[0].body.steps.iter().map(|step| step.retry.as_ref().map(|retry| retry.policy.attempts)).collect();
+    assert_eq!(attempts, [Some(2), Some(5), Some(4), Some(9)]);
+}
+
+#[test]
+fn a_name_may_have_dots() {
+    let text = "
+name: dotted
+steps:
+  - { name: Load v1.2, mcp: crm, action: get, params: { id: 1 } }
+  - { name: Load v1, mcp: crm, action: get, params: { id: $steps.Load v1.2.output.next } }
+  - { name: last, mcp: crm, action: get, params: { id: $steps.Load v1.output.next } }
+";
+    let (workflow, _) = one(text);
+    let given = |place: usize| match &workflow.body.steps[place].verb {
+        Verb::Tool { args, .. } => format!("{args:?}"),
+        other => panic!("no tool: {other:?}"),
+    };
+    let ids: Vec<_> = workflow.body.steps.iter().map(|step| step.id.to_string()).collect();
+    assert!(given(1).contains(&format!("steps.{}.output.next", ids[0])), "{ids:?}: {}", given(1));
+    assert!(given(2).contains(&format!("steps.{}.output.next", ids[1])), "{ids:?}: {}", given(2));
+}
