@@ -46,6 +46,9 @@ const STEPS: &str =
     "name: flow\nsteps:\n  - { id: a, tool: s.put }\n  - { id: b, tool: s.put }\n  - { id: c, tool: s.put }\n";
 const WAITING: &str = "name: flow\nsteps:\n  - { id: may, ask: Go on? }\n";
 
+/// On whose behalf everything runs.
+const HOST: &str = "bench";
+
 /// How many runs are open where recovery is measured.
 const OPEN: u32 = 10_000;
 
@@ -93,7 +96,7 @@ fn opening(run: &str, plan: &Plan) -> Arc<Opening> {
         definition: plan.workflow.source.text.clone(),
         format: Format::Yaml.as_str().to_owned(),
         plan: serde_json::to_value(Pin::of(&plan.workflow)).expect("a plan is JSON"),
-        caller: "local".to_owned(),
+        caller: HOST.to_owned(),
         parent: None,
         key: None,
         terms: json!({ "profile": null }),
@@ -106,7 +109,7 @@ async fn run(plan: &Plan, journal: Option<&Arc<Journal>>, (bus, shelf): (Bus, Sh
     let id = new_id();
     let durability = if journal.is_some() { Durability::Auto } else { Durability::None };
     let opening = journal.map(|_| opening(&id, plan));
-    let through = Through::new(Arc::new(Here), Principal::new("local"), id, Gate::new(8, 10_000));
+    let through = Through::new(Arc::new(Here), Principal::new(HOST), id, Gate::new(8, 10_000));
     let record = Record { journal: journal.cloned(), durability, opening, stored: 0 };
     let (going, _handle) = begin(Begin { bus, shelf, ..Begin::new(plan.clone(), json!({}), through, record) });
     going.await.expect("it comes to its end");
@@ -198,7 +201,7 @@ fn recovery(runtime: &tokio::runtime::Runtime, folder: &Path) -> String {
     let mut waiting = JoinSet::new();
     for number in 0..OPEN {
         let run = format!("run-{number:05}");
-        let identity = Identity { id: run.clone(), caller: "local".to_owned() };
+        let identity = Identity { id: run.clone(), caller: HOST.to_owned() };
         let what = What::Started { run: identity, input: json!({}), seed: 7, flags: json!({}) };
         let standing = Standing { status: "waiting".to_owned(), ended: None, report: None };
         let entry = Entry {
@@ -247,7 +250,8 @@ fn ready(registry: &Path, data: &Path, has_runs: bool) -> (Duration, u64) {
         .expect("the program can be started");
     let mut stdin = program.stdin.take().expect("a pipe");
     let mut lines = BufReader::new(program.stdout.take().expect("a pipe")).lines();
-    let about = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "bench", "version": "1" } });
+    let about =
+        json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": HOST, "version": "1" } });
     let mut ask = |id: u32, method: &str, params: Value| {
         let line = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
         writeln!(stdin, "{line}").expect("it reads");

@@ -137,7 +137,7 @@ impl Gateway {
                 all.into_iter().rfind(is_it)?
             }
         };
-        let TakenUp { plan, run, history } = store.taken_up(&stored).ok()?;
+        let TakenUp { plan, run, history, .. } = store.taken_up(&stored).ok()?;
         let done = Retrace::of(Arc::clone(&plan.workflow), &history);
         Some((run.into(), plan.workflow, done))
     }

@@ -80,7 +80,7 @@ impl Gateway {
         };
         call.retry_of = retry_of;
         let plan = self.planned(workflow, wanted.limits);
-        let begin = self.prepared(TakenUp { plan, run, history: Vec::new() }, wanted, call, None)?;
+        let begin = self.prepared(TakenUp::new(plan, run), wanted, call, None)?;
         Ok(self.launch(Begin { watcher, done, ..begin }))
     }
 

@@ -43,6 +43,15 @@ pub(super) struct TakenUp {
     pub(super) plan: Plan,
     pub(super) run: String,
     pub(super) history: Vec<Event>,
+    /// What others have told meanwhile, as far as it has not heard it.
+    pub(super) missed: Vec<What>,
+}
+
+impl TakenUp {
+    /// A run that begins.
+    pub(super) fn new(plan: Plan, run: String) -> Self {
+        Self { plan, run, history: Vec::new(), missed: Vec::new() }
+    }
 }
 
 impl Store {
@@ -65,7 +74,8 @@ impl Store {
         if !matches!(history.first(), Some(Event { what: What::Started { .. }, .. })) {
             return Err(unfit("its beginning is missing"));
         }
-        Ok(TakenUp { plan: Plan { workflow }, run: run.clone(), history })
+        let missed = self.missed(&workflow, &history)?;
+        Ok(TakenUp { plan: Plan { workflow }, run: run.clone(), history, missed })
     }
 }
 
@@ -206,7 +216,7 @@ impl Gateway {
     }
 
     pub(super) fn resume(self: &Arc<Self>, store: &Store, stored: &Stored, purpose: Purpose) -> Result<Waiter, Fault> {
-        let TakenUp { plan, run, mut history } = store.taken_up(stored)?;
+        let TakenUp { plan, run, mut history, missed } = store.taken_up(stored)?;
         let opening = &stored.opening;
         let call = call_of(stored);
         let record = self.record(&plan, &call, (&run, opening.key.as_deref()), history.len())?;
@@ -222,7 +232,7 @@ impl Gateway {
         };
         let begin = self.unattended(plan, Call { retry_of, ..call }, run, record, &history);
         self.take_up_within((&begin.through.run, &begin.plan.workflow, &history), &begin.through.within);
-        Ok(self.launch(Begin { key: opening.key.clone(), history, ticket, done, held, ..begin }))
+        Ok(self.launch(Begin { key: opening.key.clone(), history, missed, ticket, done, held, ..begin }))
     }
 
     /// A run that nobody waits for, as it begins.

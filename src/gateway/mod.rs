@@ -24,6 +24,7 @@ pub mod keys;
 pub mod known;
 mod left;
 pub mod levels;
+mod missed;
 pub mod models;
 pub mod operators;
 mod outgoing;

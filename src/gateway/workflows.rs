@@ -141,7 +141,7 @@ impl Gateway {
         } else {
             let ticket = self.admit(workflow, &call, *limits)?;
             let plan = self.planned(workflow, *limits);
-            (TakenUp { plan, run: new_id(), history: Vec::new() }, ticket)
+            (TakenUp::new(plan, new_id()), ticket)
         };
         let (retry_of, done) = self.taken_over(&call, &taken_up.history);
         call.retry_of = retry_of;
@@ -152,7 +152,7 @@ impl Gateway {
     /// All that a run begins with.
     pub(super) fn prepared(
         self: &Arc<Self>,
-        TakenUp { plan, run, history }: TakenUp,
+        TakenUp { plan, run, history, missed }: TakenUp,
         Wanted { limits, input, key }: Wanted,
         call: Call,
         ticket: Option<Ticket>,
@@ -187,6 +187,7 @@ impl Gateway {
             shelf: self.live.shelf.clone(),
             key,
             history,
+            missed,
             ticket,
             grace: self.registry().orchestrator.shutdown_grace,
             held: call.held,

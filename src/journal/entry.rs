@@ -79,6 +79,19 @@ impl Line {
     }
 }
 
+/// Something that a run tells every other.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Emission {
+    /// Tells it from others.
+    pub id: String,
+    /// What sort of thing.
+    pub event: Arc<str>,
+    /// What is known about it.
+    pub data: Value,
+    /// When it was told.
+    pub at: u64,
+}
+
 /// Something to be written, in one piece.
 #[derive(Debug, Clone, Default)]
 pub struct Entry {
@@ -90,6 +103,8 @@ pub struct Entry {
     pub first: u64,
     /// What has happened.
     pub events: Vec<Line>,
+    /// What it tells the others.
+    pub emissions: Vec<Emission>,
     /// How it stands then, if that is not how it stood before.
     pub standing: Option<Standing>,
 }

@@ -1,14 +1,18 @@
 //! Reading a journal, also that of another process.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row};
 
 use crate::engine::event::Event;
-use crate::journal::entry::{Opening, Standing, Stored};
+use crate::journal::entry::{Emission, Opening, Standing, Stored};
 use crate::journal::open::FILE;
 use crate::journal::schema;
 use crate::journal::writer::sum;
+
+/// How many events of one name a run that is taken up may have missed: it keeps no more that it does not use.
+const HEARD: i64 = 100;
 
 /// A connection for reading.
 #[derive(Debug)]
@@ -96,6 +100,20 @@ impl Reader {
     pub fn children(&self, id: &str) -> rusqlite::Result<Vec<Stored>> {
         let text = format!("{COLUMNS} where parent >= ? and parent < ? order by began, run.id");
         self.0.prepare(&text)?.query_map([format!("{id}/"), format!("{id}0")], read)?.collect()
+    }
+
+    /// The last events of this name that runs have told each other since a point in time, the oldest first.
+    pub fn emissions(&self, event: &Arc<str>, since: u64) -> rusqlite::Result<Vec<Emission>> {
+        let mut select = self.0.prepare_cached(
+            "select id, data, at from emission where event = ? and at >= ? order by at desc, id desc limit ?",
+        )?;
+        let rows = select.query_map(rusqlite::params![event, since.cast_signed(), HEARD], |row| {
+            let at: i64 = row.get(2)?;
+            Ok(Emission { id: row.get(0)?, event: Arc::clone(event), data: json(row, 1)?, at: at.cast_unsigned() })
+        })?;
+        let mut told = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+        told.reverse();
+        Ok(told)
     }
 
     /// What has happened to the run `id`, from the event of this number on.

@@ -10,6 +10,9 @@ pub(super) const TRIM: usize = 500;
 /// How many are deleted at once at most, so that nobody waits long for that.
 const MOST: i64 = 2_000;
 
+/// Deletes what was told before any run began that may still hear it.
+const UNHEARD: &str = "delete from emission where at < coalesce((select min(began) from run where ended is null), ?)";
+
 /// How much of what has ended is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
@@ -45,6 +48,7 @@ pub(super) fn prune(connection: &Connection, retention: Retention, now: u64) -> 
         .execute("delete from output where hash not in (select output from event where output is not null)", [])?;
     connection.execute("delete from definition where hash not in (select definition from run)", [])?;
     connection.execute("delete from mail where answer is not null", [])?;
+    connection.execute(UNHEARD, [now.cast_signed()])?;
     Ok(count)
 }
 
@@ -71,5 +75,6 @@ pub(super) fn trim(connection: &mut Connection, retention: Retention, now: u64) 
             change.prepare_cached(unused)?.execute(params![output])?;
         }
     }
+    change.prepare_cached(UNHEARD)?.execute([now.cast_signed()])?;
     change.commit()
 }

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 /// Each brings the tables from the version before it to its own.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "
 create table definition (hash text primary key, body text not null, format text not null) strict, without rowid;
 create table run (
@@ -26,6 +26,9 @@ create table mail (id integer primary key, run text not null, body text not null
     // By which what is kept no longer is found.
     "create index run_ended on run (ended) where ended is not null;
 create index event_output on event (output) where output is not null;",
+    // What runs have told each other.
+    "create table emission (id text primary key, event text not null, data text not null, at integer not null) strict;
+create index emission_event on emission (event, at);",
 ];
 
 /// Makes a connection what the journal needs.

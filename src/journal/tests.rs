@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::engine::event::{Event, What};
-use crate::journal::entry::{Entry, Line, Opening, Standing};
+use crate::journal::entry::{Emission, Entry, Line, Opening, Standing};
 use crate::journal::folder;
 use crate::journal::open::Error;
 use crate::journal::reader::Reader;
@@ -306,4 +306,31 @@ async fn what_is_too_much_is_also_deleted_while_the_program_runs() {
     let outputs: i64 =
         reader.connection().query_row("select count(*) from output", [], |row| row.get(0)).expect("a number");
     assert_eq!(outputs, 0);
+}
+
+#[tokio::test]
+async fn what_runs_tell_each_other_is_kept_for_as_long_as_one_of_them_may_hear_it() {
+    let home = tempfile::tempdir().expect("a folder");
+    let told = |id: &str, event: &str, at| Emission { id: id.to_owned(), event: event.into(), data: json!({}), at };
+    let ids = |reader: &Reader, event: &str, since| -> Vec<_> {
+        let told = reader.emissions(&event.into(), since).expect("what was told");
+        told.into_iter().map(|told| told.id).collect()
+    };
+    {
+        let journal = open(home.path());
+        let emissions = vec![told("c", "it", 7), told("a", "it", 4), told("b", "other", 6), told("d", "it", 5)];
+        journal.append(Entry { emissions, ..first("r1", &[event("a")]) }).await.expect("stored");
+        let again = Entry { run: "r1".into(), first: 1, emissions: vec![told("c", "it", 9)], ..Entry::default() };
+        journal.append(again).await.expect("told twice, it is one");
+    }
+    let journal = open(home.path());
+    let reader = journal.reader().expect("a reader");
+    // The run began at 5.
+    assert_eq!(
+        (ids(&reader, "it", 5), ids(&reader, "it", 0)),
+        (vec!["d".into(), "c".into()], vec!["d".into(), "c".into()])
+    );
+    journal.append(ended("r1", 9)).await.expect("stored");
+    drop((journal, reader));
+    assert_eq!(ids(&open(home.path()).reader().expect("a reader"), "it", 0), Vec::<String>::new());
 }

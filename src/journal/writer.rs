@@ -219,6 +219,11 @@ fn store(change: &Connection, Order { entry, texts, .. }: &Order) -> rusqlite::R
             .execute(params![hash, body])?;
         insert.execute(params![entry.run, seq.cast_signed(), None::<String>, hash, sum])?;
     }
+    for told in &entry.emissions {
+        change
+            .prepare_cached("insert or ignore into emission (id, event, data, at) values (?, ?, ?, ?)")?
+            .execute(params![told.id, &*told.event, told.data.to_string(), told.at.cast_signed()])?;
+    }
     match &entry.standing {
         Some(standing) => {
             let all =

@@ -50,6 +50,8 @@ pub struct Begin {
     pub key: Option<String>,
     /// What has happened to it already, if another process has begun it.
     pub history: Vec<Event>,
+    /// What others have told meanwhile, as far as it has not heard it.
+    pub missed: Vec<What>,
     /// Its place among the runs, or its turn to have one.
     pub ticket: Option<Ticket>,
     /// What it takes over from the run that it tries again.
@@ -76,6 +78,7 @@ impl Begin {
             record,
             key: None,
             history: Vec::new(),
+            missed: Vec::new(),
             ticket: None,
             done: Retrace::default(),
             grace: Duration::ZERO,

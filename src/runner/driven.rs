@@ -19,7 +19,7 @@ use crate::runner::drive::{Begin, started};
 use crate::runner::effects::{Effects, now};
 use crate::runner::live::{Message, OpenQuestion, View};
 use crate::runner::place::Place;
-use crate::runner::record::Recorder;
+use crate::runner::record::{Recorder, emission_id};
 use crate::runner::report::Report;
 use crate::runner::shelf::Shelf;
 
@@ -48,7 +48,7 @@ impl Driven {
     /// A run that begins, or goes on from where it is stored.
     pub(super) async fn start(begin: Begin) -> Self {
         let what = started(&begin);
-        let Begin { plan, through, bus, shelf, record, history, done, ticket, .. } = begin;
+        let Begin { plan, through, bus, shelf, record, history, missed, done, ticket, .. } = begin;
         let run_id = through.run.clone();
         let (caller, priority) = (through.principal.clone(), through.priority);
         let mut driven = Self {
@@ -71,13 +71,13 @@ impl Driven {
         if history.is_empty() {
             driven.apply(Event { now: driven.began, what }).await;
         } else {
-            driven.resume(history).await;
+            driven.resume(history, missed).await;
         }
         driven
     }
 
-    /// Goes on after these events.
-    async fn resume(&mut self, history: Vec<Event>) {
+    /// Goes on after these events, and hears what it has missed.
+    async fn resume(&mut self, history: Vec<Event>, missed: Vec<What>) {
         for (place, event) in (0..).zip(&history) {
             self.ended = Some(event.now);
             self.recorder.recall(place, event);
@@ -91,6 +91,9 @@ impl Driven {
         if self.run.outcome().is_none() {
             self.ended = None;
             self.apply(Event { now: now(), what: What::Resumed }).await;
+            for what in missed {
+                self.apply(Event { now: now(), what }).await;
+            }
         }
     }
 
@@ -145,6 +148,7 @@ impl Driven {
 
     /// Stores what has happened, then does what is wanted about it. Gives back what has come of it at once.
     async fn act(&mut self, commands: Vec<Command>) -> Vec<What> {
+        self.recorder.note_told(&commands);
         let is_stored = !self.recorder.must_store(&self.run, &commands) || self.store(None).await;
         // What a run has done is undone even if that cannot be stored.
         if !is_stored && !self.run.is_undoing() {
@@ -262,7 +266,7 @@ impl Driven {
                 self.effects.call(call);
             }
             Command::Ask(question) => self.effects.ask(&self.workflow, &question),
-            Command::Emit { at, event, data } => self.bus.emit(format!("{}/{at}", self.run_id), event, data),
+            Command::Emit { at, event, data } => self.bus.emit(emission_id(&self.run_id, &at), event, data),
             Command::Timer { at, due } => self.effects.timer(at, due),
             Command::Cancel { at, attempt } => {
                 self.held.retain(|call| (&call.at, call.attempt) != (&at, attempt));

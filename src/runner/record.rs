@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::engine::command::Command;
 use crate::engine::event::{Event, Timestamp};
 use crate::engine::run::Run;
-use crate::journal::entry::{Entry, Line, Opening, Standing};
+use crate::journal::entry::{Emission, Entry, Line, Opening, Standing};
 use crate::journal::writer::{Journal, NotStored};
 use crate::model::durability::Durability;
 use crate::runner::live::OpenQuestion;
@@ -31,6 +31,8 @@ pub(super) struct Recorder {
     run: String,
     record: Record,
     pending: Vec<Line>,
+    /// What it tells the others, until that is stored.
+    emissions: Vec<Emission>,
     /// How it was last said to stand; `None` if an earlier process has said it.
     told: Option<Standing>,
     /// When the last thing happened.
@@ -46,7 +48,7 @@ impl Recorder {
         let is_kept = record.opening.is_none() || record.durability == Durability::Always;
         let running = || Standing { status: "running".to_owned(), ended: None, report: None };
         let told = record.opening.is_some().then(running);
-        Self { run, record, pending: Vec::new(), told, latest: None, is_kept, is_failing: false }
+        Self { run, record, pending: Vec::new(), emissions: Vec::new(), told, latest: None, is_kept, is_failing: false }
     }
 
     /// The event of this number had happened before the run was taken up; it may not have been stored.
@@ -62,6 +64,23 @@ impl Recorder {
         self.latest = Some(event.now);
         if self.is_wanted() {
             self.pending.push(Line::from(event));
+        }
+    }
+
+    /// The run is about to tell the others something: stored with what has led to it, it reaches whoever is taken up again
+    /// without having heard it.
+    pub(super) fn note_told(&mut self, commands: &[Command]) {
+        let at = self.latest.unwrap_or_default();
+        let told = commands.iter().filter_map(|command| match command {
+            Command::Emit { at: step, event, data } => {
+                let (id, event) = (emission_id(&self.run, step), Arc::clone(event));
+                Some(Emission { id, event, data: data.clone(), at })
+            }
+            _ => None,
+        });
+        let told: Vec<_> = told.collect();
+        if self.is_wanted() {
+            self.emissions.extend(told);
         }
     }
 
@@ -108,6 +127,7 @@ impl Recorder {
             opening: self.record.opening.clone(),
             first: self.record.stored,
             events: self.pending.clone(),
+            emissions: self.emissions.clone(),
             standing: is_news.then(|| standing.clone()),
         };
         if !self.is_kept {
@@ -122,6 +142,7 @@ impl Recorder {
                 self.record.opening = None;
                 self.record.stored += self.pending.len() as u64;
                 self.pending.clear();
+                self.emissions.clear();
                 self.is_failing = false;
             }
             Err(why) if !self.is_failing => {
@@ -132,6 +153,11 @@ impl Recorder {
         }
         if self.record.durability == Durability::Always { stored } else { Ok(()) }
     }
+}
+
+/// Tells what the step `at` of a run has emitted from what others have.
+pub(super) fn emission_id(run: &str, at: &str) -> String {
+    format!("{run}/{at}")
 }
 
 /// How a run stands that has not ended.

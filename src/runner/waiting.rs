@@ -110,6 +110,7 @@ async fn store(begin: &mut Begin) {
         first: record.stored,
         events: new.iter().map(Line::from).collect(),
         standing: Some(Standing { status: QUEUED.to_owned(), ended: None, report: None }),
+        ..Entry::default()
     };
     match journal.append(entry).await {
         Ok(()) => (record.opening, record.stored) = (None, begin.history.len() as u64),

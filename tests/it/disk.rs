@@ -60,7 +60,7 @@ fn damaged(damage: impl Fn(&Path)) -> bool {
     } else {
         let status = host.value("orchestrator_status", json!({}));
         let aside = status["journal"]["put_aside"].as_str().expect("it is told where the damaged file is");
-        assert!(Path::new(aside).exists() && host.stderr().contains("put aside"), "{}", host.stderr());
+        assert!(Path::new(aside).exists() && host.says("put aside"), "{}", host.stderr());
         // New runs are stored again.
         waiting(&mut host);
         assert!(data.join("journal.sqlite").exists());

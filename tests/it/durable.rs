@@ -269,3 +269,35 @@ fn stdout(done: std::io::Result<std::process::Output>) -> String {
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     String::from_utf8(done.stdout).expect("UTF-8")
 }
+
+#[test]
+fn what_was_told_just_before_the_death_is_heard_after_it() {
+    let flow = "steps:\n  - { id: heard, await: it.happened }\n  - { id: done, tool: north.write, args: { n: $steps.heard.output.n } }\n\
+                output: $steps.done.output\n";
+    let test = Test::new().server("north", fixture(["healthy"])).workflow("flow", flow);
+    let tell = "steps:\n  - { id: say, emit: it.happened, data: { n: 3 } }\n";
+    let data = test.home().join("data");
+    let mut host = test.workflow("tell", tell).flag("--data-dir").flag(&data.to_string_lossy()).start();
+    host.ready(&["north"]);
+    let run = host.begin("flow");
+    host.until(&run, "running");
+    host.value("tell", json!({}));
+    host.until(&run, "completed");
+    host.signal(Signal::KILL);
+    host.leaves_nothing(DEADLINE);
+    // As if the program had died before it was stored that the run has heard it.
+    let journal = rusqlite::Connection::open(data.join("journal.sqlite")).expect("a journal");
+    let forget = "delete from event where seq > 0 and run = ?1;";
+    journal.execute(forget, [&run]).expect("a run that has heard nothing");
+    let go_on = "update run set status = 'running', ended = null, report = null, events = 1 where id = ?1";
+    journal.execute(go_on, [&run]).expect("a run that goes on");
+    drop(journal);
+    host.return_with(&[]);
+    host.initialize();
+    let report = host.until(&run, "completed");
+    assert_eq!(report["output"], json!({ "n": 3 }), "{report}");
+    // Once more, and it has heard it: nothing is done again.
+    let calls = host.calls("north", "write");
+    host.restart();
+    assert_eq!((look(&mut host, &run)["status"].clone(), host.calls("north", "write")), (json!("completed"), calls));
+}
