@@ -139,6 +139,11 @@ impl Fleet {
         (self.number << 32).wrapping_add(told)
     }
 
+    /// Which of all servers that there have been it is: one that takes the place of another of its name has another number.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
     /// How long its lists may still be kept.
     pub fn freshness(&self) -> Option<Freshness> {
         let listed = self.endpoints().find(|endpoint| endpoint.listing().is_some());
