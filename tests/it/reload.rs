@@ -101,6 +101,20 @@ fn a_call_that_waits_for_a_server_to_start_waits_for_whoever_takes_its_place() {
 }
 
 #[test]
+fn a_new_server_that_never_answers_holds_the_others_up_for_a_moment_only() {
+    let mut host = north();
+    let text = text_of(&host);
+    let dead = text.replace("north", "dead").replace("\"healthy\"", "\"never-lists\"");
+    let all = format!("[orchestrator]\nsettle = \"50s\"\n{}\n{dead}", with_south(&host));
+    let began = std::time::Instant::now();
+    fs::write(registry(&host), all).expect("the registry");
+    let told = host.value("reload_config", json!({}));
+    assert_eq!(told["servers"]["added"], json!(["dead", "south"]), "{told}");
+    assert!(began.elapsed() < std::time::Duration::from_secs(25), "{:?}", began.elapsed());
+    assert_eq!(host.value("south__echo", json!({ "x": 1 }))["x"], 1);
+}
+
+#[test]
 fn a_file_that_is_put_in_place_of_the_old_one_is_seen() {
     let mut host = north();
     let draft = host.home().join("registry.toml~");
