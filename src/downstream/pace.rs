@@ -171,7 +171,7 @@ mod tests {
     async fn a_call_whose_turn_is_now_does_not_wait() {
         let rate = Rate { calls: 2, per: Duration::from_mins(1), burst: 1, per_caller: false };
         let gate = Gate::new(Some(rate));
-        let (caller, deadline) = (Arc::from("ada"), Instant::now() + Duration::from_secs(600));
+        let (caller, deadline) = (Arc::from("ada"), Instant::now() + Duration::from_mins(10));
         let began = tokio::time::Instant::now();
         for _ in 0..2 {
             gate.pass(&caller, deadline, |_| panic!("its turn is now")).await.expect("a turn");

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::downstream::endpoint::Endpoint;
-use crate::downstream::fleet::Fleet;
+use crate::downstream::fleet::{Fleet, Replica};
 use crate::downstream::hook::Hooks;
 use crate::downstream::listing::Listing;
 use crate::downstream::memory::Memory;
@@ -156,8 +156,8 @@ impl Pool {
     fn begin(&self, server: &Arc<Server>, old: Option<&Arc<Fleet>>) -> Arc<Fleet> {
         let (pace, used) = (Arc::new(Pace::new(server)), Arc::new(Mutex::new(Instant::now())));
         let stop = self.stop.child_token();
-        let mut endpoints = Vec::new();
-        for (place, (one, tier)) in instances(server).into_iter().enumerate() {
+        let mut replicas = Vec::new();
+        for (place, (one, tier, weight)) in instances(server).into_iter().enumerate() {
             let inbox = Inbox::new(Arc::clone(&server.name), self.notices.clone());
             let mut endpoint = Endpoint::new(one, inbox, self.us, place, (Arc::clone(&pace), Arc::clone(&used)));
             if let Some(old) = old.and_then(|old| old.at(place)) {
@@ -174,10 +174,10 @@ impl Pool {
                 level: self.level.subscribe(),
             };
             self.tasks.spawn(supervise(Arc::clone(&endpoint), surroundings, stop.clone()));
-            endpoints.push((endpoint, tier));
+            replicas.push(Replica { endpoint, tier, weight });
         }
         let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
-        let fleet = Arc::new(Fleet::new(Arc::clone(server), endpoints, stop.clone(), number));
+        let fleet = Arc::new(Fleet::new(Arc::clone(server), replicas, stop.clone(), number));
         if server.replicas.is_elastic() {
             self.tasks.spawn(scale(Arc::clone(&fleet), stop));
         }
@@ -306,18 +306,17 @@ async fn retire(fleet: Arc<Fleet>) {
     fleet.stop.cancel();
 }
 
-/// The entries of all instances of `server`, each with its tier. Those beyond its minimum are started when they are needed.
-fn instances(server: &Arc<Server>) -> Vec<(Arc<Server>, u32)> {
+/// The entries of all instances of `server`, each with its tier and its weight. Those beyond its minimum are started when they are needed.
+fn instances(server: &Arc<Server>) -> Vec<(Arc<Server>, u32, u32)> {
     let replicas = &server.replicas;
     let alike = (0..replicas.max - replicas.others.len()).map(|place| {
         if place < replicas.min {
-            return (Arc::clone(server), 0);
+            return (Arc::clone(server), 0, replicas.weight);
         }
-        (Arc::new(Server { start: Start::Lazy, ..Server::clone(server) }), 0)
+        (Arc::new(Server { start: Start::Lazy, ..Server::clone(server) }), 0, replicas.weight)
     });
-    let others = replicas
-        .others
-        .iter()
-        .map(|other| (Arc::new(Server { launch: other.launch.clone(), ..Server::clone(server) }), other.tier));
+    let others = replicas.others.iter().map(|other| {
+        (Arc::new(Server { launch: other.launch.clone(), ..Server::clone(server) }), other.tier, other.weight)
+    });
     alike.chain(others).collect()
 }

@@ -52,7 +52,7 @@ impl Now {
     pub(super) fn renew(&self, registry: &Registry) {
         let mut levels = self.lock();
         *levels = registry.levels.as_ref().map(|levels| Levels::new(levels.settings));
-        self.note(&levels);
+        self.note(levels.as_ref());
         self.renewed.notify_one();
     }
 
@@ -69,12 +69,12 @@ impl Now {
     fn with<T>(&self, look: impl FnOnce(&mut Levels) -> T) -> Option<T> {
         let mut levels = self.lock();
         let seen = levels.as_mut().map(look);
-        self.note(&levels);
+        self.note(levels.as_ref());
         seen
     }
 
-    fn note(&self, levels: &Option<Levels>) {
-        let level = levels.as_ref().map_or(Level::Normal, Levels::level);
+    fn note(&self, levels: Option<&Levels>) {
+        let level = levels.map_or(Level::Normal, Levels::level);
         let place = Level::ALL.iter().position(|known| *known == level).unwrap_or_default();
         self.level.store(place, Ordering::Relaxed);
     }

@@ -165,8 +165,8 @@ mod tests {
         let mut pauses = Pauses::up_to(seconds(3.0));
         let lasted = [0.0, 0.0, 0.1, 0.1, 3.0, 0.0, 2.9, 0.0];
         assert_eq!(
-            lasted.map(|lasted| pauses.after(seconds(lasted)).as_secs_f64()),
-            [0.5, 1.0, 2.0, 3.0, 0.5, 1.0, 2.0, 3.0]
+            lasted.map(|lasted| pauses.after(seconds(lasted)).as_millis()),
+            [500, 1_000, 2_000, 3_000, 500, 1_000, 2_000, 3_000]
         );
         assert_eq!(Pauses::up_to(seconds(0.1)).after(Duration::ZERO), seconds(0.1), "never longer than that");
     }
