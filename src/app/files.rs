@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy as _;
-use globset::GlobBuilder;
+use globset::{GlobBuilder, GlobMatcher, escape};
 
 use crate::document::format::Format;
 
@@ -42,13 +42,23 @@ pub fn matching(base: &Path, pattern: &str) -> Result<Vec<PathBuf>, String> {
     if !is_glob(pattern) {
         return Ok(vec![whole]);
     }
-    let text = whole.to_string_lossy().into_owned();
-    let glob =
-        GlobBuilder::new(&text).literal_separator(true).build().map_err(|error| format!("`{pattern}`: {error}"))?;
-    let matcher = glob.compile_matcher();
+    let matcher = matcher(base, pattern).map_err(|error| format!("`{pattern}`: {error}"))?;
     let mut found = Vec::new();
     collect(&fixed(base, pattern), MAX_DEPTH, &mut found);
     Ok(sorted(found.into_iter().filter(|path| matcher.is_match(path)).collect()))
+}
+
+/// Only `pattern` may have wildcards: in the name of the folder that it starts at, such characters are meant as they are.
+fn matcher(base: &Path, pattern: &str) -> Result<GlobMatcher, globset::Error> {
+    let text = Path::new(&escape(&base.to_string_lossy())).join(pattern);
+    Ok(GlobBuilder::new(&text.to_string_lossy()).literal_separator(true).build()?.compile_matcher())
+}
+
+/// Whether a workflow file is found by this pattern.
+pub fn finds(base: &Path, pattern: &str, file: &Path) -> bool {
+    let Ok(file) = file.canonicalize() else { return false };
+    let found = matching(base, pattern).unwrap_or_default();
+    found.iter().any(|found| found.canonicalize().is_ok_and(|found| found == file))
 }
 
 /// The part of a pattern that names one place: the whole of it, or the folder that its files are in or below.
@@ -72,7 +82,7 @@ pub fn place(base: &Path, pattern: &str, name: &str) -> Option<(PathBuf, Format)
     if !is_glob(pattern) {
         folder.pop();
     }
-    let glob = GlobBuilder::new(&whole.to_string_lossy()).literal_separator(true).build().ok()?.compile_matcher();
+    let glob = matcher(base, pattern).ok()?;
     let formats = [Format::Yaml, Format::Json, Format::Toml];
     let fits = |format: &Format| glob.is_match(folder.join(format!("{name}.{}", format.extension())));
     formats.into_iter().find(fits).map(|format| (folder, format))
@@ -101,7 +111,8 @@ mod tests {
     #[test]
     fn a_pattern_finds_its_files_in_order() {
         let place = tempfile::tempdir().expect("a temporary directory");
-        let base = place.path();
+        // What its own name looks like means nothing.
+        let base = &place.path().join("a[b]{c,d}*");
         std::fs::create_dir_all(base.join("flows/more")).expect("a directory");
         for name in ["flows/b.yaml", "flows/a.json", "flows/notes.md", "flows/more/c.yaml"] {
             std::fs::write(base.join(name), "").expect("a file");

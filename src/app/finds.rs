@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::app::redact::redacted;
 use crate::app::revisions;
+use crate::downstream::folder::{hex, make, write_whole};
 use crate::model::problem::Source;
 use crate::registry::found::Found;
 use crate::registry::source::{ServerSource, Sources};
@@ -67,28 +68,11 @@ impl Finds {
             let text = serde_json::to_vec(&Kept { format: FORMAT, place: place(source), servers })?;
             let path = self.path(source);
             if fs::read(&path).ok().as_ref() != Some(&text) {
-                self.write(&path, &text)?;
+                make(&self.0)?;
+                write_whole(&path, &text)?;
             }
         }
         Ok(())
-    }
-
-    fn write(&self, path: &Path, text: &[u8]) -> io::Result<()> {
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&self.0)?;
-        let draft = path.with_extension(format!("{}.draft", uuid::Uuid::new_v4().simple()));
-        let mut options = fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let written = options.open(&draft).and_then(|mut file| file.write_all(text));
-        written.and_then(|()| fs::rename(&draft, path)).inspect_err(|_| {
-            // What is left of it is of no use.
-            let _ = fs::remove_file(&draft);
-        })
     }
 
     fn path(&self, source: &ServerSource) -> PathBuf {
@@ -108,8 +92,7 @@ fn show(source: &str, name: &str, document: &str) -> revisions::Kept {
 }
 
 fn place(source: &ServerSource) -> String {
-    let hash = Sha256::digest(format!("{:?}", source.place));
-    hash.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    hex(&Sha256::digest(format!("{:?}", source.place)))
 }
 
 fn holds_secret(document: &str) -> bool {

@@ -10,6 +10,7 @@ mod news;
 pub mod redact;
 pub mod reload;
 pub mod replace;
+mod restart;
 pub mod revisions;
 pub mod run;
 pub mod watch;

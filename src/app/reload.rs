@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use crate::app::finds::Finds;
 use crate::app::load::{Files, Loaded, load};
 use crate::app::news::News;
+use crate::app::restart::held_back;
 use crate::app::revisions::{Revisions, Snapshot, files_of};
 use crate::app::run::App;
 use crate::app::watch::{Places, Seen, Watch};
@@ -139,7 +140,7 @@ impl App {
     async fn read_anew(&self, files: &Files) -> (Outcome, Option<Places>, Option<Snapshot>) {
         let gateway = self.gateway();
         let named = Files { found: Some(self.searches().board().found()), ..files.clone() };
-        let loaded = match tokio::task::spawn_blocking(move || load(&named)).await {
+        let mut loaded = match tokio::task::spawn_blocking(move || load(&named)).await {
             Ok(Ok(loaded)) => loaded,
             Ok(Err(why)) => {
                 let kept = files.registries.iter().map(|path| path.to_string_lossy().into_owned()).collect();
@@ -148,6 +149,9 @@ impl App {
             Err(error) => return (Outcome { problems: vec![error.to_string()], ..Outcome::default() }, None, None),
         };
         let revision = (!loaded.problems.iter().any(Problem::is_error)).then(|| files_of(&loaded));
+        if let Some(source) = loaded.texts.first() {
+            loaded.problems.extend(held_back(&mut loaded.registry, &gateway.registry(), source));
+        }
         let next = next(loaded, &gateway.registry(), &gateway.workflows());
         self.searches().follow(&next.registry.discovery.sources, &[]);
         let found = self.searches().board().found();

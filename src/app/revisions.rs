@@ -1,7 +1,7 @@
 //! What the files were when they were taken over, the last so many times, without the secrets in them.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::app::finds::shown;
 use crate::app::load::Loaded;
 use crate::app::redact::redacted;
+use crate::downstream::folder::{make, write_whole};
 use crate::model::problem::Source;
 
 /// How many are kept.
@@ -78,18 +79,8 @@ impl Revisions {
         let number = all.last().map_or(1, |last| last.number + 1);
         let text =
             serde_json::to_vec(&Revision { number, at: Timestamp::now(), files, found }).map_err(io::Error::other)?;
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&self.0)?;
-        let (path, draft) = (self.path(number), self.0.join(format!("{number}.draft")));
-        let mut options = fs::OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&draft)?;
-        file.write_all(&text).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&draft, path))?;
+        make(&self.0)?;
+        write_whole(&self.path(number), &text)?;
         for old in all.iter().take((all.len() + 1).saturating_sub(MOST)) {
             fs::remove_file(self.path(old.number))?;
         }

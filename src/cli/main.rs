@@ -121,7 +121,8 @@ async fn dispatch(common: &Common, command: Command, terminal: Terminal) -> Exit
         }
         Command::New { name, from_tools, dir } if from_tools.is_empty() => {
             let place = new_place(&name, dir, &loaded);
-            new::plain(&new::Wanted { name, tools: from_tools, place }, &loaded, terminal)
+            let patterns = loaded.patterns.clone();
+            new::plain(&new::Wanted { name, tools: from_tools, place, patterns }, &loaded, terminal)
         }
         Command::Fmt { check, .. } => format::all(&loaded.sources, check, terminal),
         Command::Graph { workflow, format } => graph::show(&loaded, &workflow, format, terminal),
@@ -227,6 +228,7 @@ async fn with_servers(command: Command, (files, loaded): (Files, Loaded), common
         Command::New { name, dir, .. } => new_place(name, dir.clone(), &loaded),
         _ => Err(String::new()),
     };
+    let patterns = loaded.patterns.clone();
     let data = data(common.data_dir.as_deref(), &loaded.files);
     let found = loaded.found.clone();
     let watched = Watched::of(files.clone(), &loaded, data.as_deref().ok());
@@ -276,7 +278,7 @@ async fn with_servers(command: Command, (files, loaded): (Files, Loaded), common
         Command::Runs { what: Runs::Retry { run, again } } => runs::retry(&app, &run, again, terminal).await,
         Command::Call { tool, arguments, json } => call::call(&app, &tool, &arguments, json.as_deref(), terminal).await,
         Command::New { name, from_tools, .. } => {
-            let wanted = new::Wanted { name, tools: from_tools, place };
+            let wanted = new::Wanted { name, tools: from_tools, place, patterns };
             new::from_tools(&wanted, &app, terminal).await
         }
         Command::Tools { server, capability } => {

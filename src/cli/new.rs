@@ -31,6 +31,8 @@ pub struct Wanted {
     pub tools: Vec<String>,
     /// The folder of its file, and the language; else why there is none.
     pub place: Result<(PathBuf, Format), String>,
+    /// By which patterns workflow files are found, each with the folder that it starts at.
+    pub patterns: Vec<(PathBuf, String)>,
 }
 
 /// A draft without tools: the files alone are enough.
@@ -98,6 +100,14 @@ fn finish(wanted: &Wanted, tools: &[ToolRef], surroundings: &dyn Surroundings, t
     match written {
         Ok(()) => {
             terminal.data(&path.to_string_lossy());
+            if !wanted.patterns.iter().any(|(base, pattern)| files::finds(base, pattern, &path)) {
+                terminal.note(
+                    "no workflow is looked for there: files are found by `workflows` under `[orchestrator]` in the registry, and by \
+                     --workflows",
+                );
+                let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+                terminal.note(&format!("hint: say `workflows = [\"{}\"]` there", folder.display()));
+            }
             Exit::Ok
         }
         Err(why) => {

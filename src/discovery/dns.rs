@@ -84,7 +84,10 @@ async fn service(resolver: &TokioResolver, title: &str, name: &Name) -> Result<(
     let targets = srv.map(|srv| async {
         let (addresses, hold_for) = addresses(resolver, &srv.target).await?;
         let host = srv.target.to_utf8().trim_end_matches('.').to_owned();
-        Ok::<_, String>((Target { priority: srv.priority, host, port: srv.port, addresses }, hold_for))
+        Ok::<_, String>((
+            Target { priority: srv.priority, weight: srv.weight, host, port: srv.port, addresses },
+            hold_for,
+        ))
     });
     let mut found = Vec::new();
     for target in join_all(targets).await {

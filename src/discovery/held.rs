@@ -103,4 +103,18 @@ mod tests {
         assert_eq!(held.take(documents(&["a", "b", "c"]), 2, Instant::now()), 1);
         assert_eq!(names(&held), "ab");
     }
+
+    #[test]
+    fn those_that_are_gone_make_room_for_new_ones_the_longest_gone_first() {
+        let now = Instant::now();
+        let mut held = Held::of(documents(&["a", "b", "c"]));
+        held.take(documents(&["b", "c"]), 3, now);
+        held.take(documents(&["c"]), 3, now + Duration::from_secs(1));
+        assert_eq!(names(&held), "abc");
+        held.take(documents(&["c", "d"]), 3, now + Duration::from_secs(2));
+        assert_eq!(names(&held), "bcd");
+        // A source that names others each time does not fill the memory within its grace time.
+        held.take(documents(&["e", "f", "g"]), 3, now + Duration::from_secs(3));
+        assert_eq!(names(&held), "efg");
+    }
 }

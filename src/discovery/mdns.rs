@@ -99,5 +99,9 @@ fn service(found: &ResolvedService) -> Service {
     };
     let addresses = found.addresses.iter().map(ScopedIp::to_ip_addr).filter(is_usable).collect();
     let host = found.host.trim_end_matches('.').to_owned();
-    Service { name: name.to_owned(), said, targets: vec![Target { priority: 0, host, port: found.port, addresses }] }
+    Service {
+        name: name.to_owned(),
+        said,
+        targets: vec![Target { priority: 0, weight: 0, host, port: found.port, addresses }],
+    }
 }

@@ -1,13 +1,13 @@
 //! A service as the records of a name tell it (RFC 2782, RFC 6763), as a server.
 //!
 //! SRV says where it is, TXT how it is talked to: `path` (`/mcp`), `type` (`http` or `sse`), `scheme` (`https` on port 443, else `http`)
-//! and `name`. Of several places, each is an instance: lower priorities are nearer tiers. Weights are not followed: a call goes to
-//! the quicker of two.
+//! and `name`. Of several places, each is an instance: lower priorities are nearer tiers. Among equals, weights are followed where they
+//! differ; where they do not, a call goes to the quicker of two.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::discovery::answer::document;
 use crate::registry::naming::legal_name;
@@ -33,6 +33,8 @@ pub(super) struct Service {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) priority: u16,
+    /// Its share of the calls among those of its priority.
+    pub(super) weight: u16,
     /// The name of the machine, without the dot at its end.
     pub(super) host: String,
     pub(super) port: u16,
@@ -61,16 +63,30 @@ impl Service {
         let mut tiers: Vec<_> = targets.iter().map(|target| target.priority).collect();
         tiers.dedup();
         let tier = |target: &Target| tiers.iter().position(|priority| *priority == target.priority);
-        let mut places: Vec<(String, Option<usize>)> =
-            targets.iter().flat_map(|target| self.urls(target).into_iter().map(|url| (url, tier(target)))).collect();
+        let is_weighed =
+            targets.windows(2).any(|two| two[0].priority == two[1].priority && two[0].weight != two[1].weight);
+        let mut places: Vec<(String, &Target, u32)> = Vec::new();
+        for target in targets {
+            let urls = self.urls(target);
+            let weight = share(target.weight, urls.len());
+            places.extend(urls.into_iter().map(|url| (url, target, weight)));
+        }
         places.truncate(MOST);
-        let mut places = places.into_iter();
-        let (first, _) = places.next()?;
-        let replicas: Vec<Value> = places.map(|(url, tier)| json!({ "url": url, "priority": tier })).collect();
+        let (first, others) = places.split_first()?;
+        let replica = |(url, target, weight): &(String, &Target, u32)| {
+            let mut replica = json!({ "url": url, "priority": tier(target) });
+            if is_weighed {
+                replica["weight"] = json!(weight);
+            }
+            replica
+        };
         let kind = self.said.get("type").or_else(|| self.said.get("transport"));
-        let mut server = json!({ "url": first, "type": kind.map_or("http", String::as_str) });
-        if !replicas.is_empty() {
-            server["replicas"] = json!(replicas);
+        let mut server = json!({ "url": first.0, "type": kind.map_or("http", String::as_str) });
+        if !others.is_empty() {
+            server["replicas"] = others.iter().map(replica).collect();
+        }
+        if !others.is_empty() && is_weighed {
+            server["weight"] = json!(first.2);
         }
         Some((name.clone(), document(&name, &server)))
     }
@@ -97,17 +113,26 @@ impl Service {
     }
 }
 
+/// What each of so many addresses has of a weight, in twelfths, so that up to four of them share it exactly.
+fn share(weight: u16, addresses: usize) -> u32 {
+    let all = u32::from(weight) * 12;
+    let each = all / u32::try_from(addresses.max(1)).unwrap_or(u32::MAX);
+    each.max(u32::from(weight > 0))
+}
+
 fn bracketed(address: &IpAddr) -> String {
     if address.is_ipv4() { address.to_string() } else { format!("[{address}]") }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     fn target(priority: u16, host: &str, port: u16, addresses: &[&str]) -> Target {
         let addresses = addresses.iter().map(|address| address.parse().expect("an address")).collect();
-        Target { priority, host: host.to_owned(), port, addresses }
+        Target { priority, weight: 0, host: host.to_owned(), port, addresses }
     }
 
     fn server(texts: &[&str], targets: Vec<Target>) -> Option<(String, Value)> {
@@ -127,6 +152,19 @@ mod tests {
             { "url": "http://10.0.0.2:8080/api", "priority": 0 }, { "url": "http://10.0.0.9:8080/api", "priority": 1 },
         ]);
         assert_eq!(server, json!({ "url": "http://10.0.0.1:8080/api", "type": "http", "replicas": replicas }));
+    }
+
+    #[test]
+    fn weights_count_where_they_differ_and_are_shared_by_the_addresses_of_a_place() {
+        let heavy = Target { weight: 3, ..target(10, "a.example", 80, &["10.0.0.1", "10.0.0.2"]) };
+        let light = Target { weight: 1, ..target(10, "b.example", 80, &["10.0.0.3"]) };
+        let far = Target { weight: 7, ..target(20, "c.example", 80, &["10.0.0.4"]) };
+        let (_, alike) = server(&[], vec![heavy.clone(), far.clone()]).expect("a server");
+        assert!(!alike.to_string().contains("weight"), "two tiers share nothing: {alike}");
+        let (_, server) = server(&[], vec![heavy, light, far]).expect("a server");
+        let replicas = server["replicas"].as_array().expect("others");
+        let weights: Vec<_> = replicas.iter().map(|other| &other["weight"]).collect();
+        assert_eq!((&server["weight"], weights), (&json!(18), vec![&json!(18), &json!(12), &json!(84)]), "{server}");
     }
 
     #[test]

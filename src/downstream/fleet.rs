@@ -40,9 +40,13 @@ pub struct Fleet {
 }
 
 /// One of several instances.
-struct Replica {
-    endpoint: Arc<Endpoint>,
-    tier: u32,
+pub struct Replica {
+    /// It itself.
+    pub endpoint: Arc<Endpoint>,
+    /// Lower tiers are used first.
+    pub tier: u32,
+    /// Its share of the calls of its tier.
+    pub weight: u32,
 }
 
 /// What a call wants of a replica.
@@ -57,14 +61,8 @@ pub struct Wish {
 }
 
 impl Fleet {
-    /// The endpoints of `server`, each with its tier; at least one. They end with `stop`.
-    pub fn new(
-        server: Arc<Server>,
-        endpoints: Vec<(Arc<Endpoint>, u32)>,
-        stop: CancellationToken,
-        number: u64,
-    ) -> Self {
-        let replicas: Vec<_> = endpoints.into_iter().map(|(endpoint, tier)| Replica { endpoint, tier }).collect();
+    /// The instances of `server`, at least one. They end with `stop`.
+    pub fn new(server: Arc<Server>, replicas: Vec<Replica>, stop: CancellationToken, number: u64) -> Self {
         Self {
             active: AtomicUsize::new(server.replicas.min),
             outliers: Mutex::new(Outliers::new(replicas.len())),
@@ -137,6 +135,11 @@ impl Fleet {
     pub fn changes(&self) -> u64 {
         let told: u64 = self.endpoints().map(|endpoint| endpoint.changes()).sum();
         (self.number << 32).wrapping_add(told)
+    }
+
+    /// Which of all servers that there have been it is: one that takes the place of another of its name has another number.
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     /// How long its lists may still be kept.
@@ -260,7 +263,7 @@ impl Fleet {
             Phase::Starting if !endpoint.was_lost() => Standing::Coming,
             Phase::Starting | Phase::Waiting(_) | Phase::CrashLoop(_) | Phase::Stopped => Standing::Down,
         };
-        Candidate { standing, tier: replica.tier, latency: endpoint.latency(now), in_flight }
+        Candidate { standing, tier: replica.tier, weight: replica.weight, latency: endpoint.latency(now), in_flight }
     }
 
     /// Of a replica that is connected.

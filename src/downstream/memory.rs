@@ -4,8 +4,8 @@
 //! as a hash: an entry that is changed is another server. A file that is not as it was written is as good as none.
 
 use std::fs;
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
+use crate::downstream::folder::{hex, make, write_whole};
 use crate::downstream::listing::{Listing, judged};
 use crate::downstream::protocol::About;
 use crate::model::entry::Kind;
@@ -176,7 +177,7 @@ fn entry(offer: Offered, server: &Server) -> Option<crate::model::entry::Entry> 
 
 fn hash_of(definition: &Map<String, Value>) -> String {
     let text = serde_json::to_string(definition).unwrap_or_default();
-    format!("{:x}", Sha256::digest(text.as_bytes()))
+    hex(&Sha256::digest(text.as_bytes()))
 }
 
 /// What makes a server's entry the one that it is: how it is reached, and the names of what it is given, never their values.
@@ -200,34 +201,4 @@ fn identity_of(server: &Server) -> String {
         hash.update(part.as_bytes());
     }
     hex(hash.finalize().as_slice())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |text, byte| text + &format!("{byte:02x}"))
-}
-
-/// Makes a folder of its owner only.
-fn make(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
-}
-
-/// Writes a file so that it is there as a whole, or as it was.
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let draft = path.with_extension(format!("{}.draft", uuid::Uuid::new_v4().simple()));
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written = options.open(&draft).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    written.and_then(|()| fs::rename(&draft, path)).inspect_err(|_| {
-        // What is left of it is of no use.
-        let _ = fs::remove_file(&draft);
-    })
 }

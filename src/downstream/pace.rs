@@ -162,3 +162,22 @@ pub(super) fn deadline(left: Option<Duration>, timeout: Duration) -> Instant {
     let patience = left.unwrap_or(timeout);
     now.checked_add(patience).unwrap_or(now)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_whose_turn_is_now_does_not_wait() {
+        let rate = Rate { calls: 2, per: Duration::from_mins(1), burst: 1, per_caller: false };
+        let gate = Gate::new(Some(rate));
+        let (caller, deadline) = (Arc::from("ada"), Instant::now() + Duration::from_mins(10));
+        let began = tokio::time::Instant::now();
+        for _ in 0..2 {
+            gate.pass(&caller, deadline, |_| panic!("its turn is now")).await.expect("a turn");
+        }
+        assert_eq!(began.elapsed(), Duration::ZERO, "the clock has not ticked");
+        gate.pass(&caller, deadline, |_| {}).await.expect("a turn");
+        assert!(began.elapsed() >= Duration::from_secs(20), "later ones wait: {:?}", began.elapsed());
+    }
+}

@@ -7,6 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use futures::StreamExt as _;
+use futures::future::join_all;
+use futures::stream::FuturesUnordered;
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
@@ -15,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::downstream::endpoint::Endpoint;
-use crate::downstream::fleet::Fleet;
+use crate::downstream::fleet::{Fleet, Replica};
 use crate::downstream::hook::Hooks;
 use crate::downstream::listing::Listing;
 use crate::downstream::memory::Memory;
@@ -42,6 +45,9 @@ const STOP: Duration = Duration::from_millis(4500);
 
 /// How long a server that is removed or replaced may go on with the calls that it was given before.
 const DRAIN: Duration = Duration::from_secs(30);
+
+/// How much longer than the first one new servers may take to be listed with it.
+const STRAGGLERS: Duration = Duration::from_secs(1);
 
 /// How often it is looked whether they have come to an end.
 const LOOK: Duration = Duration::from_millis(50);
@@ -78,13 +84,25 @@ pub struct Offers {
 /// Servers that are to take the place of those that there are.
 pub struct Prepared {
     fleets: Fleets,
-    new: Vec<Arc<Fleet>>,
+    /// Those that take the place of another of their name.
+    successors: Vec<Arc<Fleet>>,
+    newcomers: Vec<Arc<Fleet>>,
 }
 
 impl Prepared {
-    /// Waits until what the new servers offer is known, but no longer than `limit`.
+    /// Waits until what the new servers offer is known, but no longer than `limit`. Once it is known of one, those that take nobody's
+    /// place hold the others up no longer than a moment.
     pub async fn settle(&self, limit: Duration) {
-        settle(&self.new, limit).await;
+        let newcomers = async {
+            let mut coming: FuturesUnordered<_> = self.newcomers.iter().map(listed).collect();
+            while coming.next().await == Some(false) {}
+            // There may be none left.
+            let _ = timeout(STRAGGLERS, coming.count()).await;
+        };
+        let all = futures::future::join(join_all(self.successors.iter().map(listed)), newcomers);
+        if timeout(limit, all).await.is_err() {
+            tracing::debug!("some servers are still starting");
+        }
     }
 }
 
@@ -119,13 +137,14 @@ impl Pool {
     /// others. None of them is called before it is all put in place by [`Pool::replace`].
     pub fn prepare(&self, registry: &Registry) -> Prepared {
         let old = self.fleets.load_full();
-        let mut prepared = Prepared { fleets: BTreeMap::new(), new: Vec::new() };
+        let mut prepared = Prepared { fleets: BTreeMap::new(), successors: Vec::new(), newcomers: Vec::new() };
         for (name, server) in registry.servers.iter().filter(|(_, server)| !server.disabled) {
             let known = old.get(name);
             let same = known.filter(|known| known.server == *server).cloned();
             let fleet = same.unwrap_or_else(|| {
                 let new = self.begin(server, known);
-                prepared.new.push(Arc::clone(&new));
+                let those = if known.is_some() { &mut prepared.successors } else { &mut prepared.newcomers };
+                those.push(Arc::clone(&new));
                 new
             });
             prepared.fleets.insert(Arc::clone(name), fleet);
@@ -137,8 +156,8 @@ impl Pool {
     fn begin(&self, server: &Arc<Server>, old: Option<&Arc<Fleet>>) -> Arc<Fleet> {
         let (pace, used) = (Arc::new(Pace::new(server)), Arc::new(Mutex::new(Instant::now())));
         let stop = self.stop.child_token();
-        let mut endpoints = Vec::new();
-        for (place, (one, tier)) in instances(server).into_iter().enumerate() {
+        let mut replicas = Vec::new();
+        for (place, (one, tier, weight)) in instances(server).into_iter().enumerate() {
             let inbox = Inbox::new(Arc::clone(&server.name), self.notices.clone());
             let mut endpoint = Endpoint::new(one, inbox, self.us, place, (Arc::clone(&pace), Arc::clone(&used)));
             if let Some(old) = old.and_then(|old| old.at(place)) {
@@ -155,10 +174,10 @@ impl Pool {
                 level: self.level.subscribe(),
             };
             self.tasks.spawn(supervise(Arc::clone(&endpoint), surroundings, stop.clone()));
-            endpoints.push((endpoint, tier));
+            replicas.push(Replica { endpoint, tier, weight });
         }
         let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
-        let fleet = Arc::new(Fleet::new(Arc::clone(server), endpoints, stop.clone(), number));
+        let fleet = Arc::new(Fleet::new(Arc::clone(server), replicas, stop.clone(), number));
         if server.replicas.is_elastic() {
             self.tasks.spawn(scale(Arc::clone(&fleet), stop));
         }
@@ -260,14 +279,18 @@ impl Pool {
 }
 
 async fn settle(fleets: &[Arc<Fleet>], limit: Duration) {
-    let unknown: Vec<_> = fleets.iter().filter(|fleet| fleet.listing().is_none()).collect();
-    for fleet in &unknown {
-        fleet.want();
-    }
-    let all = futures::future::join_all(unknown.iter().map(|fleet| fleet.settled()));
-    if timeout(limit, all).await.is_err() {
+    if timeout(limit, join_all(fleets.iter().map(listed))).await.is_err() {
         tracing::debug!("some servers are still starting");
     }
+}
+
+/// Starts a server if nothing is known of it, and waits until it has been listed or has failed to be; whether it has been.
+async fn listed(fleet: &Arc<Fleet>) -> bool {
+    if fleet.listing().is_none() {
+        fleet.want();
+        fleet.settled().await;
+    }
+    fleet.listing().is_some()
 }
 
 /// Ends a server that is not called any more, once what it was called for is over.
@@ -283,18 +306,17 @@ async fn retire(fleet: Arc<Fleet>) {
     fleet.stop.cancel();
 }
 
-/// The entries of all instances of `server`, each with its tier. Those beyond its minimum are started when they are needed.
-fn instances(server: &Arc<Server>) -> Vec<(Arc<Server>, u32)> {
+/// The entries of all instances of `server`, each with its tier and its weight. Those beyond its minimum are started when they are needed.
+fn instances(server: &Arc<Server>) -> Vec<(Arc<Server>, u32, u32)> {
     let replicas = &server.replicas;
     let alike = (0..replicas.max - replicas.others.len()).map(|place| {
         if place < replicas.min {
-            return (Arc::clone(server), 0);
+            return (Arc::clone(server), 0, replicas.weight);
         }
-        (Arc::new(Server { start: Start::Lazy, ..Server::clone(server) }), 0)
+        (Arc::new(Server { start: Start::Lazy, ..Server::clone(server) }), 0, replicas.weight)
     });
-    let others = replicas
-        .others
-        .iter()
-        .map(|other| (Arc::new(Server { launch: other.launch.clone(), ..Server::clone(server) }), other.tier));
+    let others = replicas.others.iter().map(|other| {
+        (Arc::new(Server { launch: other.launch.clone(), ..Server::clone(server) }), other.tier, other.weight)
+    });
     alike.chain(others).collect()
 }

@@ -121,7 +121,7 @@ impl Gateway {
     /// Puts `registry` and `workflows` in place of those that there are. Servers that are as they were go on as they are.
     pub async fn adopt(&self, registry: Arc<Registry>, workflows: Arc<WorkflowSet>) {
         let prepared = self.pool.prepare(&registry);
-        prepared.settle(registry.orchestrator.settle).await;
+        Box::pin(prepared.settle(registry.orchestrator.settle)).await;
         let old = self.registry();
         {
             // Nobody builds a catalog of half of it.

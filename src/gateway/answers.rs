@@ -56,15 +56,10 @@ pub(super) struct Kept {
 /// What an answer depends on beside its question: when it differs, the answer is worth nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
-    /// How often the server's lists and resources have changed.
+    /// How often the server's lists and resources have changed, or the capability itself.
     pub(super) changes: u64,
-    /// How often the tool's answers have been made worthless by calls of other tools.
+    /// How often the tool's answers have been made worthless by calls of other tools; of a capability, which servers there were.
     pub(super) writes: u64,
-}
-
-impl Stamp {
-    /// Of an answer whose age alone says what it is worth.
-    pub(super) const TIMELESS: Self = Self { changes: 0, writes: 0 };
 }
 
 /// What is known of one server.

@@ -31,6 +31,10 @@ use crate::workflow::tool::hints;
 /// What has been seen of the members; guarded for one look-up.
 pub(super) type Records = Mutex<HashMap<ToolRef, Record>>;
 
+/// Every capability whose answers are kept, as it was when it was last used, and how often it has been another before; guarded for
+/// one look-up.
+pub(super) type Revisions = Mutex<HashMap<ToolRef, (Capability, u64)>>;
+
 impl Gateway {
     /// Has the job `name` done by one of those that can do it.
     pub(super) async fn call_capability(
@@ -41,6 +45,7 @@ impl Gateway {
     ) -> Result<Reply, Fault> {
         let arguments = parse_input(call.arguments.as_deref())?;
         let kept_as = capability.fallback.cached.and_then(|_| kept_as(name, &arguments, &call));
+        let kept_as = kept_as.map(|key| (key, self.stamp(name, capability)));
         let mut last = Err(Fault::new(Kind::Unavailable, code::SERVER_DOWN, "no member could be called"));
         let mut trail = Trail::default();
         for place in self.order(capability, &call) {
@@ -53,10 +58,10 @@ impl Gateway {
             if is_success {
                 // An answer that was kept already would look younger than it is.
                 let is_new = |reply: &&Reply| !reply.body.get().contains(reply::CACHED_KEY) && is_worth_keeping(reply);
-                if let (Some(key), Some(reply), Some(Effect::Read)) =
+                if let (Some((key, stamp)), Some(reply), Some(Effect::Read)) =
                     (&kept_as, last.as_ref().ok().filter(is_new), effect)
                 {
-                    self.answers.keep(key, Stamp::TIMELESS, reply);
+                    self.answers.keep(key, *stamp, reply);
                 }
                 let name = member.tool.to_string();
                 return last.map(|reply| trail.onto(with_meta(&reply, SERVED_BY_KEY, &name), &name));
@@ -72,7 +77,8 @@ impl Gateway {
                 Ok(_) => trail.failed_because(member.tool.to_string(), "its result is an error".to_owned()),
             }
         }
-        if let Some(reply) = kept_as.and_then(|key| self.kept_answer(&key, capability.fallback.cached, &trail)) {
+        if let Some(reply) = kept_as.and_then(|kept_as| self.kept_answer(&kept_as, capability.fallback.cached, &trail))
+        {
             return Ok(reply);
         }
         match &capability.fallback.value {
@@ -81,12 +87,25 @@ impl Gateway {
         }
     }
 
-    /// The answer that was kept under `key`, if it is no older than `most`.
-    fn kept_answer(&self, key: &str, most: Option<Duration>, trail: &Trail) -> Option<Reply> {
-        let (reply, age) =
-            self.answers.find(key, Stamp::TIMELESS).filter(|(_, age)| most.is_some_and(|most| *age <= most))?;
+    /// The answer that was kept so, if it is no older than `most`.
+    fn kept_answer(&self, (key, stamp): &(String, Stamp), most: Option<Duration>, trail: &Trail) -> Option<Reply> {
+        let (reply, age) = self.answers.find(key, *stamp).filter(|(_, age)| most.is_some_and(|most| *age <= most))?;
         let reply = reply::kept(&reply, age, Some("nobody could do the job"));
         Some(trail.onto(with_meta(&reply, SERVED_BY_KEY, &"cache"), "cache"))
+    }
+
+    /// What kept answers of the job `name` depend on: who does it, and how.
+    fn stamp(&self, name: &ToolRef, capability: &Capability) -> Stamp {
+        let mut revisions = self.revisions.lock().unwrap_or_else(PoisonError::into_inner);
+        let (known, revision) = revisions.entry(name.clone()).or_insert_with(|| (capability.clone(), 0));
+        if known != capability {
+            (*known, *revision) = (capability.clone(), *revision + 1);
+        }
+        let mut hasher = DefaultHasher::new();
+        for member in &capability.members {
+            self.pool.get(&member.tool.server).map(|fleet| fleet.number()).hash(&mut hasher);
+        }
+        Stamp { changes: *revision, writes: hasher.finish() }
     }
 
     async fn call_member(self: Arc<Self>, member: &Member, arguments: &Value, call: &Call) -> Result<Reply, Fault> {

@@ -17,7 +17,7 @@ use crate::gateway::agents::Places;
 use crate::gateway::answers::Answers;
 use crate::gateway::authoring::Authoring;
 use crate::gateway::batches::Batches;
-use crate::gateway::capabilities::Records;
+use crate::gateway::capabilities::{Records, Revisions};
 use crate::gateway::fitness::Fitness;
 use crate::gateway::levels;
 use crate::gateway::refresh::Versions;
@@ -72,6 +72,7 @@ pub struct Gateway {
     /// Whether the first answers of the sources of servers are still to come.
     searching: watch::Sender<bool>,
     pub(super) records: Records,
+    pub(super) revisions: Revisions,
     /// Which workflows fit what the servers offer.
     pub(super) fitness: Fitness,
     /// Answers that serve several calls.
@@ -114,6 +115,7 @@ impl Gateway {
             sources: OnceLock::new(),
             searching: watch::channel(false).0,
             records: Records::default(),
+            revisions: Revisions::default(),
             fitness: Fitness::default(),
             answers: Answers::default(),
             batches: Batches::default(),

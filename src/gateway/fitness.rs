@@ -67,12 +67,19 @@ impl Gateway {
     pub(super) fn judge(&self, servers: &Arc<Catalog>) {
         let known = self.known_over(Arc::clone(servers));
         let set = self.workflows();
+        let is_open = !self.registry().discovery.sources.is_empty();
         let mut judged = self.fitness.known();
         judged.retain(|name, judged| set.get(name).is_some_and(|workflow| Arc::ptr_eq(workflow, &judged.workflow)));
         for workflow in set.iter() {
             let so_far = SoFar { known: &known, is_incomplete: Cell::new(false) };
-            let mut broken: Vec<_> =
-                check(workflow, &so_far).iter().filter(|problem| problem.is_error()).map(Problem::to_string).collect();
+            let mut problems = check(workflow, &so_far);
+            problems.retain(|problem| {
+                // Some source may name it yet, or again.
+                let may_be_found = is_open && problem.code == code::UNKNOWN_SERVER;
+                so_far.is_incomplete.set(so_far.is_incomplete.get() || may_be_found);
+                problem.is_error() && !may_be_found
+            });
+            let mut broken: Vec<_> = problems.iter().map(Problem::to_string).collect();
             broken.dedup();
             match judged.get_mut(&workflow.name) {
                 Some(before) => {

@@ -1,11 +1,13 @@
 //! Less work while servers are missing that much depends on: what is kept goes on, the rest is refused with a word on why.
 
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -21,8 +23,15 @@ use crate::registry::server::Registry;
 /// How often is looked whether servers are missing.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// The level now, if the registry has any; guarded for one look or note.
-pub(super) struct Now(Mutex<Option<Levels>>);
+/// The level now, if the registry has any.
+pub(super) struct Now {
+    /// Guarded for one look or note.
+    levels: Mutex<Option<Levels>>,
+    /// The place of the level in [`Level::ALL`]: every call asks for it.
+    level: AtomicUsize,
+    /// Told when the registry has other levels, or none.
+    renewed: Notify,
+}
 
 /// The arguments of `set_level`.
 #[derive(Debug, Deserialize)]
@@ -34,24 +43,51 @@ struct SetArguments {
 impl Now {
     /// Everything goes on.
     pub(super) fn of(registry: &Registry) -> Self {
-        Self(Mutex::new(registry.levels.as_ref().map(|levels| Levels::new(levels.settings))))
+        let now = Self { levels: Mutex::default(), level: AtomicUsize::default(), renewed: Notify::new() };
+        now.renew(registry);
+        now
     }
 
     /// Begins anew with what the registry says now.
     pub(super) fn renew(&self, registry: &Registry) {
-        let new = registry.levels.as_ref().map(|levels| Levels::new(levels.settings));
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = new;
+        let mut levels = self.lock();
+        *levels = registry.levels.as_ref().map(|levels| Levels::new(levels.settings));
+        self.note(levels.as_ref());
+        self.renewed.notify_one();
+    }
+
+    fn get(&self) -> Level {
+        Level::ALL.get(self.level.load(Ordering::Relaxed)).copied().unwrap_or(Level::Normal)
+    }
+
+    /// Waits for the next time to look whether servers are missing: for ever, as long as that does not matter.
+    async fn next_look(&self) {
+        let is_any = self.lock().is_some();
+        if is_any { sleep(LOOK).await } else { self.renewed.notified().await }
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut Levels) -> T) -> Option<T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(look)
+        let mut levels = self.lock();
+        let seen = levels.as_mut().map(look);
+        self.note(levels.as_ref());
+        seen
+    }
+
+    fn note(&self, levels: Option<&Levels>) {
+        let level = levels.map_or(Level::Normal, Levels::level);
+        let place = Level::ALL.iter().position(|known| *known == level).unwrap_or_default();
+        self.level.store(place, Ordering::Relaxed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Levels>> {
+        self.levels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Gateway {
     /// The level now.
     pub fn level(&self) -> Level {
-        self.level.with(|levels| levels.level()).unwrap_or(Level::Normal)
+        self.level.get()
     }
 
     /// Refuses a call of `server` that the level does not keep. What a run has begun, it may go on with.
@@ -100,7 +136,7 @@ impl Gateway {
     /// Looks until `stop` whether servers are missing, and says when the level changes.
     pub(super) async fn keep_level(self: Arc<Self>, stop: CancellationToken) {
         let mut known = self.level();
-        while stop.run_until_cancelled(sleep(LOOK)).await.is_some() {
+        while stop.run_until_cancelled(self.level.next_look()).await.is_some() {
             let missing = u32::try_from(self.missing().len()).unwrap_or(u32::MAX);
             let level = self.level.with(|levels| levels.observe(missing, Instant::now())).unwrap_or(Level::Normal);
             if level != known {

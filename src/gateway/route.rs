@@ -75,7 +75,8 @@ impl Gateway {
         if let Some(entry) = seen().origin(tool) {
             self.call_entry(entry, call).await
         } else {
-            let tools = endpoint.listing().map(|listing| listing.entries.clone()).unwrap_or_default();
+            let listing = self.pool.get(&tool.server).and_then(|endpoint| endpoint.listing());
+            let tools = listing.map(|listing| listing.entries.clone()).unwrap_or_default();
             let near = did_you_mean(&tool.tool, tools.iter().map(|entry| entry.id.as_str()));
             let fault = Fault::new(Kind::NotFound, code::NO_SUCH_TOOL, "has no tool of this name");
             Err(hinted(fault, near).server(&tool.server).target(&tool.tool))
@@ -302,8 +303,21 @@ impl Gateway {
         }
     }
 
-    /// Waits until `endpoint` has been listed; its fault if it cannot be.
-    pub(super) async fn await_listing(&self, endpoint: &Fleet, call: &Call) -> Result<(), Fault> {
+    /// Waits until `fleet` has been listed, or whoever takes its place meanwhile; its fault if it cannot be.
+    pub(super) async fn await_listing(&self, fleet: &Arc<Fleet>, call: &Call) -> Result<(), Fault> {
+        let mut fleet = Arc::clone(fleet);
+        loop {
+            let Err(fault) = self.await_one_listing(&fleet, call).await else { return Ok(()) };
+            let name = &fleet.server.name;
+            let now = self.pool.get(name).ok_or_else(|| self.no_such_server(name))?;
+            if Arc::ptr_eq(&now, &fleet) {
+                return Err(fault);
+            }
+            fleet = now;
+        }
+    }
+
+    async fn await_one_listing(&self, endpoint: &Fleet, call: &Call) -> Result<(), Fault> {
         if endpoint.listing().is_some() {
             // It may have been listed in this moment.
             self.refresh();

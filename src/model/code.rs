@@ -56,6 +56,8 @@ codes! {
     FOUND_REFUSED = "MO1012";
     /// A source names a server whose name is taken.
     NAME_TAKEN = "MO1013";
+    /// A setting has changed that counts only when the program is started.
+    NEEDS_RESTART = "MO1014";
 
     /// A step names a server that the registry does not have.
     UNKNOWN_SERVER = "MO2001";

@@ -1,5 +1,5 @@
 //! Which of several servers that are alike gets the next call: the nearest tier that can take it, and there the better of two
-//! drawn at random.
+//! drawn at random; where weights are given, one drawn by them (RFC 2782), as whoever gives them knows better.
 //!
 //! The better one has the lower product of its recent latency (which jumps up at once and sinks slowly) and its calls in
 //! flight. Two drawn at random, in place of the best of all, keep callers who all know the same from running to the same place.
@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 
 /// How fast what was seen of a latency is forgotten: after this long, about a third of it still counts.
 const MEMORY: Duration = Duration::from_secs(10);
+
+/// What a weight of 0 counts beside others: "a very small chance" (RFC 2782).
+const LEAST_WEIGHT: f64 = 0.01;
 
 /// How long calls of one replica take: the peak at once, then a moving average that sinks with time.
 #[derive(Debug, Clone, Copy, Default)]
@@ -63,6 +66,8 @@ pub struct Candidate {
     pub standing: Standing,
     /// Lower tiers are used first.
     pub tier: u32,
+    /// Its share of the calls, beside those of the others.
+    pub weight: u32,
     /// How long its calls take, in seconds; `None` if it has not been called yet.
     pub latency: Option<f64>,
     /// Its calls in flight.
@@ -77,6 +82,9 @@ pub fn pick(candidates: &[Candidate], chance: (f64, f64)) -> Option<usize> {
     if alike.len() == 1 {
         return alike.first().copied();
     }
+    if alike.iter().any(|place| candidates[*place].weight != candidates[alike[0]].weight) {
+        return by_weight(candidates, &alike, chance.0);
+    }
     // One that nobody has called yet counts as average: as the quickest, it would draw all calls until its first answer.
     let known: Vec<f64> = alike.iter().filter_map(|place| candidates[*place].latency).collect();
     let average = if known.is_empty() { 1.0 } else { known.iter().sum::<f64>() / count(known.len()) };
@@ -88,6 +96,18 @@ pub fn pick(candidates: &[Candidate], chance: (f64, f64)) -> Option<usize> {
     let second = (first + 1 + draw(alike.len() - 1, chance.1)) % alike.len();
     let (first, second) = (alike[first], alike[second]);
     Some(if cost(second) < cost(first) { second } else { first })
+}
+
+/// One of `alike`, for a `chance` in [0, 1).
+fn by_weight(candidates: &[Candidate], alike: &[usize], chance: f64) -> Option<usize> {
+    let weight = |place: &usize| f64::from(candidates[*place].weight).max(LEAST_WEIGHT);
+    let mut left = alike.iter().map(weight).sum::<f64>() * chance;
+    let drawn = alike.iter().find(|place| {
+        left -= weight(place);
+        left < 0.0
+    });
+    // What is left may be rounded to nothing.
+    drawn.or_else(|| alike.last()).copied()
 }
 
 /// A place among `count`, for a `chance` in [0, 1).

@@ -14,6 +14,9 @@ use crate::registry::settings::{duration, whole};
 /// The most instances that one server may have.
 const MOST: u64 = 64;
 
+/// The largest weight.
+const MOST_WEIGHT: u64 = 1_000_000;
+
 /// How many instances a server has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replicas {
@@ -27,6 +30,8 @@ pub struct Replicas {
     pub down_after: Duration,
     /// Whether a host keeps the instance that it has called first.
     pub sticky: bool,
+    /// The first instance's share of the calls of its tier.
+    pub weight: u32,
     /// Instances that are reached in another way than the first.
     pub others: Vec<Other>,
 }
@@ -38,11 +43,21 @@ pub struct Other {
     pub launch: Launch,
     /// Lower tiers are used first; that of the first instance is 0.
     pub tier: u32,
+    /// Its share of the calls of its tier.
+    pub weight: u32,
 }
 
 impl Default for Replicas {
     fn default() -> Self {
-        Self { min: 1, max: 1, warm: 0, down_after: Duration::from_secs(30), sticky: false, others: Vec::new() }
+        Self {
+            min: 1,
+            max: 1,
+            warm: 0,
+            down_after: Duration::from_secs(30),
+            sticky: false,
+            weight: 1,
+            others: Vec::new(),
+        }
     }
 }
 
@@ -55,7 +70,19 @@ impl Replicas {
 
 /// Reads what `table`, which describes a server reached by `first`, says of its replicas.
 pub(super) fn read(reader: &mut Reader, table: &mut Table<'_>, dialect: Dialect, first: Option<&Launch>) -> Replicas {
-    let Some(node) = table.take("replicas") else { return Replicas::default() };
+    let weight_span = table.key_span("weight");
+    let weight = weight(reader, table);
+    let node = table.take("replicas");
+    if let Some(span) = weight_span
+        && !node.is_some_and(|node| matches!(node.value, Value::List(_)))
+    {
+        reader.warning(
+            code::NO_EFFECT,
+            span,
+            "a `weight` has no effect without a list of `replicas` to share calls with",
+        );
+    }
+    let Some(node) = node else { return Replicas::default() };
     let what = table.path("replicas");
     match &node.value {
         Value::Table(_) => bounds(reader, node, &what),
@@ -65,7 +92,7 @@ pub(super) fn read(reader: &mut Reader, table: &mut Table<'_>, dialect: Dialect,
             if items.len() as u64 >= MOST {
                 reader.error(code::TOO_LARGE, node.span.clone(), format!("`{what}` has more than {} items", MOST - 1));
             }
-            Replicas { min: count, max: count, others, ..Replicas::default() }
+            Replicas { min: count, max: count, weight, others, ..Replicas::default() }
         }
         _ => {
             let count = reader.integer(node, &what, 1..=MOST).and_then(|count| usize::try_from(count).ok());
@@ -73,6 +100,11 @@ pub(super) fn read(reader: &mut Reader, table: &mut Table<'_>, dialect: Dialect,
             Replicas { min: count, max: count, ..Replicas::default() }
         }
     }
+}
+
+/// The share of the calls of its tier that an instance gets.
+fn weight(reader: &mut Reader, table: &mut Table<'_>) -> u32 {
+    whole(reader, table, "weight", 0..=MOST_WEIGHT).unwrap_or(1)
 }
 
 fn bounds(reader: &mut Reader, node: &Node, what: &str) -> Replicas {
@@ -97,6 +129,7 @@ fn other(reader: &mut Reader, node: &Node, what: &str, dialect: Dialect, first: 
     let mut table = reader.table(node, what)?;
     let launch = launch::launch(reader, &mut table, dialect);
     let tier = whole(reader, &mut table, "priority", 0..=1_000).unwrap_or(0);
+    let weight = weight(reader, &mut table);
     table.finish(reader);
     let launch = match (launch?, first) {
         // What one instance is sent, the others are sent, too, unless they have their own.
@@ -108,7 +141,7 @@ fn other(reader: &mut Reader, node: &Node, what: &str, dialect: Dialect, first: 
         }),
         (launch, _) => launch,
     };
-    Some(Other { launch, tier })
+    Some(Other { launch, tier, weight })
 }
 
 #[cfg(test)]

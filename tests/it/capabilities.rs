@@ -1,5 +1,7 @@
 //! Capabilities: a job that several tools can do, as one tool.
 
+use std::fs;
+
 use serde_json::{Value, json};
 
 use crate::support::{Host, Test, fixture};
@@ -147,4 +149,35 @@ fn an_earlier_answer_stands_in_for_as_long_as_it_is_fresh_enough() {
         // Another question has no earlier answer.
         assert_eq!(host.value("text__say", json!({ "n": 2 })), json!({ "n": 0 }));
     }
+}
+
+#[test]
+fn an_earlier_answer_stands_in_only_for_those_who_would_be_asked_and_for_what_is_asked_of_them() {
+    let job = |more: &str| {
+        format!(
+            "[capabilities.\"text.say\"]\nmembers = [{more}]\nfallback = {{ cached = \"1h\", value = {{ n = 0 }} }}\n"
+        )
+    };
+    let server =
+        || fixture(["healthy"]).with("retry = 1\nbreaker = { failures = 1, open_for = \"1h\" }\ntimeout = \"300ms\"");
+    let members = r#""north.echo", "south.echo""#;
+    let mut host = Test::new().registry(&job(members)).server("north", server()).server("south", server()).start();
+    host.ready(&["north", "south"]);
+    let ask = |host: &mut Host, providers: &str| {
+        let step = json!({ "id": "a", "tool": "text.say", "providers": providers, "args": { "n": 1 } });
+        let definition = json!({ "name": "x", "steps": [step], "output": "$steps.a.output" });
+        host.value("run_workflow", json!({ "definition": definition }))["output"]["n"].clone()
+    };
+    assert_eq!(ask(&mut host, "north"), 1);
+    for name in ["north__hang", "south__hang"] {
+        host.failure(name, json!({}));
+    }
+    assert_eq!(ask(&mut host, "north"), 1, "its own answer of before");
+    assert_eq!(ask(&mut host, "south"), 0, "not the other's answer");
+    let registry = host.home().join("registry.toml");
+    let text = fs::read_to_string(&registry).expect("the registry");
+    let adapted = r#"{ tool = "north.echo", output = "${ { 'n': result.n + 1 } }" }, "south.echo""#;
+    fs::write(&registry, text.replace(&job(members), &job(adapted))).expect("the registry");
+    host.value("reload_config", json!({}));
+    assert_eq!(ask(&mut host, "north"), 0, "the job is another one now");
 }

@@ -78,6 +78,25 @@ fn a_level_can_be_set_by_hand_and_taken_back() {
 }
 
 #[test]
+fn levels_come_and_go_with_what_the_files_say() {
+    let vital = fixture(["healthy"]).with("required = true\ntimeout = \"150ms\"\nhealth = { probe = \"none\" }\nbreaker = { failures = 1, open_for = \"1h\" }\n");
+    let mut host = Test::new().server("vital", vital).server("extra", fixture(["healthy"])).start();
+    host.ready(&["vital", "extra"]);
+    host.failure("vital__hang", json!({}));
+    let registry = host.home().join("registry.toml");
+    let without = std::fs::read_to_string(&registry).expect("the registry");
+    let levels = "[levels]\nenter_after = \"100ms\"\nreduced = { servers = [\"vital\"] }\n";
+    std::fs::write(&registry, format!("{without}\n{levels}")).expect("the registry");
+    host.value("reload_config", json!({}));
+    assert!(eventually(DEADLINE, || is(&mut host, "reduced")), "{}", level(&mut host));
+    assert!(host.failure("extra__echo", json!({})).contains("MO5120"));
+    std::fs::write(&registry, without).expect("the registry");
+    host.value("reload_config", json!({}));
+    assert_eq!(host.value("extra__echo", json!({ "n": 1 })), json!({ "n": 1 }));
+    assert!(eventually(DEADLINE, || told(&mut host).last().is_some_and(|line| line.starts_with("level normal"))));
+}
+
+#[test]
 fn there_is_no_such_tool_without_levels() {
     let mut host = Test::new().server("base", fixture(["healthy"])).start();
     host.ready(&["base"]);

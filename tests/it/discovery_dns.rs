@@ -24,6 +24,10 @@ fn srv(name: &str, port: u16, priority: u16) -> String {
     format!("--srv-host={name},here.test.example,{port},{priority},0")
 }
 
+fn weighing(name: &str, port: u16, weight: u16) -> String {
+    format!("--srv-host={name},here.test.example,{port},0,{weight}")
+}
+
 fn here() -> String {
     "--host-record=here.test.example,127.0.0.1".to_owned()
 }
@@ -72,4 +76,22 @@ fn a_name_may_lead_to_several_servers_with_several_places() {
     names.know(&records[1..]);
     assert!(eventually(DEADLINE, || !has(&mut host, "docs")), "{}", host.stderr());
     assert!(has(&mut host, "post"));
+}
+
+#[test]
+fn the_heavier_of_two_places_is_used_more_often() {
+    let (heavy, light) = (Web::start(Manner::Legacy), Web::start(Manner::Legacy));
+    let docs = "docs._mcp._tcp.test.example";
+    let names = Names::with(&[weighing(docs, light.port, 0), weighing(docs, heavy.port, 60_000), here()]);
+    let mut host = host(&names, docs);
+    host.ready(&["zone"]);
+    let is_complete = eventually(DEADLINE, || {
+        let instances = status(&mut host)["servers"][0]["instances"].clone();
+        instances.as_array().is_some_and(|all| all.len() == 2 && all.iter().all(|one| one["state"] == "ready"))
+    });
+    assert!(is_complete, "{}", status(&mut host));
+    for _ in 0..12 {
+        host.call("zone__echo", json!({ "text": "x" }));
+    }
+    assert_eq!((heavy.calls(), light.calls()), (12, 0), "a weight of 0 has a very small chance");
 }

@@ -204,6 +204,19 @@ fn a_reload_asks_the_sources_at_once() {
 }
 
 #[test]
+fn a_reload_asks_anew_what_was_being_asked_before_it() {
+    let web = Web::start(Manner::Legacy);
+    let page = Page::saying(&named(&[]));
+    let mut host = paged(Test::new(), &page, "").start();
+    host.tools();
+    let is_being_asked = page.ignore_next();
+    assert!(eventually(DEADLINE, is_being_asked), "{}", host.stderr());
+    page.say(&named(&[("docs", at(&web))]));
+    let told = host.value("reload_config", json!({}));
+    assert_eq!(told["servers"]["added"], json!(["docs"]), "{told}");
+}
+
+#[test]
 fn commands_that_serve_nobody_ask_the_sources_once() {
     let test = printing(Test::new(), &named(&[("east", program())]), "allow_commands = true\n");
     let test = test.workflow("flow", "steps:\n  - { id: a, tool: east.echo, args: { x: 1 } }\noutput: $a.result\n");

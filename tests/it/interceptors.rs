@@ -137,7 +137,7 @@ when = "call.arguments.n == 9"
 set_headers = { X-Tenant = "a\nb" }
 "#,
         )
-        .registry(&format!("{}{}", web.entry("web"), other.entry("other")))
+        .registry(&format!("{}headers = {{ x-tenant = \"all\" }}\n{}", web.entry("web"), other.entry("other")))
         .start();
     host.ready(&["web", "other"]);
     host.value("web__echo", json!({ "n": 1 }));
@@ -148,6 +148,7 @@ set_headers = { X-Tenant = "a\nb" }
     };
     let told = headers(&web);
     assert!(told.contains("x-tenant: test\n") && told.contains("x-size: 2\n") && !told.contains("x-none"), "{told}");
+    assert!(!told.contains("x-tenant: all\n"), "one takes the place of what every request has: {told}");
     assert!(!headers(&other).contains("x-tenant"));
     let said = host.failure("web__echo", json!({ "n": 9 }));
     assert!(said.contains("MO5211") && said.contains("X-Tenant"), "{said}");

@@ -237,3 +237,18 @@ fn where_nobody_logs_in_the_registry_is_named() {
     let done = Test::new().server("good", fixture(["healthy"])).run(&["auth", "logout", "goof"]);
     assert!(done.stderr.contains("good"), "{}", done.stderr);
 }
+
+#[test]
+fn what_an_interceptor_authorizes_a_call_by_goes_in_place_of_the_programs_own_token() {
+    let guarded = Guarded::start(Rules::Good);
+    let rule = "[[interceptors]]\nname = \"as\"\ntools = [\"docs.read\"]\nset_headers = { authorization = \"Bearer ${call.arguments.as}\" }\n";
+    let test = Test::new().registry(&format!("{}{rule}", guarded.entry("\"oauth\"")));
+    assert_eq!(log_in(&test).code, 0);
+    let mut host = test.start();
+    host.ready(&["docs"]);
+    let told = host.failure("docs__read", json!({ "as": "nobody" }));
+    assert!(told.contains("MO5109"), "{told}");
+    assert!(guarded.asked("refresh_token").is_empty(), "it is not the program's token that was refused");
+    guarded.admit("somebody");
+    assert_eq!(host.call("docs__read", json!({ "as": "somebody" }))["content"][0]["text"], "let in");
+}

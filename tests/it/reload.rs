@@ -86,6 +86,35 @@ fn a_server_that_is_changed_is_replaced() {
 }
 
 #[test]
+fn a_call_that_waits_for_a_server_to_start_waits_for_whoever_takes_its_place() {
+    let mut host = Test::new().server("north", fixture(["never-lists"]).with("connect_timeout = \"1m\"")).start();
+    host.await_record("north", "starts", 1);
+    let by_name = host.send_call("north__echo", json!({ "x": 1 }));
+    let definition = json!({ "name": "x", "steps": [{ "id": "a", "tool": "north.echo", "args": { "x": 1 } }], "output": "$steps.a.output" });
+    let in_run = host.send_call("run_workflow", json!({ "definition": definition }));
+    let healthy = text_of(&host).replace("never-lists", "healthy");
+    fs::write(registry(&host), healthy).expect("the registry");
+    let answer = host.answer(by_name);
+    assert_eq!(answer["result"]["structuredContent"]["x"], 1, "{answer}\n{}", host.stderr());
+    let answer = host.answer(in_run);
+    assert_eq!(answer["result"]["structuredContent"]["output"]["x"], 1, "{answer}\n{}", host.stderr());
+}
+
+#[test]
+fn a_new_server_that_never_answers_holds_the_others_up_for_a_moment_only() {
+    let mut host = north();
+    let text = text_of(&host);
+    let dead = text.replace("north", "dead").replace("\"healthy\"", "\"never-lists\"");
+    let all = format!("[orchestrator]\nsettle = \"50s\"\n{}\n{dead}", with_south(&host));
+    let began = std::time::Instant::now();
+    fs::write(registry(&host), all).expect("the registry");
+    let told = host.value("reload_config", json!({}));
+    assert_eq!(told["servers"]["added"], json!(["dead", "south"]), "{told}");
+    assert!(began.elapsed() < std::time::Duration::from_secs(25), "{:?}", began.elapsed());
+    assert_eq!(host.value("south__echo", json!({ "x": 1 }))["x"], 1);
+}
+
+#[test]
 fn a_file_that_is_put_in_place_of_the_old_one_is_seen() {
     let mut host = north();
     let draft = host.home().join("registry.toml~");
@@ -231,4 +260,24 @@ fn a_hang_up_or_a_tool_has_the_files_read_anew() {
         "{told}"
     );
     assert!(host.tools().contains(&"south__echo".to_owned()), "what was read before is kept");
+}
+
+#[test]
+fn what_counts_at_the_start_only_is_told() {
+    let mut host = north();
+    let text = text_of(&host);
+    fs::write(registry(&host), format!("{}\n[engine]\nbackend = \"restate\"\n", with_south(&host)))
+        .expect("the registry");
+    let told = host.value("reload_config", json!({}));
+    assert_eq!(
+        (&told["ok"], &told["servers"]["added"]),
+        (&json!(true), &json!(["south"])),
+        "the rest is taken over: {told}"
+    );
+    let problem = told["problems"][0].as_str().expect("a problem");
+    assert!(problem.contains("MO1014") && problem.contains("`[engine]`"), "{told}");
+    host.value("reload_config", json!({}));
+    assert!(status(&mut host).contains("MO1014"), "for as long as it is so");
+    fs::write(registry(&host), text).expect("the registry");
+    assert_eq!(host.value("reload_config", json!({}))["problems"], json!([]));
 }

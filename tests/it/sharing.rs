@@ -61,6 +61,19 @@ fn an_answer_is_kept_for_equal_calls_and_says_so() {
 }
 
 #[test]
+fn what_a_server_has_answered_is_not_given_for_another_one_of_its_name() {
+    let mut host = open(library("cache = \"1h\"", json!([{ "says": { "n": 1 } }])));
+    host.value("library__look", json!({}));
+    assert!(host.call("library__look", json!({}))["_meta"][CACHED]["age_ms"].is_u64());
+    let registry = host.home().join("registry.toml");
+    let text = std::fs::read_to_string(&registry).expect("the registry");
+    std::fs::write(&registry, text.replace("env = { ", r#"env = { COLOUR = "blue", "#)).expect("the registry");
+    host.value("reload_config", json!({}));
+    let answer = host.call("library__look", json!({}));
+    assert_eq!((&answer["_meta"][CACHED], calls(&host, "library")), (&Value::Null, 2), "{answer}");
+}
+
+#[test]
 fn what_failed_is_not_kept() {
     let mut host = open(library("cache = \"1h\"", json!([{ "fails": "closed" }, { "says": { "n": 1 } }])));
     assert!(host.failure("library__look", json!({})).contains("closed"));

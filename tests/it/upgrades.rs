@@ -4,6 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
+use crate::support::launch::fixture_path;
 use crate::support::{DEADLINE, Test, eventually, fixture};
 
 #[test]
@@ -38,6 +39,12 @@ fn a_workflow_whose_tool_has_gone_with_an_update_is_not_run_and_says_why() {
     assert_eq!(host.record("gears", "written").len(), written, "nothing of it was run");
     let status = host.value("orchestrator_status", json!({})).to_string();
     assert!(status.contains("workflow `flow` is not run"), "{status}");
+    // Nor after a change of something else.
+    fs::write(host.home().join("workflows/other.yaml"), format!("name: other\n{flow}")).expect("a workflow");
+    host.value("reload_config", json!({}));
+    assert!(host.tools().contains(&"other".to_owned()), "{}", host.stderr());
+    let why = host.failure("flow", json!({}));
+    assert!(why.contains("MO5212") && why.contains("extra"), "{why}");
     host.value("gears__add_tool", json!({}));
     host.ready(&["gears__extra"]);
     host.value("flow", json!({}));
@@ -68,4 +75,26 @@ fn an_update_that_wants_more_is_noticed_against_what_was_offered_before_the_star
     fs::write(&file, "name: flow\nsteps:\n  - { id: a, tool: gears.echo, args: { who: me } }\n").expect("the workflow");
     let is_run = eventually(DEADLINE, || host.call("flow", json!({}))["isError"] != true);
     assert!(is_run, "{}", host.stderr());
+}
+
+#[test]
+fn a_workflow_whose_server_no_source_names_any_more_waits_for_it() {
+    let server = json!({ "mcpServers": { "east": { "command": fixture_path(), "args": ["healthy"] } } }).to_string();
+    let test = Test::new();
+    let file = test.home().join("servers.json");
+    let source = format!(
+        "[discovery.sources.inventory]\ncommand = \"cat\"\nargs = [{file:?}]\nallow_commands = true\nrefresh = \"200ms\"\ngrace = \"1ms\"\n"
+    );
+    let flow = "steps:\n  - { id: a, tool: east.echo, args: { x: 1 } }\n";
+    let test = test.registry(&source).file("servers.json", &server).workflow("flow", flow);
+    let mut host = test.start();
+    host.ready(&["east"]);
+    host.value("flow", json!({}));
+    fs::write(&file, "{\"mcpServers\": {}}").expect("the servers");
+    assert!(eventually(DEADLINE, || !host.tools().iter().any(|tool| tool.starts_with("east__"))), "{}", host.stderr());
+    let why = host.failure("flow", json!({}));
+    assert!(!why.contains("MO5212") && why.contains("MO5205"), "the server has not changed, it is gone: {why}");
+    fs::write(&file, server).expect("the servers");
+    host.ready(&["east"]);
+    host.value("flow", json!({}));
 }

@@ -23,6 +23,9 @@ const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 /// The longest list, and the longest line of a watch, in bytes.
 const MOST: usize = 32 * 1024 * 1024;
 
+/// What is said where a role lacks something.
+const NOT_LET: &str = "its API does not let us list and watch services and endpointslices (HTTP 403)";
+
 /// Events, as they come.
 pub(super) type Lines = Pin<Box<dyn Stream<Item = Result<Value, String>> + Send>>;
 
@@ -113,9 +116,8 @@ impl<'a> Api<'a> {
         let response = request.send().await.map_err(|why| Trouble::Failed(causes(&why.without_url())))?;
         match response.status() {
             StatusCode::GONE => Err(Trouble::Gone),
-            StatusCode::FORBIDDEN => {
-                Err(Trouble::Failed(format!("its API does not let us list and watch {plural} (HTTP 403)")))
-            }
+            // The same for both kinds: it is told of once.
+            StatusCode::FORBIDDEN => Err(Trouble::Failed(NOT_LET.to_owned())),
             status if status.is_success() => Ok(response),
             status => Err(Trouble::Failed(format!("its API answers with HTTP {status}"))),
         }

@@ -47,25 +47,41 @@ pub(super) async fn watch(place: &Kubernetes, source: &ServerSource, board: &Boa
 
 /// Follows the objects of one kind.
 async fn follow(place: &Kubernetes, kind: Kind, known: &Known<'_>) {
-    let mut failures = 0;
+    let mut pauses = Pauses::up_to(known.source.refresh);
     loop {
-        let begun = Instant::now();
-        let why = match listed(place, kind, known).await {
-            Ok(version) => watched(place, kind, version, known).await,
-            Err(Trouble::Failed(why)) => Some(why),
-            Err(Trouble::Gone) => Some("what it has just listed is too old for it".to_owned()),
+        let (why, lasted) = match listed(place, kind, known).await {
+            Ok(version) => {
+                let begun = Instant::now();
+                (watched(place, kind, version, known).await, begun.elapsed())
+            }
+            Err(Trouble::Failed(why)) => (Some(why), Duration::ZERO),
+            Err(Trouble::Gone) => (Some("what it has just listed is too old for it".to_owned()), Duration::ZERO),
         };
-        // What went well for long enough ends a row of failures.
-        if begun.elapsed() >= known.source.refresh {
-            failures = 0;
-        }
         // A version that is too old is no failure: everything is listed anew, but never in a tight circle.
         if let Some(why) = why {
             known.lost(kind);
             known.board.note(known.source, Err(why));
         }
-        sleep((FIRST_PAUSE * 2_u32.pow(failures)).min(known.source.refresh)).await;
-        failures = (failures + 1).min(10);
+        sleep(pauses.after(lasted)).await;
+    }
+}
+
+/// How long to wait before the next try: after each that has not lasted, twice as long.
+struct Pauses {
+    longest: Duration,
+    next: Duration,
+}
+
+impl Pauses {
+    fn up_to(longest: Duration) -> Self {
+        Self { longest, next: FIRST_PAUSE.min(longest) }
+    }
+
+    /// After one that went well for so long. To begin is not enough: a watch may begin and fail at once, time and again.
+    fn after(&mut self, lasted: Duration) -> Duration {
+        let pause = if lasted >= self.longest { FIRST_PAUSE.min(self.longest) } else { self.next };
+        self.next = (pause * 2).min(self.longest);
+        pause
     }
 }
 
@@ -136,5 +152,22 @@ impl Known<'_> {
         if let Some(servers) = servers {
             self.board.note(self.source, Ok(Answer { servers, holds_for: None }));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_has_gone_well_for_a_while_ends_a_row_of_failures() {
+        let seconds = Duration::from_secs_f64;
+        let mut pauses = Pauses::up_to(seconds(3.0));
+        let lasted = [0.0, 0.0, 0.1, 0.1, 3.0, 0.0, 2.9, 0.0];
+        assert_eq!(
+            lasted.map(|lasted| pauses.after(seconds(lasted)).as_millis()),
+            [500, 1_000, 2_000, 3_000, 500, 1_000, 2_000, 3_000]
+        );
+        assert_eq!(Pauses::up_to(seconds(0.1)).after(Duration::ZERO), seconds(0.1), "never longer than that");
     }
 }

@@ -89,7 +89,8 @@ impl Link {
     /// Asks for what came after the event `last`.
     async fn resume(self: &Arc<Self>, last: &str, awaited: &Awaited<'_>, place: &mut Place) -> Read {
         let get = self.site.get(self.site.url.clone()).header(ACCEPT, "text/event-stream");
-        let response = match self.site.send(self.within_session(get).header("Last-Event-ID", last)).await {
+        let get = self.within_session(get).header("Last-Event-ID", last);
+        let response = match self.send_for(awaited.request, get).await {
             Ok(response) => response,
             Err(fault) => return ControlFlow::Continue(format!("the answer broke off: {}", fault.message)),
         };

@@ -72,8 +72,13 @@ impl Site {
     pub async fn send(&self, request: RequestBuilder) -> Result<Response, Fault> {
         match &self.account {
             Some(account) => Box::pin(self.send_authorized(account, request)).await,
-            None => request.send().await.map_err(|error| self.unreached(error)),
+            None => self.send_as_it_is(request).await,
         }
+    }
+
+    /// Sends `request`, which must be to this server, and says who asks itself.
+    pub async fn send_as_it_is(&self, request: RequestBuilder) -> Result<Response, Fault> {
+        request.send().await.map_err(|error| self.unreached(error))
     }
 
     async fn send_authorized(&self, account: &Arc<Account>, request: RequestBuilder) -> Result<Response, Fault> {

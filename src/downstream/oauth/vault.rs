@@ -1,7 +1,7 @@
 //! What was obtained for one server, in a file that only its owner may read.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -83,12 +83,7 @@ impl Vault {
 
     /// Writes `record` down, so that a crash leaves either the old or the new one.
     pub fn save(&self, record: &Record) -> io::Result<()> {
-        let new = self.path.with_extension("new");
-        let _ = fs::remove_file(&new);
-        let mut file = private(&new)?;
-        file.write_all(&serde_json::to_vec_pretty(record)?)?;
-        file.sync_all()?;
-        fs::rename(&new, &self.path)
+        folder::write_whole(&self.path, &serde_json::to_vec_pretty(record)?)
     }
 
     /// Forgets everything; whether there was something.
@@ -175,14 +170,6 @@ impl Record {
 /// Seconds since 1970.
 pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
-}
-
-fn private(path: &PathBuf) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }
 
 /// FNV-1a, 64 bit: tells addresses apart, the same in every version of the program. The file itself names the address.

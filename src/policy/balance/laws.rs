@@ -67,6 +67,7 @@ fn simulate(way: Way) -> (Vec<f64>, [usize; REPLICAS]) {
                 let candidates: Vec<_> = replicas
                     .iter()
                     .map(|one| Candidate {
+                        weight: 1,
                         standing: Standing::Free,
                         tier: 0,
                         latency: one.latency.seconds(at(now)),

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn candidate(standing: Standing, tier: u32, latency_ms: u32, in_flight: u32) -> Candidate {
-    Candidate { standing, tier, latency: Some(f64::from(latency_ms) / 1_000.0), in_flight }
+    Candidate { standing, tier, weight: 1, latency: Some(f64::from(latency_ms) / 1_000.0), in_flight }
 }
 
 fn any_standing() -> impl Strategy<Value = Standing> {
@@ -42,6 +42,23 @@ fn a_farther_tier_is_used_only_while_the_nearer_one_cannot_take_more() {
     let far = candidate(Standing::Free, 1, 5, 0);
     assert_eq!(pick(&[far, near], (0.0, 0.0)), Some(1));
     assert_eq!(pick(&[far, Candidate { standing: Standing::Busy, ..near }], (0.0, 0.0)), Some(0));
+}
+
+#[test]
+fn where_weights_differ_calls_are_shared_out_by_them() {
+    let weighing = |weight, standing| Candidate { weight, ..candidate(standing, 0, 10 * weight, weight) };
+    let share = |all: &[Candidate]| {
+        let mut calls = vec![0; all.len()];
+        for at in 0..1_000 {
+            calls[pick(all, (f64::from(at) / 1_000.0, 0.5)).expect("some")] += 1;
+        }
+        calls
+    };
+    let all = [3, 0, 7].map(|weight| weighing(weight, Standing::Free));
+    assert_eq!(share(&all), [300, 1, 699]);
+    let all = [weighing(3, Standing::Free), weighing(1, Standing::Free), weighing(90, Standing::Busy)];
+    assert_eq!(share(&all), [750, 250, 0], "one that cannot take calls now has no share");
+    assert_eq!(share(&[weighing(0, Standing::Free), weighing(5, Standing::Down)]), [1_000, 0]);
 }
 
 #[test]

@@ -46,6 +46,18 @@ fn an_address_is_a_server_that_is_not_believed_and_not_required() {
 }
 
 #[test]
+fn the_servers_of_the_files_come_first_whatever_a_source_says() {
+    let files = FAR.replace("command = \"mine\"", "command = \"mine\"\npriority = 1000000");
+    let documents = [("first", 0), ("last", 1_000_000)]
+        .map(|(name, priority)| named(name, &json!({ "url": "http://10.0.0.1/mcp", "priority": priority })));
+    let (registry, problems) = found(&files, &documents);
+    assert_eq!(problems, [""; 0]);
+    let mut names: Vec<_> = registry.servers.values().map(|server| (server.priority, &*server.name)).collect();
+    names.sort_unstable();
+    assert_eq!(names.into_iter().map(|(_, name)| name).collect::<Vec<_>>(), ["mine", "first", "last"]);
+}
+
+#[test]
 fn what_a_source_may_not_bring_is_refused_with_the_reason() {
     let manifest = json!({
         "name": "io.example/pack", "version": "1",

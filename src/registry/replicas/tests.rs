@@ -44,6 +44,19 @@ fn instances_elsewhere_get_the_headers_of_the_first_unless_they_have_their_own()
 }
 
 #[test]
+fn instances_have_their_shares_of_the_calls() {
+    let first = "url = \"https://a.example.com/mcp\"";
+    let others =
+        "replicas = [{ url = \"https://b.example.com/mcp\", weight = 0 }, { url = \"https://c.example.com/mcp\" }]";
+    let all = replicas(&format!("{first}\nweight = 5\n{others}"));
+    assert_eq!((all.weight, all.others.iter().map(|other| other.weight).collect::<Vec<_>>()), (5, vec![0, 1]));
+    assert_eq!(
+        server(&format!("{first}\nweight = 5")).1,
+        ["a `weight` has no effect without a list of `replicas` to share calls with"]
+    );
+}
+
+#[test]
 fn mistakes_are_found() {
     let problems = |settings| server(settings).1;
     assert_eq!(

@@ -51,6 +51,11 @@ fn server_keys() -> Vec<Key> {
             json!({ "anyOf": [count(1, 64), shared("replicas"), { "type": "array", "items": shared("replica") }] }),
             "How many instances of it there are; or further ones, and where.",
         ),
+        (
+            "weight",
+            count(0, 1_000_000),
+            "Beside such further ones, the share of the calls that the first one gets: 1 if not given.",
+        ),
         ("sticky", boolean(), "Whether a host keeps the instance that it has called first."),
         ("idle_ttl", duration(), "It is stopped when nobody has used it for so long."),
         ("fallback", texts(), "Servers with the same tools, tried when this one cannot answer."),
@@ -71,6 +76,11 @@ pub(super) fn replica() -> Value {
     let how = ["command", "args", "env", "cwd", "url", "type", "headers", "auth"];
     let mut keys: Vec<Key> = server_keys().into_iter().filter(|(key, ..)| how.contains(key)).collect();
     keys.push(("priority", count(0, 1_000), "Lower ones are used first; that of the first instance is 0."));
+    keys.push((
+        "weight",
+        count(0, 1_000_000),
+        "Its share of the calls among those with the same priority: 1 if not given.",
+    ));
     table(keys)
 }
 

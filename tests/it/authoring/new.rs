@@ -45,6 +45,18 @@ fn a_draft_is_written_where_and_as_it_is_found() {
 }
 
 #[test]
+fn a_draft_that_nobody_would_find_says_so() {
+    let elsewhere = shop();
+    let drafts = elsewhere.home().join("drafts").display().to_string();
+    let done = elsewhere.run(&["new", "hello", "--dir", &drafts]);
+    assert_eq!((done.code, done.stdout.trim()), (0, &*format!("{drafts}/hello.yaml")));
+    assert!(done.stderr.contains("no workflow is looked for there"), "{}", done.stderr);
+    assert!(done.stderr.contains(&format!("hint: say `workflows = [\"{drafts}\"]`")), "{}", done.stderr);
+    let done = elsewhere.run(&["new", "hello"]);
+    assert_eq!((done.code, done.stderr.as_str()), (0, ""), "this one is found");
+}
+
+#[test]
 fn nothing_is_overwritten() {
     let test = shop();
     assert_eq!(test.run(&["new", "hello"]).code, 0);

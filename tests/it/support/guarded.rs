@@ -79,6 +79,11 @@ impl Guarded {
         self.lock().paths.iter().filter(|visited| visited.split('?').next() == Some(path)).count()
     }
 
+    /// Lets whoever has this token read.
+    pub(crate) fn admit(&self, token: &str) {
+        self.lock().tokens.insert(token.to_owned(), "read".to_owned());
+    }
+
     /// Every token that was given out is refused from now on.
     pub(crate) fn forget_tokens(&self) {
         self.lock().tokens.clear();
@@ -189,7 +194,9 @@ impl State {
             let place = format!("{}/.well-known/oauth-protected-resource/mcp", self.origin());
             (status, format!("WWW-Authenticate: Bearer resource_metadata=\"{place}\", {more}\r\n"), "{}".to_owned())
         };
-        let token = headers.lines().find_map(|line| line.strip_prefix("authorization: Bearer ")).unwrap_or_default();
+        let given: Vec<_> = headers.lines().filter_map(|line| line.strip_prefix("authorization: Bearer ")).collect();
+        // Who says to be two at once is nobody.
+        let [token] = given[..] else { return challenge(401, "scope=\"read\"") };
         let Some(scope) = self.tokens.get(token) else { return challenge(401, "scope=\"read\"") };
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         let writes = body["params"]["name"] == "write";
