@@ -66,6 +66,7 @@ impl App {
             shelf: self.gateway().shelf(),
             keep: registry.orchestrator.keep_runs,
             grace: registry.orchestrator.shutdown_grace,
+            closing: self.gateway().closing(),
         };
         Ok(Some(Carrier((bound, node))))
     }

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
-use uuid::Uuid;
 
 use crate::engine::event::What;
 use crate::engine::retrace::Retrace;
@@ -24,7 +22,7 @@ use crate::model::durability::Durability;
 use crate::model::fault::{Fault, Kind};
 use crate::model::principal::Principal;
 use crate::runner::backend::Backend;
-use crate::runner::drive::{Begin, Watch, new_id};
+use crate::runner::drive::{Begin, Watch, id_of, new_id};
 use crate::runner::live::{Handle, OpenQuestion};
 use crate::runner::record::Record;
 use crate::workflow::definition::Workflow;
@@ -180,14 +178,6 @@ async fn id_of_key(backend: &Arc<dyn Backend>, workflow: &Workflow, input: &Valu
     Err(Fault::new(Kind::Invalid, code::KEY_TAKEN, format!("runs with this key have failed {MAX_TRIES} times"))
         .target(workflow.name.as_ref())
         .hint("take another `idempotency_key`"))
-}
-
-/// An id that is the same whoever makes it.
-fn id_of(seed: &str) -> String {
-    let hash = Sha256::digest(seed.as_bytes());
-    let mut id = [0; 16];
-    id.copy_from_slice(&hash[..16]);
-    Uuid::from_bytes(id).to_string()
 }
 
 /// Does what an operator wants of a run that `backend` carries.
