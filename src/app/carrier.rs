@@ -84,7 +84,7 @@ impl Carrier {
     #[cfg(feature = "restate")]
     pub async fn serve(self, stop: CancellationToken) {
         let (bound, node) = self.0;
-        bound.serve(node, stop).await;
+        Box::pin(bound.serve(node, stop)).await;
     }
 
     /// Does the work that comes; without the feature there is none.

@@ -302,14 +302,26 @@ impl Gateway {
         let _ = timeout(self.registry().orchestrator.shutdown_grace, self.endings.wait()).await;
     }
 
-    /// Tells a run that something has happened; false if there is none that could hear it.
-    pub async fn tell_run(&self, run_id: &str, what: What) -> bool {
+    /// Tells a run that something has happened; false if there is none that could hear it. A fault says why it has not heard of it
+    /// where it is carried.
+    pub async fn tell_run(&self, run_id: &str, what: What) -> Result<bool, Fault> {
         let handle = self.live.known().live.get(run_id).cloned();
-        match (handle, self.backend()) {
-            (Some(handle), _) => handle.tell(what).await,
-            (None, Some(backend)) => backend.tell(run_id, what).await.is_ok(),
-            (None, None) => false,
+        let Some(backend) = self.backend() else {
+            return Ok(match handle {
+                Some(handle) => handle.tell(what).await,
+                None => false,
+            });
+        };
+        match backend.tell(run_id, what).await {
+            Ok(()) => {}
+            Err(fault) if fault.code == code::NO_SUCH_RUN => return Ok(false),
+            Err(fault) => return Err(fault),
         }
+        if let Some(handle) = handle {
+            // Whoever follows it looks soon what has come of it.
+            let _ = handle.look().await;
+        }
+        Ok(true)
     }
 
     /// Ends every run, as far as it can in the time that there is.

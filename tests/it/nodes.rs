@@ -119,3 +119,25 @@ fn a_run_that_is_cancelled_in_restate_undoes_what_it_has_done() {
     let report = end(&mut host, &before);
     assert_eq!(report["status"], "undone", "{report}\n{}", host.stderr());
 }
+
+#[test]
+fn whoever_answers_while_restate_is_away_is_told_that_the_run_has_not_heard_it() {
+    let Some(mut restate) = Restate::start() else { return };
+    let flow = "steps:\n  - { id: may, ask: Go on? }\n  - { id: end, set: yes }\n";
+    let mut host = serve(&restate, restate.listen, restate.listen, &[("flow", flow)]);
+    let run = host.begin("flow");
+    host.until(&run, "waiting");
+    restate.kill(0);
+    let unheard = host.send_call("answer_run", json!({ "run_id": run }));
+    // The answer takes as long as Restate is given to come back.
+    let mut answer = Value::Null;
+    eventually(2 * DEADLINE, || {
+        let heard = host.heard().iter().find(|heard| heard.message["id"] == unheard);
+        answer = heard.map(|heard| heard.message.clone()).unwrap_or_default();
+        !answer.is_null()
+    });
+    assert!(answer.to_string().contains("MO4055"), "{answer}");
+    restate.die_and_return();
+    let done = host.value("answer_run", json!({ "run_id": run }));
+    assert_eq!((&done["status"], &done["output"]), (&json!("completed"), &json!("yes")), "{done}");
+}
