@@ -66,6 +66,7 @@ impl App {
             shelf: self.gateway().shelf(),
             keep: registry.orchestrator.keep_runs,
             grace: registry.orchestrator.shutdown_grace,
+            closing: self.gateway().closing(),
         };
         Ok(Some(Carrier((bound, node))))
     }
@@ -83,7 +84,7 @@ impl Carrier {
     #[cfg(feature = "restate")]
     pub async fn serve(self, stop: CancellationToken) {
         let (bound, node) = self.0;
-        bound.serve(node, stop).await;
+        Box::pin(bound.serve(node, stop)).await;
     }
 
     /// Does the work that comes; without the feature there is none.

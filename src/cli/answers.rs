@@ -32,7 +32,7 @@ pub async fn attend(
         for question in &open {
             let answer = answer(question, &given, terminal).await?;
             let (at, attempt) = (question.question.at.to_string(), question.question.attempt);
-            gateway.tell_run(&question.run_id, What::Answered { at, attempt, answer }).await;
+            gateway.tell_run(&question.run_id, What::Answered { at, attempt, answer }).await?;
         }
         let handle = Arc::clone(waiter.handle());
         tokio::select! {

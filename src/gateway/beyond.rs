@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
-use uuid::Uuid;
 
+use crate::engine::command::Command;
 use crate::engine::event::What;
 use crate::engine::retrace::Retrace;
 use crate::engine::run::Run;
@@ -24,7 +23,7 @@ use crate::model::durability::Durability;
 use crate::model::fault::{Fault, Kind};
 use crate::model::principal::Principal;
 use crate::runner::backend::Backend;
-use crate::runner::drive::{Begin, Watch, new_id};
+use crate::runner::drive::{Begin, Watch, id_of, new_id};
 use crate::runner::live::{Handle, OpenQuestion};
 use crate::runner::record::Record;
 use crate::workflow::definition::Workflow;
@@ -33,9 +32,6 @@ use crate::workflow::plan::Plan;
 
 /// How often one key may be tried again.
 const MAX_TRIES: u32 = 1_000;
-
-/// How many attempts of a step are looked through for a run that was its work.
-const MAX_ATTEMPTS: u32 = 5;
 
 /// A run that somebody asks for.
 pub(super) enum Reached {
@@ -152,18 +148,36 @@ fn replanned(found: &Stored) -> Result<Arc<Workflow>, Fault> {
 
 /// What the run `old` has done, or the last run that was the work of the step `old`.
 async fn done_by(backend: &Arc<dyn Backend>, old: &str) -> Result<(Option<Arc<str>>, Retrace), Fault> {
-    let mut last = None;
-    if old.contains('/') {
-        for attempt in 1..=MAX_ATTEMPTS {
-            last = backend.run(&id_of(&format!("{old}#{attempt}"))).await?.or(last);
-        }
-    } else {
-        last = backend.run(old).await?;
-    }
+    let last = match old.split_once('/') {
+        Some((run, at)) => last_within(backend, run, at).await?,
+        None => backend.run(old).await?,
+    };
     let Some(found) = last else { return Ok((None, Retrace::default())) };
     let run = found.opening.run.as_str();
     let done = Retrace::of(replanned(&found)?, &backend.events(run).await?);
     Ok((Some(run.into()), done))
+}
+
+/// The last run that was the work of the step `at` of a run, which knows how often it has tried.
+async fn last_within(backend: &Arc<dyn Backend>, run: &str, at: &str) -> Result<Option<Stored>, Fault> {
+    let Some(above) = backend.run(run).await? else { return Ok(None) };
+    let mut folded = Run::new(replanned(&above)?);
+    let mut attempts = 0;
+    for event in backend.events(run).await? {
+        for command in folded.apply(event) {
+            if let Command::Call(call) = command
+                && call.at == at
+            {
+                attempts = attempts.max(call.attempt);
+            }
+        }
+    }
+    for attempt in (1..=attempts).rev() {
+        if let Some(found) = backend.run(&id_of(&format!("{run}/{at}#{attempt}"))).await? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 /// The run that a key stands for: one that goes on or has completed, else the next. What has failed may be tried again.
@@ -180,14 +194,6 @@ async fn id_of_key(backend: &Arc<dyn Backend>, workflow: &Workflow, input: &Valu
     Err(Fault::new(Kind::Invalid, code::KEY_TAKEN, format!("runs with this key have failed {MAX_TRIES} times"))
         .target(workflow.name.as_ref())
         .hint("take another `idempotency_key`"))
-}
-
-/// An id that is the same whoever makes it.
-fn id_of(seed: &str) -> String {
-    let hash = Sha256::digest(seed.as_bytes());
-    let mut id = [0; 16];
-    id.copy_from_slice(&hash[..16]);
-    Uuid::from_bytes(id).to_string()
 }
 
 /// Does what an operator wants of a run that `backend` carries.

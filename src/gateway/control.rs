@@ -117,7 +117,10 @@ impl Gateway {
         let answer = answer(&question, &given)?;
         // The run that asks may be one that the run in hand has started.
         let (at, attempt) = (question.question.at.to_string(), question.question.attempt);
-        self.tell_run(&question.run_id, What::Answered { at, attempt, answer }).await;
+        self.tell_run(&question.run_id, What::Answered { at, attempt, answer }).await?;
+        if question.run_id != asker.run_id {
+            let _ = asker.look().await;
+        }
         let wait = given.wait_ms.map_or(LONGEST, Duration::from_millis).min(LONGEST);
         let _ = timeout(wait, async {
             tokio::select! {
@@ -181,7 +184,7 @@ impl Gateway {
         match action {
             Action::Cancel => {
                 let why = format!("{} cancelled it", call.principal.name);
-                handle.tell(What::CancelRequested { why }).await;
+                self.tell_run(&run_id, What::CancelRequested { why }).await?;
                 let _ = timeout(LONGEST, handle.ended()).await;
             }
             Action::Signal => {
@@ -189,18 +192,26 @@ impl Gateway {
                     .filter(|event| is_event_name(event))
                     .ok_or_else(|| invalid("`signal` needs `event`, the name of an event, such as `order.shipped`"))?;
                 let id = Uuid::now_v7().to_string();
-                if !handle.tell(What::Arrived { id, event, data }).await {
+                if !self.tell_run(&run_id, What::Arrived { id, event, data }).await? {
                     let message = format!("run `{run_id}` has ended and hears no signals");
                     return Err(Fault::new(Kind::Invalid, code::BAD_REQUEST, message));
                 }
             }
             Action::Resume | Action::Retry | Action::Approve | Action::Reject => {}
             Action::Decide => {
-                decide(&handle, step.as_deref(), payload.unwrap_or_default()).await?;
+                self.decide(&handle, step.as_deref(), payload.unwrap_or_default()).await?;
                 let _ = timeout(DECIDED, handle.ended()).await;
             }
         }
         Ok(shown(&handle).await)
+    }
+
+    /// Says what became of a call of `handle` that is in doubt.
+    pub(super) async fn decide(&self, handle: &Handle, step: Option<&str>, payload: Value) -> Result<(), Fault> {
+        let doubts = handle.look().await.map(|view| view.doubts).unwrap_or_default();
+        let (found, decision) = decided(&doubts, step, payload)?;
+        let what = What::Decided { at: found.at.clone(), attempt: found.attempt, decision };
+        self.tell_run(&handle.run_id, what).await.map(|_| ())
     }
 }
 
@@ -211,14 +222,6 @@ pub(super) fn does_again(payload: Option<&Value>) -> Result<bool, Fault> {
         Some(word) if word == "retry" => Ok(true),
         Some(_) => Err(invalid("`payload` of `retry` is `\"retry\"`, which does again what is in doubt, or nothing")),
     }
-}
-
-/// Says what became of a call of `handle` that is in doubt.
-pub(super) async fn decide(handle: &Handle, step: Option<&str>, payload: Value) -> Result<(), Fault> {
-    let doubts = handle.look().await.map(|view| view.doubts).unwrap_or_default();
-    let (found, decision) = decided(&doubts, step, payload)?;
-    handle.tell(What::Decided { at: found.at.clone(), attempt: found.attempt, decision }).await;
-    Ok(())
 }
 
 /// The call of which is said what became of it, and that.

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::event::What;
-use crate::gateway::control::{AnswerArguments, answer, chosen, decide};
+use crate::gateway::control::{AnswerArguments, answer, chosen};
 use crate::gateway::door::Gateway;
 use crate::journal::mail::{Letter, Wish};
 use crate::journal::reader::Reader;
@@ -90,7 +90,7 @@ impl Gateway {
                 let question = chosen(&handle.board.open(), &given)?;
                 let answer = answer(&question, &given)?;
                 let (at, attempt) = (question.question.at.to_string(), question.question.attempt);
-                self.tell_run(&question.run_id, What::Answered { at, attempt, answer }).await;
+                self.tell_run(&question.run_id, What::Answered { at, attempt, answer }).await?;
                 if let Some(asker) = self.live.any(&question.run_id) {
                     // Once it has looked up, the question is gone.
                     let _ = asker.look().await;
@@ -103,7 +103,7 @@ impl Gateway {
                 }
             }
             Wish::Retry { .. } | Wish::Level { .. } => {}
-            Wish::Decide { step, payload } => decide(&handle, step.as_deref(), payload).await?,
+            Wish::Decide { step, payload } => self.decide(&handle, step.as_deref(), payload).await?,
         }
         Ok(())
     }

@@ -184,6 +184,19 @@ impl Waiter {
     }
 }
 
+/// Waits for the end of a run. Whoever stops waiting does nothing to it.
+pub(super) async fn end_of(handle: &Handle) -> Result<Arc<Report>, Fault> {
+    let report = handle.ended().await;
+    report.ok_or_else(|| {
+        if !handle.rest.is_cancelled() {
+            return Fault::new(Kind::Internal, code::INTERNAL, "the run was lost").sent();
+        }
+        let message = format!("the program ends; run {} goes on when it starts again", handle.run_id);
+        let hint = format!("ask then with `get_run {{\"run_id\": \"{}\"}}`", handle.run_id);
+        Fault::new(Kind::Unavailable, code::SHUTTING_DOWN, message).sent().hint(hint)
+    })
+}
+
 /// Somebody who waits for a run. When the last is dropped before the run is over, and nobody has left it to itself, the run is
 /// cancelled.
 pub struct Waiter {
@@ -200,15 +213,7 @@ impl Waiter {
 
     /// Waits for the end of the run.
     pub async fn ended(&mut self) -> Result<Arc<Report>, Fault> {
-        let report = self.handle.ended().await;
-        report.ok_or_else(|| {
-            if !self.handle.rest.is_cancelled() {
-                return Fault::new(Kind::Internal, code::INTERNAL, "the run was lost").sent();
-            }
-            let message = format!("the program ends; run {} goes on when it starts again", self.handle.run_id);
-            let hint = format!("ask then with `get_run {{\"run_id\": \"{}\"}}`", self.handle.run_id);
-            Fault::new(Kind::Unavailable, code::SHUTTING_DOWN, message).sent().hint(hint)
-        })
+        end_of(&self.handle).await
     }
 
     /// Waits for the end of the run, or until it needs an answer that nobody is asked for.
@@ -297,14 +302,26 @@ impl Gateway {
         let _ = timeout(self.registry().orchestrator.shutdown_grace, self.endings.wait()).await;
     }
 
-    /// Tells a run that something has happened; false if there is none that could hear it.
-    pub async fn tell_run(&self, run_id: &str, what: What) -> bool {
+    /// Tells a run that something has happened; false if there is none that could hear it. A fault says why it has not heard of it
+    /// where it is carried.
+    pub async fn tell_run(&self, run_id: &str, what: What) -> Result<bool, Fault> {
         let handle = self.live.known().live.get(run_id).cloned();
-        match (handle, self.backend()) {
-            (Some(handle), _) => handle.tell(what).await,
-            (None, Some(backend)) => backend.tell(run_id, what).await.is_ok(),
-            (None, None) => false,
+        let Some(backend) = self.backend() else {
+            return Ok(match handle {
+                Some(handle) => handle.tell(what).await,
+                None => false,
+            });
+        };
+        match backend.tell(run_id, what).await {
+            Ok(()) => {}
+            Err(fault) if fault.code == code::NO_SUCH_RUN => return Ok(false),
+            Err(fault) => return Err(fault),
         }
+        if let Some(handle) = handle {
+            // Whoever follows it looks soon what has come of it.
+            let _ = handle.look().await;
+        }
+        Ok(true)
     }
 
     /// Ends every run, as far as it can in the time that there is.

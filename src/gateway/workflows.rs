@@ -13,7 +13,7 @@ use crate::gateway::door::Gateway;
 use crate::gateway::durable::TakenUp;
 use crate::gateway::keys::{Key, input_of, key_of};
 use crate::gateway::reply;
-use crate::gateway::runs::{Stand, Waiter};
+use crate::gateway::runs::{Stand, Waiter, end_of};
 use crate::model::ask::within;
 use crate::model::call::{Call, Reply};
 use crate::model::code;
@@ -65,7 +65,11 @@ impl Gateway {
             let handle = self.begin(&workflow, input, call, None).await?.leave();
             return Ok(reply::begun(&handle, handle.look().await.as_ref()));
         }
-        let report = self.begin(&workflow, input, call, None).await?.ended().await?;
+        // Where runs are carried elsewhere, whoever waits for this one may be lost and found again in another process: it goes on, and
+        // is cancelled by a word to it.
+        let is_own = self.backend().is_some() && call.parent.is_some();
+        let mut waiter = self.begin(&workflow, input, call, None).await?;
+        let report = if is_own { end_of(&waiter.leave()).await? } else { waiter.ended().await? };
         match report.failure() {
             Some(failure) => Err(inner_fault(&report, &failure)),
             None => Ok(reply::inner(&report)),

@@ -51,20 +51,20 @@ pub(super) async fn drive(ctx: &WorkflowContext<'_>, node: &Node, start: Start) 
         size: 0,
         note: None,
     };
-    join(ctx, &workflow).await?;
-    driven.apply(Event { now: began, what: started }).await?;
+    driven.join(&workflow).await;
+    driven.apply(Event { now: began, what: started }).await;
     while driven.run.outcome().is_none() {
         driven.tell_how_it_stands();
         match driven.flight.next().await {
-            Next::Event(event) => driven.apply(*event).await?,
+            Next::Event(event) => driven.apply(*event).await,
             Next::Late(late) => {
                 while let Some(event) = driven.flight.due(late) {
-                    driven.apply(event).await?;
+                    driven.apply(event).await;
                 }
             }
             Next::Cancelled => {
                 let why = "it was cancelled in Restate".to_owned();
-                driven.apply(Event { now: 0, what: What::CancelRequested { why } }).await?;
+                driven.apply(Event { now: 0, what: What::CancelRequested { why } }).await;
             }
         }
     }
@@ -74,15 +74,6 @@ pub(super) async fn drive(ctx: &WorkflowContext<'_>, node: &Node, start: Start) 
 
 fn listener(ctx: &WorkflowContext<'_>) -> Listener {
     Listener { invocation: ctx.invocation_id().to_owned() }
-}
-
-/// Hears of the events that the run may wait for from now on.
-async fn join(ctx: &WorkflowContext<'_>, workflow: &Workflow) -> Result<(), TerminalError> {
-    for name in workflow.awaited() {
-        let topic = RequestTarget::object(TOPIC, name.as_ref(), "join");
-        ctx.request::<_, ()>(topic, Json(listener(ctx))).call().await?;
-    }
-    Ok(())
 }
 
 /// A run and what it has set off.
@@ -104,6 +95,23 @@ struct Driven<'c> {
 }
 
 impl Driven<'_> {
+    /// Hears of the events that the run may wait for from now on.
+    async fn join(&mut self, workflow: &Workflow) {
+        for name in workflow.awaited() {
+            let topic = RequestTarget::object(TOPIC, name.as_ref(), "join");
+            let joined = self.ctx.request::<_, ()>(topic, Json(listener(self.ctx))).call().await;
+            self.heed(joined);
+        }
+    }
+
+    /// What has come of something that fails only if the run is cancelled meanwhile.
+    fn heed<T>(&mut self, came: Result<T, TerminalError>) -> Option<T> {
+        if came.is_err() {
+            self.flight.hear_of_cancellation();
+        }
+        came.ok()
+    }
+
     /// Keeps an event, so that others see it.
     fn keep(&mut self, event: Event) {
         self.ctx.set(&key::event(self.number), Json(event.clone()));
@@ -130,28 +138,27 @@ impl Driven<'_> {
         commands
     }
 
-    async fn apply(&mut self, event: Event) -> Result<(), TerminalError> {
+    async fn apply(&mut self, event: Event) {
         self.last = self.last.max(event.now);
         let mut happened = VecDeque::from([event.what]);
         while let Some(what) = happened.pop_front() {
             let commands = self.take_in(what);
             let mut calls = Vec::new();
             for command in commands {
-                happened.extend(self.carry_out(command, &mut calls).await?);
+                happened.extend(self.carry_out(command, &mut calls).await);
             }
             self.flight.call(calls).await;
         }
-        Ok(())
     }
 
     /// Does what the run wants done; gives back what has come of it at once.
-    async fn carry_out(&mut self, command: Command, made: &mut Vec<StepCall>) -> Result<Option<What>, TerminalError> {
+    async fn carry_out(&mut self, command: Command, made: &mut Vec<StepCall>) -> Option<What> {
         match command {
             Command::Call(call) => {
                 if let Some(result) = self.done.take(&call) {
                     let StepCall { at, attempt, .. } = call;
                     let (outcome, usage) = (Called::Result(result), Usage::default());
-                    return Ok(Some(What::Called { at, attempt, outcome, usage }));
+                    return Some(What::Called { at, attempt, outcome, usage });
                 }
                 made.push(call);
             }
@@ -165,8 +172,9 @@ impl Driven<'_> {
                 // What is kept differs from process to process, so what was found is written down.
                 let (kept, caller) = (self.node.shelf.clone(), Principal::new(self.terms.caller.clone()));
                 let found = self.ctx.run(|| async move { Ok(Json(kept.find(&kept_as, &caller))) });
-                let Json(kept) = found.name("recall").await?;
-                return Ok(Some(What::Recalled { at, kept }));
+                let found = found.name("recall").await;
+                let kept = self.heed(found).and_then(Json::into_inner);
+                return Some(What::Recalled { at, kept });
             }
             Command::Keep { kept_as, value } => {
                 self.node.shelf.keep(&kept_as, &Principal::new(self.terms.caller.clone()), &value, self.last);
@@ -180,7 +188,7 @@ impl Driven<'_> {
             // A question stands open until somebody answers it, by way of the inbox.
             Command::Ask(_) | Command::Finish(_) => {}
         }
-        Ok(None)
+        None
     }
 
     /// Keeps how the run stands, if that is something new.

@@ -47,7 +47,8 @@ pub(super) struct Flight<'c> {
     ctx: &'c WorkflowContext<'c>,
     terms: Terms,
     awaited: DurableFuturesUnordered<Awaited<'c>>,
-    calls: HashMap<Key, InvocationHandle>,
+    /// Those without a handle cannot be told that they are not wanted.
+    calls: HashMap<Key, Option<InvocationHandle>>,
     /// Runs that were set off and are not over, the cancelled ones included: what is done after the end waits for them.
     within: HashSet<Key>,
     /// Calls whose turn has not come.
@@ -55,6 +56,8 @@ pub(super) struct Flight<'c> {
     timers: BTreeSet<(Timestamp, String)>,
     /// When Restate wakes us. A timer that is forgotten costs nothing: only a time before all of these is told to Restate.
     alarms: BTreeSet<Timestamp>,
+    /// Somebody has cancelled the invocation, which is told once: to whoever awaits something at that time.
+    is_cancelled: bool,
 }
 
 impl<'c> Flight<'c> {
@@ -69,6 +72,7 @@ impl<'c> Flight<'c> {
             held: VecDeque::new(),
             timers: BTreeSet::new(),
             alarms: BTreeSet::new(),
+            is_cancelled: false,
         };
         flight.listen();
         flight
@@ -78,6 +82,11 @@ impl<'c> Flight<'c> {
         let ctx = self.ctx;
         let letter = ctx.signal::<Json<Letter>>(INBOX);
         self.awaited.push(Box::pin(letter.map(|letter| Came::Letter(letter.map(|Json(letter)| Box::new(letter))))));
+    }
+
+    /// Something else that was awaited has told that the invocation is cancelled; it is what happens next.
+    pub(super) fn hear_of_cancellation(&mut self) {
+        self.is_cancelled = true;
     }
 
     /// Makes calls, all of them at once as far as they may be.
@@ -106,14 +115,12 @@ impl<'c> Flight<'c> {
         }
         // Restate names them all in one go; the answers come later than the names.
         for (key, call) in made {
-            let handle = match call.invocation_handle().await {
-                Ok(handle) => Ok(handle),
-                // Somebody has cancelled the run meanwhile, which is told by what is waited for next.
-                Err(_) => call.invocation_handle().await,
-            };
-            if let Ok(handle) = handle {
-                self.calls.insert(key.clone(), handle);
+            let mut handle = call.invocation_handle().await;
+            if handle.is_err() {
+                self.is_cancelled = true;
+                handle = call.invocation_handle().await;
             }
+            self.calls.insert(key.clone(), handle.ok());
             self.awaited.push(Box::pin(call.map(|done| Came::Called(key, done))));
         }
     }
@@ -121,7 +128,7 @@ impl<'c> Flight<'c> {
     /// A call is no longer wanted: whoever makes it hears of it at once.
     pub(super) fn cancel(&mut self, at: &str, attempt: u32) {
         self.held.retain(|call| !(call.at == at && call.attempt == attempt));
-        if let Some(handle) = self.calls.remove(&(at.to_owned(), attempt)) {
+        if let Some(handle) = self.calls.remove(&(at.to_owned(), attempt)).flatten() {
             handle.cancel();
         }
     }
@@ -163,6 +170,9 @@ impl<'c> Flight<'c> {
     /// Waits for what happens next. Never without end: a run that waits for nothing else waits for its inbox.
     pub(super) async fn next(&mut self) -> Next {
         loop {
+            if std::mem::take(&mut self.is_cancelled) {
+                return Next::Cancelled;
+            }
             let came = match self.awaited.next().await {
                 Ok(Some((_, came))) => came,
                 Ok(None) => {

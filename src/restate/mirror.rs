@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::engine::command::{Callee, Command, Outcome};
@@ -17,7 +18,7 @@ use crate::restate::wire::{Letter, Start, Terms};
 use crate::runner::backend::Carrying;
 use crate::runner::drive::{Begin, Watch, started};
 use crate::runner::effects::{Effects, now};
-use crate::runner::live::{Board, Ends, Handle, Message, OpenQuestion, Reporter, View};
+use crate::runner::live::{Board, Ends, Handle, INBOX, Message, OpenQuestion, Reporter, View};
 use crate::runner::report::Report;
 
 /// How soon, and at most how late, is looked again how a run stands. A look costs Restate more than a short run does, so that such a
@@ -26,6 +27,9 @@ const LOOK: (Duration, Duration) = (Duration::from_millis(700), Duration::from_s
 
 /// How long to wait before Restate is asked for the end of a run once more.
 const AGAIN: Duration = Duration::from_millis(300);
+
+/// How long what has happened to a run that is over may be incomplete where it is kept.
+const SETTLED: Duration = Duration::from_secs(20);
 
 /// The version of what a run begins with.
 const VERSION: u32 = 1;
@@ -66,18 +70,42 @@ async fn follow(on: OnRestate, mut begin: Begin, mut ends: Ends) -> Option<Repor
             Err(fault) => Err(fault),
         },
     };
-    let mut mirror = Mirror::new(on, begin, &ends);
+    let (outbox, letters) = mpsc::channel(INBOX);
+    let mut mirror = Mirror::new(on.clone(), begin, &ends, outbox);
     match accepted {
         Ok(invocation) => mirror.invocation = invocation,
         Err(fault) => return Some(mirror.gone(&fault)),
     }
-    mirror.go(&mut ends).await
+    tokio::select! {
+        report = mirror.go(&mut ends) => report,
+        () = deliver(on, letters) => None,
+    }
+}
+
+/// Tells a run what it is to hear, in order, however long Restate is away.
+async fn deliver(on: OnRestate, mut letters: mpsc::Receiver<Letter>) {
+    while let Some(letter) = letters.recv().await {
+        let mut is_told = false;
+        while let Err(fault) = on.client.tell(&letter).await {
+            if !std::mem::replace(&mut is_told, true) {
+                tracing::warn!(invocation = letter.to, "{fault}; the run hears of something later");
+            }
+            if fault.code == code::PAYLOAD_TOO_LARGE {
+                break;
+            }
+            sleep(AGAIN).await;
+        }
+    }
+    // As long as the run is followed there may be more.
+    std::future::pending::<()>().await;
 }
 
 /// A run that goes on elsewhere.
 struct Mirror {
     on: OnRestate,
     invocation: String,
+    /// What the run is to hear.
+    outbox: mpsc::Sender<Letter>,
     run_id: String,
     workflow: Arc<str>,
     run: Run,
@@ -97,11 +125,12 @@ struct Mirror {
 }
 
 impl Mirror {
-    fn new(on: OnRestate, begin: Begin, ends: &Ends) -> Self {
+    fn new(on: OnRestate, begin: Begin, ends: &Ends, outbox: mpsc::Sender<Letter>) -> Self {
         let at_first = now();
         Self {
             on,
             invocation: String::new(),
+            outbox,
             run_id: begin.through.run.clone(),
             workflow: Arc::clone(&begin.plan.workflow.name),
             run: Run::new(Arc::clone(&begin.plan.workflow)),
@@ -140,17 +169,23 @@ impl Mirror {
             if let Some(report) = self.report() {
                 return Some(report);
             }
+            let has_room = self.outbox.capacity() > 0;
             tokio::select! {
                 biased;
-                over = &mut ended => return Some(self.over(over).await),
-                () = ends.signs.stop.cancelled(), if !is_stopped => {
+                over = &mut ended => {
+                    return tokio::select! {
+                        report = self.over(over) => Some(report),
+                        () = ends.signs.rest.cancelled() => None,
+                    };
+                }
+                () = ends.signs.stop.cancelled(), if !is_stopped && has_room => {
                     is_stopped = true;
-                    self.tell(What::CancelRequested { why: "its caller has left".to_owned() }).await;
+                    self.tell(What::CancelRequested { why: "its caller has left".to_owned() });
                 }
                 () = ends.signs.rest.cancelled() => return None,
-                Some(message) = ends.messages.recv() => {
+                Some(message) = ends.messages.recv(), if has_room => {
                     match message {
-                        Message::Event(what) => self.tell(*what).await,
+                        Message::Event(what) => self.tell(*what),
                         Message::Look(answer) => {
                             self.refresh().await;
                             // Fails only if nobody wants to know any more.
@@ -160,9 +195,9 @@ impl Mirror {
                     pause = LOOK.0;
                     look = Instant::now() + pause;
                 }
-                Some((_, what)) = self.effects.next() => {
+                Some((_, what)) = self.effects.next(), if has_room => {
                     if let Some(what) = what {
-                        self.tell(what).await;
+                        self.tell(what);
                     }
                 }
                 () = sleep_until(look) => {
@@ -174,11 +209,11 @@ impl Mirror {
         }
     }
 
-    /// Tells the run that something has happened.
-    async fn tell(&self, what: What) {
+    /// Has the run told that something has happened.
+    fn tell(&self, what: What) {
         let letter = Letter { to: self.invocation.clone(), now: now(), what };
-        if let Err(fault) = self.on.client.tell(&letter).await {
-            tracing::warn!(run = self.run_id, "{fault}; the run has not heard of it");
+        if self.outbox.try_send(letter).is_err() {
+            tracing::error!(run = self.run_id, "the run does not hear of something: too much waits to be told");
         }
     }
 
@@ -246,27 +281,39 @@ impl Mirror {
         }
     }
 
-    /// The run is over.
+    /// The run is over: how, is asked until it is known.
     async fn over(&mut self, over: Waited) -> Report {
-        let told = match over {
-            Waited::Ended(ended) => ended.events,
+        match over {
+            Waited::Ended(ended) => {
+                let heard = self.heard;
+                self.hear(ended.events.into_iter().flatten().skip(heard).collect());
+            }
             Waited::Gone(fault) => return self.gone(&fault),
-            Waited::GoesOn => None,
-        };
-        let heard = self.heard;
-        let rest = match told {
-            Some(events) => Ok(events.into_iter().skip(heard).collect()),
-            None => self.on.events_from(&self.run_id, heard).await,
-        };
-        match rest {
-            Ok(events) => self.hear(events),
-            Err(fault) => return self.gone(&fault),
+            Waited::GoesOn => {}
         }
-        if let Some(watcher) = &self.watcher {
-            watcher.changed(&self.run);
+        let mut until = Instant::now() + SETTLED;
+        loop {
+            if let Some(report) = self.report() {
+                if let Some(watcher) = &self.watcher {
+                    watcher.changed(&self.run);
+                }
+                return report;
+            }
+            match self.on.events_from(&self.run_id, self.heard).await {
+                Ok(events) if events.is_empty() && Instant::now() > until => {
+                    let message = "what happened to the run is not kept as a whole";
+                    return self.gone(&Fault::new(Kind::Internal, code::INTERNAL, message));
+                }
+                Ok(events) => self.hear(events),
+                Err(fault) => {
+                    tracing::warn!(run = self.run_id, "{fault}; how the run has ended is told later");
+                    until = Instant::now() + SETTLED;
+                }
+            }
+            if self.report().is_none() {
+                sleep(AGAIN).await;
+            }
         }
-        let lost = || Fault::new(Kind::Internal, code::INTERNAL, "what happened to the run is not kept as a whole");
-        self.report().unwrap_or_else(|| self.gone(&lost()))
     }
 
     /// What is told of the run, if it is over as far as it has been heard of.

@@ -13,11 +13,13 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::model::port::Invoke;
 use crate::registry::engine::Restate;
 use crate::restate::client::Client;
 use crate::restate::services::{Runs, Steps, Topics};
+use crate::restate::store::OnRestate;
 use crate::runner::gate::Gate;
 use crate::runner::shelf::Shelf;
 
@@ -54,12 +56,16 @@ pub struct Node {
     pub keep: Duration,
     /// How long what is under way may still take when the program ends.
     pub grace: Duration,
+    /// Cancelled once the program is about to end.
+    pub closing: CancellationToken,
 }
 
 /// What does the work that Restate wants done.
 pub(super) struct Worker {
     pub(super) node: Node,
-    pub(super) client: Client,
+    pub(super) on: OnRestate,
+    /// The calls under way.
+    pub(super) calls: TaskTracker,
 }
 
 /// A bound endpoint.
@@ -83,19 +89,29 @@ impl Bound {
     /// Does what Restate wants, until `stop`; what is under way then has a moment to come to its end.
     pub async fn serve(self, node: Node, stop: CancellationToken) {
         let grace = node.grace;
-        let worker = Arc::new(Worker { node, client: self.client });
+        let on = OnRestate { client: Arc::new(self.client) };
+        let worker = Arc::new(Worker { node, on, calls: TaskTracker::new() });
         let endpoint = HyperEndpoint::new(endpoint(&worker));
         let registering = async {
             tokio::select! {
-                () = register(&worker.client, &self.advertised) => {}
+                () = register(&worker.on.client, &self.advertised) => {}
                 () = stop.cancelled() => {}
             }
         };
-        tokio::join!(registering, accept(&self.listener, &endpoint, &stop, grace));
+        let over = CancellationToken::new();
+        let ending = async {
+            stop.cancelled().await;
+            worker.calls.close();
+            let _ = timeout(grace, worker.calls.wait()).await;
+            // What waits here, runs above all, is taken up by another process as soon as Restate loses us.
+            over.cancel();
+        };
+        tokio::join!(registering, accept(self.listener, &endpoint, &stop, &over), ending);
     }
 }
 
-async fn accept(listener: &TcpListener, endpoint: &HyperEndpoint, stop: &CancellationToken, grace: Duration) {
+/// Lets Restate in until `stop`, and breaks the connections when it is `over`.
+async fn accept(listener: TcpListener, endpoint: &HyperEndpoint, stop: &CancellationToken, over: &CancellationToken) {
     let mut connections = JoinSet::new();
     loop {
         let stream = tokio::select! {
@@ -112,7 +128,7 @@ async fn accept(listener: &TcpListener, endpoint: &HyperEndpoint, stop: &Cancell
         };
         // Without it a small answer waits for the acknowledgement of the one before.
         let _ = stream.set_nodelay(true);
-        let (endpoint, stop) = (endpoint.clone(), stop.clone());
+        let (endpoint, stop, over) = (endpoint.clone(), stop.clone(), over.clone());
         connections.spawn(async move {
             let connection = http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
@@ -123,11 +139,16 @@ async fn accept(listener: &TcpListener, endpoint: &HyperEndpoint, stop: &Cancell
                 _ = &mut connection => {}
                 () = stop.cancelled() => {
                     connection.as_mut().graceful_shutdown();
-                    let _ = timeout(grace, connection).await;
+                    tokio::select! {
+                        _ = connection => {}
+                        () = over.cancelled() => {}
+                    }
                 }
             }
         });
     }
+    // Whoever tries from now on is to find another process.
+    drop(listener);
     while connections.join_next().await.is_some() {}
 }
 

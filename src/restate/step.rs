@@ -1,25 +1,33 @@
 //! One call of a run, made by whichever process Restate has picked.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use restate_sdk::context::{Context, ContextAwakeables as _, ContextSideEffects as _, RunFuture as _};
-use restate_sdk::errors::TerminalError;
+use restate_sdk::errors::HandlerError;
 use restate_sdk::serde::Json;
+use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
-use crate::engine::command::StepCall;
+use crate::engine::command::{Callee, StepCall};
 use crate::engine::event::{Called, Event, Failure, What};
 use crate::model::code;
 use crate::model::fault::Kind;
+use crate::restate::client::Waited;
 use crate::restate::serve::Worker;
-use crate::restate::wire::{Done, LARGEST, Order};
+use crate::restate::wire::{Done, LARGEST, Order, Terms};
+use crate::runner::backend::Backend as _;
+use crate::runner::drive::{id_of, is_for_the_next};
 use crate::runner::effects::{Effects, Happened};
+
+/// How long to wait before a run within is told once more that it is not wanted.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Makes the call, unless it must not be made twice and an earlier process may have made it.
 ///
 /// What becomes of it comes back by way of Restate, which keeps the first answer: whatever happens to this process after that, those
 /// that replay the step find the same. A step that is cancelled hears of it where it waits for that answer, and drops the call.
-pub(super) async fn exec(ctx: &Context<'_>, worker: &Worker, order: Order) -> Result<Done, TerminalError> {
+pub(super) async fn exec(ctx: &Context<'_>, worker: &Worker, order: Order) -> Result<Done, HandlerError> {
     let Order { terms, call } = order;
     let mine = Uuid::new_v4().to_string();
     let mut first = mine.clone();
@@ -31,26 +39,65 @@ pub(super) async fn exec(ctx: &Context<'_>, worker: &Worker, order: Order) -> Re
     }
     let (id, answer) = ctx.awakeable::<Json<Done>>();
     let (at, attempt) = (call.at.clone(), call.attempt);
+    let inner = run_within(&terms, &call);
     let node = &worker.node;
     let mut effects = Effects::new(terms.through(Arc::clone(&node.via), Arc::clone(&node.places)));
     let made = async {
         let done = if first == mine { make(&mut effects, call).await } else { Done::Lost };
-        worker.client.answer(&id, &done).await;
+        if node.closing.is_cancelled() && is_left(&done) {
+            return;
+        }
+        worker.on.client.answer(&id, &done).await;
         // The answer itself ends this.
         std::future::pending::<()>().await;
     };
     let answered = tokio::select! {
         biased;
         answered = answer => answered,
-        () = made => return Ok(Done::Stopped),
+        // Restate tries it again with another process.
+        () = made => return Err("the program ends before the step has".into()),
     };
     if let Ok(Json(done)) = answered {
         return Ok(done);
     }
     effects.cancel(at, attempt);
     // A run within undoes what it has done before anybody else goes on undoing.
+    if let Some(inner) = inner {
+        withdraw(worker, &inner, &effects).await;
+    }
     effects.settled().await;
     Ok(Done::Stopped)
+}
+
+/// Whether what has become of a call is no answer, as it may come of our end.
+fn is_left(done: &Done) -> bool {
+    match done {
+        Done::Happened(event) => is_for_the_next(event),
+        Done::Lost => false,
+        Done::Stopped => true,
+    }
+}
+
+/// The run that is the work of a call.
+fn run_within(terms: &Terms, call: &StepCall) -> Option<String> {
+    let is_waited_for = matches!(call.callee, Callee::Workflow(_)) && !call.is_detached;
+    is_waited_for.then(|| id_of(&format!("{}/{}#{}", terms.run, call.at, call.attempt)))
+}
+
+/// Cancels a run that this step has begun, here or in an earlier process, and waits for its end.
+async fn withdraw(worker: &Worker, run: &str, effects: &Effects) {
+    let why = || What::CancelRequested { why: "the run that it is part of wants it no more".to_owned() };
+    while let Err(fault) = worker.on.tell(run, why()).await {
+        // None has begun, unless it is just being begun here.
+        if timeout(PAUSE, effects.settled()).await.is_ok() && fault.code == code::NO_SUCH_RUN {
+            return;
+        }
+        tracing::debug!(run, %fault, "a run within cannot be cancelled yet");
+        sleep(PAUSE).await;
+    }
+    while let Ok(Waited::GoesOn) | Err(_) = worker.on.client.ended(run).await {
+        sleep(PAUSE).await;
+    }
 }
 
 async fn make(effects: &mut Effects, call: StepCall) -> Done {

@@ -151,9 +151,12 @@ impl Backend for OnRestate {
     fn tell(&self, run: &str, what: What) -> BoxFuture<Result<(), Fault>> {
         let (own, run) = (self.clone(), run.to_owned());
         Box::pin(async move {
-            let none = || Fault::new(Kind::NotFound, code::NO_SUCH_RUN, format!("Restate has no run `{run}`"));
-            let to = own.kept(&run).await?.ok_or_else(none)?.invocation;
-            own.client.tell(&Letter { to, now: now(), what }).await
+            let deaf = |why: String| Fault::new(Kind::NotFound, code::NO_SUCH_RUN, why);
+            let kept = own.kept(&run).await?.ok_or_else(|| deaf(format!("Restate has no run `{run}`")))?;
+            if kept.stored.is_over() {
+                return Err(deaf(format!("run `{run}` has ended: {}", kept.stored.standing.status)));
+            }
+            own.client.tell(&Letter { to: kept.invocation, now: now(), what }).await
         })
     }
 

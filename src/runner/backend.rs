@@ -27,7 +27,7 @@ pub trait Backend: Send + Sync {
     /// What has happened to a run.
     fn events(&self, run: &str) -> BoxFuture<Result<Vec<Event>, Fault>>;
 
-    /// Tells a run that something has happened.
+    /// Tells a run that something has happened; [`crate::model::code::NO_SUCH_RUN`] if there is none, or it has ended.
     fn tell(&self, run: &str, what: What) -> BoxFuture<Result<(), Fault>>;
 
     /// The last runs, the newest first.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
@@ -96,6 +97,14 @@ pub trait Watch: Send + Sync {
 /// A new run's id: unique, and later ones sort after earlier ones.
 pub fn new_id() -> String {
     Uuid::now_v7().to_string()
+}
+
+/// The id of the run that is made for `seed`: the same whoever makes it.
+pub fn id_of(seed: &str) -> String {
+    let hash = Sha256::digest(seed.as_bytes());
+    let mut id = [0; 16];
+    id.copy_from_slice(&hash[..16]);
+    Uuid::from_bytes(id).to_string()
 }
 
 /// Begins a run: the future that carries it to its end, which somebody has to own, and the handle by which others reach it.
@@ -205,8 +214,8 @@ async fn drive(
     }
 }
 
-/// Whether what has happened is left to the next program.
-fn is_for_the_next(event: &Event) -> bool {
+/// Whether what has happened is left to the next program, as this one is about to end: it may have happened for that reason.
+pub fn is_for_the_next(event: &Event) -> bool {
     matches!(event.what, What::Called { outcome: Called::Failure(_), .. } | What::Intended { .. })
 }
 

@@ -84,6 +84,7 @@ on_each_backend! {
     many_items_run_side_by_side
     what_has_happened_can_be_looked_at
     a_failed_run_is_tried_again_from_where_it_failed
+    a_run_within_that_has_failed_often_is_tried_again_from_where_it_failed_last
 }
 
 /// Waits for the run's end.
@@ -292,4 +293,17 @@ fn a_failed_run_is_tried_again_from_where_it_failed(ground: &Ground) {
     assert_ne!(next, run);
     assert_eq!(end(&mut host, &next)["status"], "failed");
     assert_eq!((host.calls("north", "write"), host.calls("south", "fail")), (1, 2));
+}
+
+fn a_run_within_that_has_failed_often_is_tried_again_from_where_it_failed_last(ground: &Ground) {
+    let inner = "steps:\n  - { id: a, tool: north.echo }\n  - { id: no, fail: Not today }\n";
+    let outer = "steps:\n  - { id: in, workflow: inner, retry: { attempts: 7, delay: 1ms, on: [rejected] } }\n";
+    let mut host = ground.with(&[("inner", inner), ("outer", outer)]);
+    let run = host.begin("outer");
+    assert_eq!(end(&mut host, &run)["status"], "failed");
+    assert_eq!(host.calls("north", "echo"), 7);
+    let again = host.value("control_run", json!({ "run_id": run, "action": "retry" }));
+    let next = again["run_id"].as_str().expect("an id").to_owned();
+    assert_eq!(end(&mut host, &next)["status"], "failed");
+    assert_eq!(host.calls("north", "echo"), 7);
 }

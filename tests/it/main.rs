@@ -48,6 +48,8 @@ mod limits;
 mod lists;
 mod matrix;
 mod models;
+#[cfg(feature = "restate")]
+mod nodes;
 mod oauth;
 mod other_transports;
 mod profiles;

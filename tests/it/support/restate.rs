@@ -112,12 +112,25 @@ impl Restate {
 
     /// What Restate answers to a question in SQL.
     pub(crate) fn asked(&self, sql: &str) -> String {
+        self.operated("POST /query", &serde_json::json!({ "query": sql }).to_string())
+    }
+
+    /// Cancels what carries a run, with Restate's own means.
+    pub(crate) fn cancel(&self, run: &str) {
+        let sql = format!("select id from sys_invocation_status where target_service_key = '{run}'");
+        let answer = self.asked(&sql);
+        let id = answer.split('"').find(|text| text.starts_with("inv_")).unwrap_or_else(|| panic!("{answer}"));
+        let answer = self.operated(&format!("PATCH /invocations/{id}/cancel"), "");
+        assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+    }
+
+    /// What the address for operators answers.
+    fn operated(&self, what: &str, body: &str) -> String {
         let [_, admin, _] = self.nodes[0].ports;
-        let body = serde_json::json!({ "query": sql }).to_string();
         let Ok(mut stream) = TcpStream::connect(("127.0.0.1", admin)) else { return String::new() };
         let _ = write!(
             stream,
-            "POST /query HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nAccept: application/json\r\n\
+            "{what} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nAccept: application/json\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
