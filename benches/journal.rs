@@ -210,6 +210,7 @@ fn recovery(runtime: &tokio::runtime::Runtime, folder: &Path) -> String {
             first: 0,
             events: vec![Line::from(&Event { now: now(), what })],
             standing: Some(standing),
+            ..Entry::default()
         };
         waiting.spawn_on(
             {
