@@ -146,7 +146,8 @@ async fn drive(
     let (mut is_stopped, mut is_left) = (false, false);
     let mut rest_until = None;
     let Waited::GoesOn(heard) = for_turn(&mut begin, &mut messages, &signs).await else { return None };
-    let mut driven = Driven::start(begin).await;
+    // What it takes to begin is more than what it takes to wait, and thousands may wait.
+    let mut driven = Box::pin(Driven::start(begin)).await;
     for what in heard {
         driven.apply(Event { now: now(), what }).await;
     }
