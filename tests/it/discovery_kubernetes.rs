@@ -124,3 +124,30 @@ fn a_cluster_that_does_not_answer_changes_nothing() {
     host.ready(&["docs", "mail"]);
     assert!(eventually(DEADLINE, || status(&mut host)["sources"][0]["trouble"].is_null()), "{}", status(&mut host));
 }
+
+#[test]
+fn a_file_for_kubectl_says_where_the_cluster_is() {
+    let web = Web::start(Manner::Legacy);
+    let cluster = Cluster::start();
+    cluster.service("docs", json!({}));
+    cluster.slice("docs-1", "docs", web.port);
+    let config = json!({
+        "current-context": "other",
+        "contexts": [{ "name": "dev", "context": { "cluster": "near", "user": "me" } }],
+        "clusters": [{ "name": "near", "cluster": { "server": format!("http://127.0.0.1:{}", cluster.port) } }],
+        "users": [{ "name": "me", "user": { "tokenFile": "token" } }],
+    });
+    let source = |more: &str| {
+        let place = format!("{{ kubeconfig = \"~/.kube/config\", namespace = \"tools\", labels = \"mcp=yes\"{more} }}");
+        format!("[discovery.sources.cluster]\nkubernetes = {place}\nrefresh = \"1s\"\n")
+    };
+    let test =
+        Test::new().registry(&source("")).file(".kube/config", &config.to_string()).file(".kube/token", "t0ken\n");
+    let home = test.home().display().to_string();
+    let mut host = test.env("HOME", &home).start();
+    let trouble = |host: &mut Host| status(host)["sources"][0]["trouble"].to_string();
+    let is_told = eventually(DEADLINE, || trouble(&mut host).contains("it has no context `other`; it has `dev`"));
+    assert!(is_told, "{}", trouble(&mut host));
+    std::fs::write(host.home().join("registry.toml"), source(", context = \"dev\"")).expect("the registry");
+    host.ready(&["docs"]);
+}

@@ -7,18 +7,15 @@ use bytes::{Buf as _, BytesMut};
 use futures::Stream;
 use futures::stream::unfold;
 use http::StatusCode;
-use reqwest::{Certificate, Client, Response, Url};
+use reqwest::{Certificate, Client, Identity, Response, Url};
 use serde_json::Value;
 
+use crate::discovery::kubernetes::access::Access;
 use crate::discovery::kubernetes::cluster::Kind;
 use crate::downstream::http::faults::{causes, read};
 use crate::downstream::http::plain;
-use crate::downstream::stdio::child::expand;
 use crate::model::fault::Fault;
 use crate::registry::source::kubernetes::Kubernetes;
-
-/// Where a pod finds what it needs to ask its own cluster.
-const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// The longest list, and the longest line of a watch, in bytes.
 const MOST: usize = 32 * 1024 * 1024;
@@ -52,25 +49,23 @@ pub(super) struct Api<'a> {
 }
 
 impl<'a> Api<'a> {
-    /// That of `place`. Made anew for each request that lasts: a token of a pod is replaced every hour.
+    /// That of `place`. Made anew for each request that lasts.
     pub(super) fn of(place: &'a Kubernetes) -> Result<Self, Trouble> {
+        let Access { url, token, ca, identity } = Access::of(&place.access).map_err(Trouble::Failed)?;
         let failed = |why: String| Trouble::Failed(why);
-        let (address, token, ca) = match &place.api {
-            Some(api) => {
-                let expanded = |text: &Option<_>| text.as_ref().map(expand).transpose();
-                let ca = expanded(&place.ca)?.map(|path| file(&path)).transpose()?;
-                (expand(api)?, expanded(&place.token)?, ca)
-            }
-            None => (own()?, Some(file(&format!("{ACCOUNT}/token"))?), Some(file(&format!("{ACCOUNT}/ca.crt"))?)),
-        };
-        let url = Url::parse(&address).map_err(|why| failed(format!("the address of its API is wrong: {why}")))?;
+        let url = Url::parse(&url).map_err(|why| failed(format!("the address of its API is wrong: {why}")))?;
         if url.scheme() != "https" && !plain::is_near(&url) {
             return Err(failed("its API is neither reached over https nor on this machine".to_owned()));
         }
         let mut builder = plain::builder(&url);
         if let Some(ca) = ca {
-            let all = Certificate::from_pem_bundle(ca.as_bytes());
+            let all = Certificate::from_pem_bundle(&ca);
             builder = builder.tls_certs_only(all.map_err(|why| failed(format!("its authority is wrong: {why}")))?);
+        }
+        if let Some(identity) = identity {
+            let identity = Identity::from_pem(&identity);
+            builder =
+                builder.identity(identity.map_err(|why| failed(format!("its user's certificate is wrong: {why}")))?);
         }
         let client = builder.build().map_err(|why| failed(causes(&why.without_url())))?;
         let token = token.map(|token| token.trim().to_owned());
@@ -143,20 +138,4 @@ async fn line(response: &mut Response, buffer: &mut BytesMut) -> Option<Result<B
             Err(why) => return Some(Err(causes(&why.without_url()))),
         }
     }
-}
-
-/// The API of the cluster that we run in.
-fn own() -> Result<String, Trouble> {
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let (Some(host), Some(port)) = (variable("KUBERNETES_SERVICE_HOST"), variable("KUBERNETES_SERVICE_PORT")) else {
-        let why = "the program does not run in a cluster; say by `api` where the cluster is, for instance \
-                   `http://127.0.0.1:8001` with `kubectl proxy`";
-        return Err(Trouble::Failed(why.to_owned()));
-    };
-    let host = if host.contains(':') { format!("[{host}]") } else { host };
-    Ok(format!("https://{host}:{port}"))
-}
-
-fn file(path: &str) -> Result<String, Trouble> {
-    std::fs::read_to_string(path).map_err(|why| Trouble::Failed(format!("`{path}` cannot be read: {why}")))
 }

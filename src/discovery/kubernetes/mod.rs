@@ -4,8 +4,10 @@
 //! ends is begun again where it was, and a version that is too old (410 Gone) is listed anew. [`cluster`] is what is known, [`api`] asks.
 //! Two GETs that are read line by line are less than a client library, which would double the time that the program takes to build.
 
+mod access;
 mod api;
 mod cluster;
+mod kubeconfig;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -47,6 +47,8 @@ pub(super) fn kubernetes() -> Value {
         ("api", text(), "The address of the API; that of the cluster which the program runs in by default."),
         ("token", text(), "What proves who asks."),
         ("ca", text(), "The file with the certificate of the authority that has signed the API's."),
+        ("kubeconfig", text(), "A file that says all of that, as `kubectl` reads it, for instance `~/.kube/config`."),
+        ("context", text(), "Which of its contexts counts; the current one by default."),
     ]);
     kubernetes["required"] = serde_json::json!(["labels"]);
     kubernetes

@@ -16,12 +16,31 @@ pub struct Kubernetes {
     pub labels: String,
     /// Where they are; everywhere if `None`.
     pub namespace: Option<String>,
-    /// The address of the cluster's API; that of the cluster that the program runs in if `None`.
-    pub api: Option<Text>,
-    /// What proves who asks; the service account of the program's pod if `None` and there is no `api`.
-    pub token: Option<Text>,
-    /// The file with the certificate of the authority that has signed the API's.
-    pub ca: Option<Text>,
+    /// How its API is reached.
+    pub access: Access,
+}
+
+/// How the API of a cluster is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Access {
+    /// As the service account of the pod that the program runs in.
+    Pod,
+    /// By what the registry says.
+    Api {
+        /// Its address.
+        url: Text,
+        /// What proves who asks.
+        token: Option<Text>,
+        /// The file with the certificate of the authority that has signed the API's.
+        ca: Option<Text>,
+    },
+    /// By what a file says that is written for `kubectl`.
+    Config {
+        /// Its path.
+        file: Text,
+        /// Which of its contexts counts; the current one if `None`.
+        context: Option<String>,
+    },
 }
 
 /// Reads `kubernetes` of a source.
@@ -40,15 +59,22 @@ pub(super) fn read(reader: &mut Reader, node: &Node, what: &str) -> Option<Kuber
         reader.error(code::WRONG_VALUE, span, format!("`{name}` cannot be a namespace")).help =
             Some("one namespace, for instance `tools`; without it, all are looked at".to_owned());
     }
-    if api.is_none() {
-        for key in ["token", "ca"] {
-            if let Some(span) = table.key_span(key) {
-                reader.warning(code::NO_EFFECT, span, format!("`{}` has no effect without `api`", table.path(key)));
-            }
+    let (file, context) = (secret(reader, &mut table, "kubeconfig"), text(reader, &mut table, "context"));
+    for (key, with) in [("token", "api"), ("ca", "api"), ("context", "kubeconfig")] {
+        if let (Some(span), None) = (table.key_span(key), table.key_span(with)) {
+            reader.warning(code::NO_EFFECT, span, format!("`{}` has no effect without `{with}`", table.path(key)));
         }
     }
+    if let (Some(span), Some(_)) = (table.key_span("kubeconfig"), &api) {
+        reader.error(code::CONFLICT, span, format!("`{}` does not go with `api`", table.path("kubeconfig")));
+    }
+    let access = match (api, file) {
+        (Some(url), _) => Access::Api { url, token, ca },
+        (None, Some(file)) => Access::Config { file, context },
+        (None, None) => Access::Pod,
+    };
     table.finish(reader);
-    Some(Kubernetes { labels: labels?, namespace, api, token, ca })
+    Some(Kubernetes { labels: labels?, namespace, access })
 }
 
 fn is_namespace(name: &str) -> bool {
