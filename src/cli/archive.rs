@@ -80,12 +80,8 @@ async fn stored(folder: &Path, file: &Path) -> Result<usize, Refusal> {
         }
     }
     let count = entries.len();
-    for (done, entry) in entries.into_iter().enumerate() {
-        let cut = |why: &dyn std::fmt::Display| {
-            (format!("{done} of {count} runs were stored, then: {why}"), Exit::Unexpected)
-        };
-        journal.append(entry).await.map_err(|why| cut(&why))?;
-    }
+    let stored = journal.append_all(entries).await;
+    stored.map_err(|why| (format!("nothing was stored: {why}"), Exit::Unexpected))?;
     Ok(count)
 }
 

@@ -334,3 +334,16 @@ async fn what_runs_tell_each_other_is_kept_for_as_long_as_one_of_them_may_hear_i
     drop((journal, reader));
     assert_eq!(ids(&open(home.path()).reader().expect("a reader"), "it", 0), Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn what_is_given_together_is_stored_together_or_not_at_all() {
+    let home = tempfile::tempdir().expect("a folder");
+    let journal = open(home.path());
+    // Events of a run that nobody has begun are refused.
+    let orphan = Entry { run: "nobody".into(), events: lines(&[event("a")]), ..Entry::default() };
+    journal.append_all(vec![first("r1", &[event("a")]), orphan]).await.expect_err("one of them cannot be stored");
+    let reader = journal.reader().expect("a reader");
+    assert!(reader.run("r1").expect("the journal can be read").is_none());
+    journal.append_all(vec![first("r1", &[event("a")]), first("r2", &[])]).await.expect("stored");
+    assert_eq!(reader.open_runs().expect("runs").len(), 2);
+}

@@ -36,9 +36,8 @@ pub struct NotStored(pub String);
 
 /// One thing for the thread to do.
 struct Order {
-    entry: Entry,
-    /// The parts of the entry that are trees, encoded by whoever gives the order.
-    texts: Texts,
+    /// What is stored together, or not at all; each with its parts that are trees, encoded by whoever gives the order.
+    entries: Vec<(Entry, Texts)>,
     done: oneshot::Sender<Result<(), NotStored>>,
 }
 
@@ -49,15 +48,25 @@ struct Texts {
     report: Option<String>,
 }
 
-impl Order {
-    fn of(entry: Entry) -> (Self, oneshot::Receiver<Result<(), NotStored>>) {
-        let mut texts = Texts::default();
+impl Texts {
+    fn of(entry: &Entry) -> Self {
+        let mut texts = Self::default();
         if let Some(opening) = &entry.opening {
             (texts.plan, texts.terms) = (opening.plan.to_string(), opening.terms.to_string());
         }
         texts.report = entry.standing.as_ref().and_then(|standing| Some(standing.report.as_ref()?.to_string()));
+        texts
+    }
+}
+
+impl Order {
+    fn of(entries: Vec<Entry>) -> (Self, oneshot::Receiver<Result<(), NotStored>>) {
+        let encoded = |entry: Entry| {
+            let texts = Texts::of(&entry);
+            (entry, texts)
+        };
         let (done, stored) = oneshot::channel();
-        (Self { entry, texts, done }, stored)
+        (Self { entries: entries.into_iter().map(encoded).collect(), done }, stored)
     }
 }
 
@@ -111,9 +120,14 @@ impl Journal {
 
     /// Stores an entry, and all that were given before it. Once this is done it survives a loss of power.
     pub async fn append(&self, entry: Entry) -> Result<(), NotStored> {
+        self.append_all(vec![entry]).await
+    }
+
+    /// Stores all of these entries, or none.
+    pub async fn append_all(&self, entries: Vec<Entry>) -> Result<(), NotStored> {
         let orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(orders) = orders else { return Err(NotStored("the journal is closed".to_owned())) };
-        let (order, stored) = Order::of(entry);
+        let (order, stored) = Order::of(entries);
         let silent = || NotStored(format!("the disk has not answered for {PATIENCE:?}"));
         let gone = || NotStored("the journal is closed".to_owned());
         timeout(PATIENCE, orders.send(order)).await.map_err(|_| silent())?.map_err(|_| gone())?;
@@ -123,7 +137,7 @@ impl Journal {
     /// Stores an entry some time soon, if there is room: nobody waits for it.
     pub fn offer(&self, entry: Entry) {
         let orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if orders.is_some_and(|orders| orders.try_send(Order::of(entry).0).is_err()) {
+        if orders.is_some_and(|orders| orders.try_send(Order::of(vec![entry]).0).is_err()) {
             tracing::debug!("the journal is too busy to take what nobody waits for");
         }
     }
@@ -163,7 +177,8 @@ fn write(
         let is_one_to_blame = matches!(&stored, Err(why) if is_about_one(why)) && batch.len() > 1;
         let stored = stored.map_err(|why| NotStored(why.to_string()));
         is_failing.store(stored.is_err() && !is_one_to_blame, Ordering::Relaxed);
-        let ends: Vec<_> = batch.iter().filter_map(|order| order.entry.standing.as_ref()?.ended).collect();
+        let entries = batch.iter().flat_map(|order| &order.entries);
+        let ends: Vec<_> = entries.filter_map(|(entry, _)| entry.standing.as_ref()?.ended).collect();
         ended += ends.len();
         for order in batch {
             let mut alone =
@@ -193,13 +208,13 @@ fn is_about_one(why: &rusqlite::Error) -> bool {
 
 fn store_all(connection: &mut Connection, batch: &[Order]) -> rusqlite::Result<()> {
     let change = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    for order in batch {
-        store(&change, order)?;
+    for (entry, texts) in batch.iter().flat_map(|order| &order.entries) {
+        store(&change, entry, texts)?;
     }
     change.commit()
 }
 
-fn store(change: &Connection, Order { entry, texts, .. }: &Order) -> rusqlite::Result<()> {
+fn store(change: &Connection, entry: &Entry, texts: &Texts) -> rusqlite::Result<()> {
     let count = (entry.first + entry.events.len() as u64).cast_signed();
     if let Some(opening) = &entry.opening {
         begin(change, opening, texts, count)?;
