@@ -111,14 +111,13 @@ impl Turns {
             return Ok(Turn::Now);
         }
         let waiting = self.waiting.len();
-        let expected = self.expected(self.ahead_of(&wanted, now));
         if waiting >= self.most_waiting && wanted.manner != Manner::Admitted {
             let retry_after = self.expected(waiting).unwrap_or_default().max(SHORTEST_REST);
             return Err(Refusal::Full { waiting, retry_after });
         }
-        if let (Some(expected), Some(deadline)) = (expected, wanted.deadline)
+        if let (Manner::Prompt, Some(deadline)) = (wanted.manner, wanted.deadline)
+            && let Some(expected) = self.expected(self.ahead_of(&wanted, now))
             && now + expected > deadline
-            && wanted.manner == Manner::Prompt
         {
             return Err(Refusal::TooLate { waiting, expected });
         }
@@ -185,8 +184,8 @@ impl Turns {
 
     /// The least comes first.
     fn rank(&self, waiting: &Waiting, now: Duration) -> impl Ord + use<> {
-        let age = now.saturating_sub(waiting.since).as_nanos() / AGE.as_nanos();
-        let urgency = waiting.wanted.priority as u128 + age;
+        let age = now.saturating_sub(waiting.since).as_secs() / AGE.as_secs();
+        let urgency = waiting.wanted.priority as u64 + age;
         let share = self.shares.get(&waiting.wanted.who).copied().unwrap_or_default();
         (std::cmp::Reverse(urgency), share, waiting.wanted.deadline.unwrap_or(Duration::MAX), waiting.number)
     }

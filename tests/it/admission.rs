@@ -208,6 +208,35 @@ fn calls_of_runs_wait_by_the_urgency_of_their_runs() {
 }
 
 #[test]
+fn more_calls_than_may_wait_are_refused_and_the_program_goes_on() {
+    let each = "input: { items: array }\nsteps:\n  - { id: all, for_each: $input.items, concurrency: 1000, tool: north.hang, effect: read }\n";
+    let test = Test::new().registry("[orchestrator]\nmax_concurrent_steps = 1\n").server("north", fixture(["healthy"]));
+    let mut host = test.workflow("each", each).start();
+    host.ready(&["north"]);
+    let items: Vec<_> = (0..1_000).collect();
+    let runs: Vec<_> = (0..11)
+        .map(|_| {
+            let wanted = json!({ "workflow": "each", "input": { "items": items }, "wait": false });
+            let begun = host.call("run_workflow", wanted);
+            assert!(begun["structuredContent"]["run_id"].is_string(), "{begun}");
+            id(&begun["structuredContent"])
+        })
+        .collect();
+    let mut last = Value::Null;
+    let is_refused = eventually(DEADLINE, || {
+        last = host.call("get_run", json!({ "run_id": runs[10] }))["structuredContent"].clone();
+        last["status"] == "failed"
+    });
+    assert!(is_refused && last["error"]["code"] == "MO4052", "{last}");
+    assert!(last["error"]["message"].as_str().is_some_and(|text| text.contains("10000 calls of runs wait")), "{last}");
+    assert_eq!(host.record("north", "calls"), ["hang"]);
+    assert_eq!(host.value("north__echo", json!({ "n": 1 })), json!({ "n": 1 }));
+    for run in &runs[..10] {
+        cancel(&mut host, run);
+    }
+}
+
+#[test]
 fn a_key_stands_for_one_workflow_and_one_input() {
     let test = Test::new()
         .server("north", fixture(["healthy"]))
