@@ -14,7 +14,7 @@ use crate::model::code;
 use crate::model::fault::{Fault, Kind};
 use crate::restate::client::Waited;
 use crate::restate::store::OnRestate;
-use crate::restate::wire::{Letter, Start, Terms};
+use crate::restate::wire::{Start, Terms};
 use crate::runner::backend::Carrying;
 use crate::runner::drive::{Begin, Watch, started};
 use crate::runner::effects::{Effects, now};
@@ -70,25 +70,26 @@ async fn follow(on: OnRestate, mut begin: Begin, mut ends: Ends) -> Option<Repor
             Err(fault) => Err(fault),
         },
     };
-    let (outbox, letters) = mpsc::channel(INBOX);
+    let (outbox, wants) = mpsc::channel(INBOX);
     let mut mirror = Mirror::new(on.clone(), begin, &ends, outbox);
-    match accepted {
-        Ok(invocation) => mirror.invocation = invocation,
+    let invocation = match accepted {
+        Ok(invocation) => invocation,
         Err(fault) => return Some(mirror.gone(&fault)),
-    }
+    };
+    let run = mirror.run_id.clone();
     tokio::select! {
         report = mirror.go(&mut ends) => report,
-        () = deliver(on, letters) => None,
+        () = deliver(on, (&run, &invocation), wants) => None,
     }
 }
 
 /// Tells a run what it is to hear, in order, however long Restate is away.
-async fn deliver(on: OnRestate, mut letters: mpsc::Receiver<Letter>) {
-    while let Some(letter) = letters.recv().await {
+async fn deliver(on: OnRestate, (run, invocation): (&str, &str), mut outbox: mpsc::Receiver<(Timestamp, What)>) {
+    while let Some((now, what)) = outbox.recv().await {
         let mut is_told = false;
-        while let Err(fault) = on.client.tell(&letter).await {
+        while let Err(fault) = on.post(run, invocation, now, &what).await {
             if !std::mem::replace(&mut is_told, true) {
-                tracing::warn!(invocation = letter.to, "{fault}; the run hears of something later");
+                tracing::warn!(run, "{fault}; the run hears of something later");
             }
             if fault.code == code::PAYLOAD_TOO_LARGE {
                 break;
@@ -103,9 +104,8 @@ async fn deliver(on: OnRestate, mut letters: mpsc::Receiver<Letter>) {
 /// A run that goes on elsewhere.
 struct Mirror {
     on: OnRestate,
-    invocation: String,
     /// What the run is to hear.
-    outbox: mpsc::Sender<Letter>,
+    outbox: mpsc::Sender<(Timestamp, What)>,
     run_id: String,
     workflow: Arc<str>,
     run: Run,
@@ -125,11 +125,10 @@ struct Mirror {
 }
 
 impl Mirror {
-    fn new(on: OnRestate, begin: Begin, ends: &Ends, outbox: mpsc::Sender<Letter>) -> Self {
+    fn new(on: OnRestate, begin: Begin, ends: &Ends, outbox: mpsc::Sender<(Timestamp, What)>) -> Self {
         let at_first = now();
         Self {
             on,
-            invocation: String::new(),
             outbox,
             run_id: begin.through.run.clone(),
             workflow: Arc::clone(&begin.plan.workflow.name),
@@ -211,8 +210,7 @@ impl Mirror {
 
     /// Has the run told that something has happened.
     fn tell(&self, what: What) {
-        let letter = Letter { to: self.invocation.clone(), now: now(), what };
-        if self.outbox.try_send(letter).is_err() {
+        if self.outbox.try_send((now(), what)).is_err() {
             tracing::error!(run = self.run_id, "the run does not hear of something: too much waits to be told");
         }
     }
