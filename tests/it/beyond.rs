@@ -176,9 +176,9 @@ mod restate {
         let run = host.begin("asks");
         host.until(&run, "waiting");
         let registry = host.home().join("registry.toml");
-        let text = std::fs::read_to_string(&registry).expect("a registry");
+        let written = std::fs::read_to_string(&registry).expect("a registry");
         host.signal(Signal::KILL);
-        std::fs::write(&registry, format!("{}\n{text}", restate.engine())).expect("a file of our own");
+        std::fs::write(&registry, format!("{}\n{written}", restate.engine())).expect("a file of our own");
         host.return_with(&[]);
         host.initialize();
         assert!(host.says("1 run of the embedded journal is open"), "{}", host.stderr());
