@@ -9,7 +9,7 @@
 //! * **topic** (`topic`), an object whose key is an event's name: tells those runs of it that wait for it.
 //! * **parcel** (`parcel`), an object whose key is a run's id: keeps what is too large for a message, in pieces.
 //!
-//! `mirror` is a run as the rest of the program sees it, `store` reads runs, `client` speaks with Restate.
+//! `mirror` is a run as the rest of the program sees it, `others` what the runs ask that it has set off, `store` reads runs, `client` speaks with Restate.
 //!
 //! Determinism: a run reads no clock, asks no registry and draws no number. Times come with what has happened.
 
@@ -17,6 +17,7 @@ mod client;
 mod drive;
 mod flight;
 pub mod mirror;
+mod others;
 mod parcel;
 pub mod serve;
 mod services;

@@ -16,6 +16,7 @@ use crate::model::port::BoxFuture;
 use crate::registry::engine::Restate;
 use crate::restate::client::{Client, Row};
 use crate::restate::mirror;
+use crate::restate::others::Asker;
 use crate::restate::parcel::{PARCEL, Parcel};
 use crate::restate::wire::{Letter, Note, RUN, key};
 use crate::runner::backend::{Backend, Carrying};
@@ -113,8 +114,8 @@ impl OnRestate {
         Ok(events)
     }
 
-    /// The open questions of the runs that a run has set off, by way of others or not.
-    pub(super) async fn questions_within(&self, root: &str) -> Result<Vec<OpenQuestion>, Fault> {
+    /// The runs that ask something, of those that a run has set off, by way of others or not.
+    pub(super) async fn askers_within(&self, root: &str) -> Result<BTreeMap<String, Asker>, Fault> {
         let of_root = serde_json::to_string(root).unwrap_or_default();
         let sql = format!(
             "select service_key, key, value_utf8 from state where service_name = '{RUN}' and key in ('{}', '{}') and service_key in \
@@ -124,13 +125,15 @@ impl OnRestate {
             key::ROOT,
             quoted(&of_root)
         );
-        let mut questions = Vec::new();
+        let mut askers = BTreeMap::new();
         for kept in grouped(&self.client.query(&sql).await?) {
+            let opening = kept.stored.opening;
             if kept.stored.standing.status == "waiting" {
-                questions.extend(self.questions_of(&kept.stored.opening).await?);
+                let open = self.questions_of(&opening).await?;
+                askers.insert(opening.run, Asker { workflow: opening.workflow.into(), open });
             }
         }
-        Ok(questions)
+        Ok(askers)
     }
 
     async fn questions_of(&self, opening: &Opening) -> Result<Vec<OpenQuestion>, Fault> {

@@ -250,6 +250,28 @@ mod restate {
     }
 
     #[test]
+    fn a_host_that_shows_forms_is_asked_what_a_run_within_asks() {
+        let Some(restate) = Restate::start() else { return };
+        let inner = "steps:\n  - { id: may, ask: Inside?, answer: { n: integer } }\noutput: $steps.may.output.n\n";
+        let outer = "steps:\n  - { id: in, workflow: inner }\noutput: $steps.in.output\n";
+        let test = Test::new().registry(&restate.engine()).workflow("inner", inner).workflow("outer", outer);
+        let mut host = test.server("north", fixture(["healthy"])).serve();
+        let about = json!({ "name": "test", "version": "1" });
+        let able =
+            json!({ "protocolVersion": "2025-11-25", "capabilities": { "elicitation": {} }, "clientInfo": about });
+        host.request("initialize", able);
+        host.notify("notifications/initialized", json!({}));
+        host.ready(&["north"]);
+        restate.knows_of_us();
+        let id = host.send_call("run_workflow", json!({ "workflow": "outer" }));
+        let question = host.wait_for("a question", |message| message["method"] == "elicitation/create");
+        assert_eq!(question["params"]["message"], "[inner] Inside?");
+        host.respond(&question["id"], json!({ "action": "accept", "content": { "n": 7 } }));
+        let report = host.answer(id)["result"]["structuredContent"].clone();
+        assert_eq!((&report["status"], &report["output"]), (&json!("completed"), &json!(7)), "{report}");
+    }
+
+    #[test]
     fn operators_handle_runs_from_the_command_line() {
         let Some(restate) = Restate::start() else { return };
         let [other] = free_ports();
