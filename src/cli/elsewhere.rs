@@ -1,5 +1,6 @@
 //! `runs` where they are carried elsewhere than in one process of this machine.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use crate::cli::runs::{Refusal, list, wish};
 use crate::cli::terminal::Terminal;
 use crate::gateway::beyond::grant;
 use crate::journal::entry::Stored;
+use crate::journal::reader::Reader;
 use crate::model::fault::Fault;
 use crate::runner::backend::Backend;
 
@@ -32,6 +34,28 @@ pub async fn runs(backend: &Arc<dyn Backend>, what: Runs, terminal: Terminal) ->
 /// Whether the command needs what begins runs.
 pub fn needs_servers(what: &Runs) -> bool {
     matches!(what, Runs::Retry { .. })
+}
+
+/// Says that there is nobody who could be told which level holds.
+pub fn level(terminal: Terminal) -> Exit {
+    terminal.error(
+        "the runs are carried by Restate, and no program that serves is reached by way of its files\n\
+         hint: call the tool `set_level` of each orchestrator, as each has a level of its own",
+    );
+    Exit::Usage
+}
+
+/// Says that runs are left where this program does not go on with them.
+pub fn note_left(folder: &Path, terminal: Terminal) {
+    let open = Reader::open(folder).and_then(|reader| reader.open_runs()).map_or(0, |open| open.len());
+    if open > 0 {
+        let runs = if open == 1 {
+            "1 run of the embedded journal is".to_owned()
+        } else {
+            format!("{open} runs of the embedded journal are")
+        };
+        terminal.note(&format!("{runs} open in {}; they go on when `backend` is \"embedded\" again", folder.display()));
+    }
 }
 
 async fn act(backend: &Arc<dyn Backend>, what: Runs, terminal: Terminal) -> Result<(), Refusal> {

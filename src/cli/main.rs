@@ -24,6 +24,7 @@ use crate::demo;
 use crate::document::format::Format;
 use crate::downstream::memory::Memory;
 use crate::downstream::stdio::watchdog;
+use crate::registry::engine::Engine;
 
 /// Does what the command line says.
 pub fn main() -> Exit {
@@ -136,6 +137,7 @@ async fn dispatch(common: &Common, command: Command, terminal: Terminal) -> Exit
             }
             Err(exit) => exit,
         },
+        Command::Level { .. } if loaded.registry.engine != Engine::Embedded => elsewhere::level(terminal),
         Command::Level { level } => match folder_of(common, &loaded, terminal) {
             Ok(folder) => runs::level(&folder, level, terminal).await,
             Err(exit) => exit,
@@ -242,6 +244,9 @@ async fn with_servers(command: Command, (files, loaded): (Files, Loaded), common
         terminal.error(&fault.to_string());
         app.close().await;
         return Exit::of(&fault);
+    }
+    if let (true, Ok(folder)) = (is_serving && app.is_carried_elsewhere(), &data) {
+        elsewhere::note_left(folder, terminal);
     }
     if matches!(command, Command::Serve(_) | Command::Run { dry_run: false, .. } | Command::Runs { .. })
         && !app.is_carried_elsewhere()

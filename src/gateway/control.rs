@@ -19,6 +19,7 @@ use crate::model::call::{Call, Reply};
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
 use crate::model::name::is_event_name;
+use crate::model::principal::Principal;
 use crate::model::suggest::did_you_mean;
 use crate::runner::live::{Handle, OpenQuestion};
 use crate::workflow::schema::violations;
@@ -86,11 +87,9 @@ impl Gateway {
     pub(super) async fn get_run(self: &Arc<Self>, call: &Call) -> Result<Reply, Fault> {
         let GetArguments { run_id, wait_ms } = arguments(call)?;
         let Some(run_id) = run_id else {
-            let mut all = Vec::new();
-            for handle in self.live.of(&call.principal) {
-                let mut one = handle.to_json().await;
-                one.as_object_mut().map(|one| one.remove("steps"));
-                all.push(one);
+            let mut all = self.open_runs(&call.principal).await?;
+            for one in all.iter_mut().filter_map(Value::as_object_mut) {
+                one.remove("steps");
             }
             let text = if all.is_empty() { "no run goes on".to_owned() } else { format!("{} runs go on", all.len()) };
             return Ok(reply::success(&json!({ "runs": all }), &text));
@@ -102,6 +101,18 @@ impl Gateway {
         // Whether it has ended in that time is in the answer.
         let _ = timeout(Duration::from_millis(wait_ms).min(LONGEST), handle.ended()).await;
         Ok(shown(&handle).await)
+    }
+
+    /// The runs of `caller` that go on, wherever that is.
+    async fn open_runs(&self, caller: &Principal) -> Result<Vec<Value>, Fault> {
+        if let Some(backend) = self.backend() {
+            return Ok(backend.open(&caller.name).await?.iter().map(Stored::to_json).collect());
+        }
+        let mut all = Vec::new();
+        for handle in self.live.of(caller) {
+            all.push(handle.to_json().await);
+        }
+        Ok(all)
     }
 
     pub(super) async fn answer_run(self: &Arc<Self>, call: &Call) -> Result<Reply, Fault> {

@@ -166,7 +166,9 @@ impl Gateway {
         self.take_up_within((&run, &plan.workflow, &history), &parts);
         let record = self.record(&plan, &call, (&run, key.as_deref()), history.len())?;
         let priority = priority(&plan.workflow, &call);
-        let board = call.root.as_deref().and_then(|root| self.live.board(root)).unwrap_or_default();
+        // Where runs are carried elsewhere, whoever follows the root looks by itself what the runs within ask.
+        let root = call.root.as_deref().filter(|_| self.backend().is_none());
+        let board = root.and_then(|root| self.live.board(root)).unwrap_or_default();
         let caller = Arc::clone(&call.principal.name);
         let through = Through {
             via: Arc::clone(self) as Arc<dyn Invoke>,

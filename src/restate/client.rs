@@ -13,7 +13,8 @@ use crate::downstream::http::plain;
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
 use crate::registry::engine::Restate;
-use crate::restate::wire::{Done, Ended, LARGEST, Letter, RUN, STEP, Start};
+use crate::restate::parcel::{PARCEL, Parcel, Piece, WHOLE, too_large};
+use crate::restate::wire::{Ended, Letter, RUN, STEP, Start};
 
 /// How long Restate may be silent before the next address is tried.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -23,6 +24,9 @@ const PERSISTENCE: Duration = Duration::from_secs(15);
 
 /// How long one question after the end of a run is left open.
 const HELD: Duration = Duration::from_secs(30);
+
+/// The largest request, in bytes: a piece of something large whose every character takes two in a message.
+const BODY: usize = WHOLE + 1024 * 1024;
 
 /// How long to wait before the addresses are tried once more.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -95,7 +99,14 @@ impl Client {
             #[serde(rename = "invocationId")]
             invocation: String,
         }
-        let body = body(start)?;
+        if body(&start.opening)?.len() > WHOLE {
+            return Err(Fault::new(
+                Kind::Invalid,
+                code::PAYLOAD_TOO_LARGE,
+                "the definition of the workflow is too large",
+            ));
+        }
+        let body = body(&Parcel::pack(start, run, self).await?)?;
         let said = self.ingress(Method::POST, format!("/{RUN}/{run}/run/send"), Some(&body), PATIENCE).await?;
         let accepted: Accepted = read(&said)?;
         Ok(accepted.invocation)
@@ -140,7 +151,7 @@ impl Client {
     }
 
     /// Says what has become of a step, however long that takes. Only the first word counts.
-    pub(super) async fn answer(&self, step: &str, done: &Done) {
+    pub(super) async fn answer(&self, step: &str, done: &Parcel) {
         let Ok(body) = serde_json::to_vec(done) else { return };
         loop {
             let path = format!("/restate/awakeables/{step}/resolve");
@@ -151,6 +162,13 @@ impl Client {
             }
             sleep(PAUSE).await;
         }
+    }
+
+    /// Keeps a piece of something that is too large to travel beside a run.
+    pub(super) async fn keep_piece(&self, run: &str, piece: &Piece) -> Result<(), Fault> {
+        let body = body(piece)?;
+        let said = self.ingress(Method::POST, format!("/{PARCEL}/{run}/put"), Some(&body), PATIENCE).await?;
+        if said.status.is_success() { Ok(()) } else { Err(refused(&said)) }
     }
 
     /// Asks in SQL.
@@ -252,11 +270,8 @@ impl Addresses {
 /// What is to be sent, unless it is too large.
 fn body(what: &impl serde::Serialize) -> Result<Vec<u8>, Fault> {
     let body = serde_json::to_vec(what).map_err(|why| Fault::new(Kind::Internal, code::INTERNAL, why.to_string()))?;
-    if body.len() > LARGEST {
-        let message =
-            format!("it has {} bytes with its definition, and on Restate no more than {LARGEST} travel", body.len());
-        return Err(Fault::new(Kind::Invalid, code::PAYLOAD_TOO_LARGE, message)
-            .hint("pass on less, or where it is in place of what it is; nothing was sent"));
+    if body.len() > BODY {
+        return Err(too_large(body.len()));
     }
     Ok(body)
 }

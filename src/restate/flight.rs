@@ -8,11 +8,18 @@ use restate_sdk::context::{
     CallFuture as _, ContextClient as _, ContextSignals as _, ContextTimers as _, DurableFuture,
     DurableFuturesUnordered, InvocationHandle, RequestTarget, WorkflowContext,
 };
-use restate_sdk::errors::TerminalError;
+use restate_sdk::errors::{HandlerError, TerminalError};
 use restate_sdk::serde::Json;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::engine::command::{Callee, StepCall};
-use crate::engine::event::{Event, Timestamp, What};
+use crate::engine::event::{Called, Event, Failure, Timestamp, What};
+use crate::model::code;
+use crate::model::fault::Fault;
+use crate::model::usage::Usage;
+use crate::restate::client::Client;
+use crate::restate::parcel::Parcel;
 use crate::restate::wire::{Done, INBOX, Letter, Order, STEP, Terms};
 use crate::runner::effects::now;
 
@@ -27,7 +34,7 @@ type Awaited<'c> = Pin<Box<dyn DurableFuture<Output = Came> + Send + 'c>>;
 
 /// Something that was waited for.
 enum Came {
-    Called(Key, Result<Json<Done>, TerminalError>),
+    Called(Key, Result<Json<Parcel>, TerminalError>),
     Slept(Timestamp),
     Letter(Result<Box<Letter>, TerminalError>),
 }
@@ -45,6 +52,7 @@ pub(super) enum Next {
 /// What is outstanding of a run.
 pub(super) struct Flight<'c> {
     ctx: &'c WorkflowContext<'c>,
+    client: &'c Client,
     terms: Terms,
     awaited: DurableFuturesUnordered<Awaited<'c>>,
     /// Those without a handle cannot be told that they are not wanted.
@@ -58,13 +66,18 @@ pub(super) struct Flight<'c> {
     alarms: BTreeSet<Timestamp>,
     /// Somebody has cancelled the invocation, which is told once: to whoever awaits something at that time.
     is_cancelled: bool,
+    /// Calls that cannot be made.
+    refused: VecDeque<Event>,
+    /// Whether anything was kept in pieces.
+    pub(super) has_pieces: bool,
 }
 
 impl<'c> Flight<'c> {
     /// Nothing but the inbox.
-    pub(super) fn new(ctx: &'c WorkflowContext<'c>, terms: Terms) -> Self {
+    pub(super) fn new(ctx: &'c WorkflowContext<'c>, client: &'c Client, terms: Terms) -> Self {
         let mut flight = Self {
             ctx,
+            client,
             terms,
             awaited: DurableFuturesUnordered::new(),
             calls: HashMap::new(),
@@ -73,6 +86,8 @@ impl<'c> Flight<'c> {
             timers: BTreeSet::new(),
             alarms: BTreeSet::new(),
             is_cancelled: false,
+            refused: VecDeque::new(),
+            has_pieces: false,
         };
         flight.listen();
         flight
@@ -90,12 +105,25 @@ impl<'c> Flight<'c> {
     }
 
     /// Makes calls, all of them at once as far as they may be.
-    pub(super) async fn call(&mut self, calls: Vec<StepCall>) {
+    pub(super) async fn call(&mut self, calls: Vec<StepCall>) -> Result<(), HandlerError> {
         self.held.extend(calls);
-        self.launch().await;
+        self.launch().await
     }
 
-    async fn launch(&mut self) {
+    /// Something of the run, ready to travel or to be kept.
+    pub(super) async fn pack(&mut self, what: &(impl Serialize + Sync)) -> Result<Parcel, Fault> {
+        let parcel = Parcel::pack(what, &self.terms.run, self.client).await?;
+        self.has_pieces |= parcel.is_in_pieces();
+        Ok(parcel)
+    }
+
+    /// What has come.
+    pub(super) async fn open<T: DeserializeOwned>(&mut self, parcel: &Parcel) -> Result<T, Fault> {
+        self.has_pieces |= parcel.is_in_pieces();
+        parcel.open(self.client).await
+    }
+
+    async fn launch(&mut self) -> Result<(), HandlerError> {
         let ctx = self.ctx;
         let mut made = Vec::new();
         for _ in 0..self.held.len() {
@@ -110,7 +138,16 @@ impl<'c> Flight<'c> {
                 self.within.insert(key.clone());
             }
             let order = Order { terms: self.terms.clone(), call };
-            let request = ctx.request::<Json<Order>, Json<Done>>(RequestTarget::service(STEP, "exec"), Json(order));
+            let parcel = match self.pack(&order).await {
+                Ok(parcel) => parcel,
+                Err(fault) if fault.code == code::PAYLOAD_TOO_LARGE => {
+                    self.within.remove(&key);
+                    self.refused.push_back(refused(key, &fault));
+                    continue;
+                }
+                Err(fault) => return Err(fault.into()),
+            };
+            let request = ctx.request::<Json<Parcel>, Json<Parcel>>(RequestTarget::service(STEP, "exec"), Json(parcel));
             made.push((key, request.call()));
         }
         // Restate names them all in one go; the answers come later than the names.
@@ -123,6 +160,7 @@ impl<'c> Flight<'c> {
             self.calls.insert(key.clone(), handle.ok());
             self.awaited.push(Box::pin(call.map(|done| Came::Called(key, done))));
         }
+        Ok(())
     }
 
     /// A call is no longer wanted: whoever makes it hears of it at once.
@@ -168,10 +206,13 @@ impl<'c> Flight<'c> {
     }
 
     /// Waits for what happens next. Never without end: a run that waits for nothing else waits for its inbox.
-    pub(super) async fn next(&mut self) -> Next {
+    pub(super) async fn next(&mut self) -> Result<Next, HandlerError> {
         loop {
             if std::mem::take(&mut self.is_cancelled) {
-                return Next::Cancelled;
+                return Ok(Next::Cancelled);
+            }
+            if let Some(refused) = self.refused.pop_front() {
+                return Ok(Next::Event(Box::new(refused)));
             }
             let came = match self.awaited.next().await {
                 Ok(Some((_, came))) => came,
@@ -179,26 +220,30 @@ impl<'c> Flight<'c> {
                     self.listen();
                     continue;
                 }
-                Err(_) => return Next::Cancelled,
+                Err(_) => return Ok(Next::Cancelled),
             };
             match came {
                 Came::Slept(due) => {
                     self.alarms.remove(&due);
-                    return Next::Late(due);
+                    return Ok(Next::Late(due));
                 }
                 Came::Letter(letter) => {
                     self.listen();
                     if let Ok(letter) = letter {
-                        let Letter { now, what, .. } = *letter;
-                        return Next::Event(Box::new(Event { now, what }));
+                        let what = self.open(&letter.what).await?;
+                        return Ok(Next::Event(Box::new(Event { now: letter.now, what })));
                     }
                 }
                 Came::Called(key, done) => {
                     let is_wanted = self.calls.remove(&key).is_some();
                     self.within.remove(&key);
-                    self.launch().await;
+                    self.launch().await?;
                     if is_wanted {
-                        return called(key, done);
+                        let done = match done {
+                            Ok(Json(parcel)) => Some(self.open(&parcel).await?),
+                            Err(_) => None,
+                        };
+                        return Ok(called(key, done));
                     }
                 }
             }
@@ -206,11 +251,18 @@ impl<'c> Flight<'c> {
     }
 }
 
-fn called((at, attempt): Key, done: Result<Json<Done>, TerminalError>) -> Next {
+/// A call that is too large to be made.
+fn refused((at, attempt): Key, fault: &Fault) -> Event {
+    let failure = Failure::new(fault.kind, fault.code, format!("the arguments cannot be told: {}", fault.message));
+    let outcome = Called::Failure(Failure { hint: fault.hint.clone(), ..failure });
+    Event { now: 0, what: What::Called { at, attempt, outcome, usage: Usage::default() } }
+}
+
+fn called((at, attempt): Key, done: Option<Done>) -> Next {
     match done {
-        Ok(Json(Done::Happened(event))) => Next::Event(event),
+        Some(Done::Happened(event)) => Next::Event(event),
         // Somebody has ended it with Restate's own means: nobody knows how far it had got.
-        Ok(Json(Done::Lost | Done::Stopped)) | Err(_) => {
+        Some(Done::Lost | Done::Stopped) | None => {
             Next::Event(Box::new(Event { now: 0, what: What::Lost { at, attempt } }))
         }
     }

@@ -1,21 +1,22 @@
 //! A run on Restate as the rest of the program sees it: a handle like that of any run, whoever begun it and wherever it goes on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::engine::command::{Callee, Command, Outcome};
+use crate::engine::command::{Callee, Command, Outcome, StepQuestion};
 use crate::engine::event::{Event, Failure, Timestamp, What};
 use crate::engine::run::Run;
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
 use crate::restate::client::Waited;
+use crate::restate::others::Others;
 use crate::restate::store::OnRestate;
-use crate::restate::wire::{Letter, Start, Terms};
-use crate::runner::backend::Carrying;
+use crate::restate::wire::{Start, Terms};
+use crate::runner::backend::{Backend as _, Carrying};
 use crate::runner::drive::{Begin, Watch, started};
 use crate::runner::effects::{Effects, now};
 use crate::runner::live::{Board, Ends, Handle, INBOX, Message, OpenQuestion, Reporter, View};
@@ -70,42 +71,48 @@ async fn follow(on: OnRestate, mut begin: Begin, mut ends: Ends) -> Option<Repor
             Err(fault) => Err(fault),
         },
     };
-    let (outbox, letters) = mpsc::channel(INBOX);
+    let (outbox, wants) = mpsc::channel(INBOX);
     let mut mirror = Mirror::new(on.clone(), begin, &ends, outbox);
-    match accepted {
-        Ok(invocation) => mirror.invocation = invocation,
+    let invocation = match accepted {
+        Ok(invocation) => invocation,
         Err(fault) => return Some(mirror.gone(&fault)),
-    }
+    };
+    let run = mirror.run_id.clone();
     tokio::select! {
         report = mirror.go(&mut ends) => report,
-        () = deliver(on, letters) => None,
+        () = deliver(on, (&run, &invocation), wants) => None,
     }
 }
 
-/// Tells a run what it is to hear, in order, however long Restate is away.
-async fn deliver(on: OnRestate, mut letters: mpsc::Receiver<Letter>) {
-    while let Some(letter) = letters.recv().await {
+/// What a run is to hear, and when that has happened.
+type Word = (String, Timestamp, What);
+
+/// Tells a run and those that it has set off what they are to hear, in order, however long Restate is away.
+async fn deliver(on: OnRestate, (own, invocation): (&str, &str), mut outbox: mpsc::Receiver<Word>) {
+    while let Some((run, now, what)) = outbox.recv().await {
         let mut is_told = false;
-        while let Err(fault) = on.client.tell(&letter).await {
+        loop {
+            let told =
+                if run == own { on.post(own, invocation, now, &what).await } else { on.tell(&run, what.clone()).await };
+            let Err(fault) = told else { break };
             if !std::mem::replace(&mut is_told, true) {
-                tracing::warn!(invocation = letter.to, "{fault}; the run hears of something later");
+                tracing::warn!(run, "{fault}; the run has not heard of something yet");
             }
-            if fault.code == code::PAYLOAD_TOO_LARGE {
+            if [code::PAYLOAD_TOO_LARGE, code::NO_SUCH_RUN].contains(&fault.code) {
                 break;
             }
             sleep(AGAIN).await;
         }
     }
     // As long as the run is followed there may be more.
-    std::future::pending::<()>().await;
+    pending::<()>().await;
 }
 
 /// A run that goes on elsewhere.
 struct Mirror {
     on: OnRestate,
-    invocation: String,
     /// What the run is to hear.
-    outbox: mpsc::Sender<Letter>,
+    outbox: mpsc::Sender<Word>,
     run_id: String,
     workflow: Arc<str>,
     run: Run,
@@ -118,18 +125,18 @@ struct Mirror {
     reporter: Reporter,
     /// Puts questions to the host.
     effects: Effects,
+    /// What the host has answered, which the run need not have heard yet.
+    answered: Vec<(String, u32)>,
     /// Whether it may have set off others.
     has_others: bool,
     /// The runs that it has set off and that ask something.
-    others: BTreeSet<String>,
+    others: Others,
 }
 
 impl Mirror {
-    fn new(on: OnRestate, begin: Begin, ends: &Ends, outbox: mpsc::Sender<Letter>) -> Self {
+    fn new(on: OnRestate, begin: Begin, ends: &Ends, outbox: mpsc::Sender<Word>) -> Self {
         let at_first = now();
         Self {
-            on,
-            invocation: String::new(),
             outbox,
             run_id: begin.through.run.clone(),
             workflow: Arc::clone(&begin.plan.workflow.name),
@@ -137,12 +144,14 @@ impl Mirror {
             heard: 0,
             began: at_first,
             last: at_first,
+            others: Others::new(on.clone(), &begin.through, Arc::clone(&begin.board)),
+            on,
             board: begin.board,
             watcher: begin.watcher,
             reporter: Reporter::new(Arc::clone(&ends.listener)),
             effects: Effects::new(begin.through),
+            answered: Vec::new(),
             has_others: false,
-            others: BTreeSet::new(),
         }
     }
 
@@ -161,6 +170,7 @@ impl Mirror {
             }
         };
         tokio::pin!(ended);
+        let own = self.run_id.clone();
         let mut is_stopped = false;
         let mut pause = LOOK.0;
         let mut look = Instant::now() + pause;
@@ -180,12 +190,12 @@ impl Mirror {
                 }
                 () = ends.signs.stop.cancelled(), if !is_stopped && has_room => {
                     is_stopped = true;
-                    self.tell(What::CancelRequested { why: "its caller has left".to_owned() });
+                    self.tell(&own, What::CancelRequested { why: "its caller has left".to_owned() });
                 }
                 () = ends.signs.rest.cancelled() => return None,
                 Some(message) = ends.messages.recv(), if has_room => {
                     match message {
-                        Message::Event(what) => self.tell(*what),
+                        Message::Event(what) => self.tell(&own, *what),
                         Message::Look(answer) => {
                             self.refresh().await;
                             // Fails only if nobody wants to know any more.
@@ -197,8 +207,16 @@ impl Mirror {
                 }
                 Some((_, what)) = self.effects.next(), if has_room => {
                     if let Some(what) = what {
-                        self.tell(what);
+                        if let What::Answered { at, attempt, .. } = &what {
+                            self.answered.push((at.clone(), *attempt));
+                        }
+                        self.tell(&own, what);
                     }
+                }
+                (run, what) = self.others.answered(), if has_room => {
+                    self.tell(&run, what);
+                    pause = LOOK.0;
+                    look = Instant::now() + pause;
                 }
                 () = sleep_until(look) => {
                     let is_new = self.refresh().await;
@@ -209,10 +227,9 @@ impl Mirror {
         }
     }
 
-    /// Has the run told that something has happened.
-    fn tell(&self, what: What) {
-        let letter = Letter { to: self.invocation.clone(), now: now(), what };
-        if self.outbox.try_send(letter).is_err() {
+    /// Has the run told that something has happened, or one that it has set off.
+    fn tell(&self, run: &str, what: What) {
+        if self.outbox.try_send((run.to_owned(), now(), what)).is_err() {
             tracing::error!(run = self.run_id, "the run does not hear of something: too much waits to be told");
         }
     }
@@ -225,7 +242,7 @@ impl Mirror {
                 self.hear(events);
                 self.show();
                 if self.has_others {
-                    self.show_others().await;
+                    self.others.look().await;
                 }
                 is_new
             }
@@ -243,8 +260,16 @@ impl Mirror {
             }
             self.last = event.now;
             self.heard += 1;
-            let commands = self.run.apply(event);
-            self.has_others |= commands.iter().any(may_begin_another);
+            if let What::Answered { at, attempt, .. } = &event.what {
+                // Whoever was asked as well need not answer any more.
+                self.effects.cancel(at.clone(), *attempt);
+            }
+            for command in self.run.apply(event) {
+                self.has_others |= may_begin_another(&command);
+                if let Command::Cancel { at, attempt } = command {
+                    self.effects.cancel(at, attempt);
+                }
+            }
         }
     }
 
@@ -260,25 +285,12 @@ impl Mirror {
                 self.effects.ask(&self.workflow, question);
             }
         }
-        let open = questions.into_iter().filter(|question| !self.effects.is_asking(question));
+        let is_answered = |question: &StepQuestion| {
+            self.answered.iter().any(|(at, attempt)| **at == *question.at && *attempt == question.attempt)
+        };
+        let open = questions.into_iter().filter(|question| !self.effects.is_asking(question) && !is_answered(question));
         let open = open.map(|question| OpenQuestion { run_id: self.run_id.clone(), question }).collect();
         self.board.set(&self.run_id, open);
-    }
-
-    /// Puts the questions of those that it has set off on the board.
-    async fn show_others(&mut self) {
-        let Ok(open) = self.on.questions_within(&self.run_id).await else { return };
-        let mut by_run: BTreeMap<String, Vec<OpenQuestion>> = BTreeMap::new();
-        for question in open {
-            by_run.entry(question.run_id.clone()).or_default().push(question);
-        }
-        for silent in self.others.iter().filter(|run| !by_run.contains_key(*run)) {
-            self.board.set(silent, Vec::new());
-        }
-        self.others = by_run.keys().cloned().collect();
-        for (run, open) in by_run {
-            self.board.set(&run, open);
-        }
     }
 
     /// The run is over: how, is asked until it is known.

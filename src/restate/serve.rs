@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::model::port::Invoke;
 use crate::registry::engine::Restate;
 use crate::restate::client::Client;
-use crate::restate::services::{Runs, Steps, Topics};
+use crate::restate::services::{Parcels, Runs, Steps, Topics};
 use crate::restate::store::OnRestate;
 use crate::runner::gate::Gate;
 use crate::runner::shelf::Shelf;
@@ -191,5 +191,7 @@ fn endpoint(worker: &Arc<Worker>) -> Endpoint {
         .into_service_definition()
         .options(common().inactivity_timeout(SILENT).journal_retention(Duration::ZERO));
     let topics = Topics.into_service_definition().options(common().journal_retention(Duration::ZERO));
-    Endpoint::builder().bind(runs).bind(steps).bind(topics).build()
+    let parcels =
+        Parcels.into_service_definition().options(common().enable_lazy_state(true).journal_retention(Duration::ZERO));
+    Endpoint::builder().bind(runs).bind(steps).bind(topics).bind(parcels).build()
 }

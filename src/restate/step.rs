@@ -12,10 +12,11 @@ use uuid::Uuid;
 use crate::engine::command::{Callee, StepCall};
 use crate::engine::event::{Called, Event, Failure, What};
 use crate::model::code;
-use crate::model::fault::Kind;
+use crate::model::fault::Fault;
 use crate::restate::client::Waited;
+use crate::restate::parcel::Parcel;
 use crate::restate::serve::Worker;
-use crate::restate::wire::{Done, LARGEST, Order, Terms};
+use crate::restate::wire::{Done, Order, Terms};
 use crate::runner::backend::Backend as _;
 use crate::runner::drive::{id_of, is_for_the_next};
 use crate::runner::effects::{Effects, Happened};
@@ -27,8 +28,10 @@ const PAUSE: Duration = Duration::from_millis(200);
 ///
 /// What becomes of it comes back by way of Restate, which keeps the first answer: whatever happens to this process after that, those
 /// that replay the step find the same. A step that is cancelled hears of it where it waits for that answer, and drops the call.
-pub(super) async fn exec(ctx: &Context<'_>, worker: &Worker, order: Order) -> Result<Done, HandlerError> {
-    let Order { terms, call } = order;
+pub(super) async fn exec(ctx: &Context<'_>, worker: &Worker, order: &Parcel) -> Result<Parcel, HandlerError> {
+    let _under_way = worker.calls.token();
+    let Order { terms, call } = order.open(&worker.on.client).await?;
+    let run = terms.run.clone();
     let mine = Uuid::new_v4().to_string();
     let mut first = mine.clone();
     if call.is_once_only() {
@@ -37,7 +40,7 @@ pub(super) async fn exec(ctx: &Context<'_>, worker: &Worker, order: Order) -> Re
         let me = mine.clone();
         first = ctx.run(|| async move { Ok(me) }).name("intent").await?;
     }
-    let (id, answer) = ctx.awakeable::<Json<Done>>();
+    let (id, answer) = ctx.awakeable::<Json<Parcel>>();
     let (at, attempt) = (call.at.clone(), call.attempt);
     let inner = run_within(&terms, &call);
     let node = &worker.node;
@@ -47,7 +50,7 @@ pub(super) async fn exec(ctx: &Context<'_>, worker: &Worker, order: Order) -> Re
         if node.closing.is_cancelled() && is_left(&done) {
             return;
         }
-        worker.on.client.answer(&id, &done).await;
+        worker.on.client.answer(&id, &packed(worker, &run, done).await).await;
         // The answer itself ends this.
         std::future::pending::<()>().await;
     };
@@ -66,7 +69,31 @@ pub(super) async fn exec(ctx: &Context<'_>, worker: &Worker, order: Order) -> Re
         withdraw(worker, &inner, &effects).await;
     }
     effects.settled().await;
-    Ok(Done::Stopped)
+    Ok(Parcel::whole(&Done::Stopped)?)
+}
+
+/// What has become of a call, ready to be told.
+async fn packed(worker: &Worker, run: &str, mut done: Done) -> Parcel {
+    loop {
+        match Parcel::pack(&done, run, &worker.on.client).await {
+            Ok(parcel) => return parcel,
+            Err(fault) if fault.code == code::PAYLOAD_TOO_LARGE => done = refused(done, &fault),
+            Err(fault) => {
+                tracing::warn!("{fault}; a step cannot be answered yet");
+                sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// A result that is too large to be told is a failure.
+fn refused(done: Done, fault: &Fault) -> Done {
+    let Done::Happened(event) = done else { return Done::Stopped };
+    let Event { now, what: What::Called { at, attempt, usage, .. } } = *event else { return Done::Stopped };
+    let failure = Failure::new(fault.kind, fault.code, format!("the result cannot be told: {}", fault.message));
+    let hint = "the call was made; let the tool answer with less, or with a link to what is large".to_owned();
+    let outcome = Called::Failure(Failure { hint: Some(hint), was_sent: true, ..failure });
+    Done::Happened(Box::new(Event { now, what: What::Called { at, attempt, outcome, usage } }))
 }
 
 /// Whether what has become of a call is no answer, as it may come of our end.
@@ -103,28 +130,9 @@ async fn withdraw(worker: &Worker, run: &str, effects: &Effects) {
 async fn make(effects: &mut Effects, call: StepCall) -> Done {
     effects.call(call);
     match made(effects).await {
-        Some((now, Some(what))) => Done::Happened(Box::new(Event { now, what: bounded(what) })),
+        Some((now, Some(what))) => Done::Happened(Box::new(Event { now, what })),
         Some((_, None)) | None => Done::Stopped,
     }
-}
-
-/// What has happened, or that it is too large to be told.
-fn bounded(what: What) -> What {
-    match what {
-        What::Called { at, attempt, outcome: Called::Result(result), usage } => {
-            let size = serde_json::to_vec(&result).map_or(usize::MAX, |text| text.len());
-            let outcome = if size > LARGEST { Called::Failure(too_large(size)) } else { Called::Result(result) };
-            What::Called { at, attempt, outcome, usage }
-        }
-        other => other,
-    }
-}
-
-fn too_large(size: usize) -> Failure {
-    let message = format!("the result has {size} bytes, and on Restate no more than {LARGEST} travel");
-    let failure = Failure::new(Kind::Invalid, code::PAYLOAD_TOO_LARGE, message);
-    let hint = "the call was made; let the tool answer with less, or with a link to what is large".to_owned();
-    Failure { hint: Some(hint), was_sent: true, ..failure }
 }
 
 /// What comes of the only call. That it is about to be made is written down already.

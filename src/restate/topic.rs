@@ -4,7 +4,6 @@ use restate_sdk::context::{ContextClient as _, ContextReadState as _, ContextWri
 use restate_sdk::errors::TerminalError;
 use restate_sdk::serde::Json;
 
-use crate::engine::event::What;
 use crate::restate::wire::{INBOX, Letter, Listener, News};
 
 /// Who waits.
@@ -39,9 +38,7 @@ pub(super) async fn leave(ctx: &ObjectContext<'_>, who: Listener) -> Result<(), 
 /// Tells all who wait.
 pub(super) async fn publish(ctx: &ObjectContext<'_>, news: News) -> Result<(), TerminalError> {
     for listener in listeners(ctx).await? {
-        let News { id, now, event, data } = &news;
-        let what = What::Arrived { id: id.clone(), event: event.clone(), data: data.clone() };
-        let letter = Letter { to: listener.invocation.clone(), now: *now, what };
+        let letter = Letter { to: listener.invocation.clone(), now: news.now, what: news.what.clone() };
         ctx.invocation_handle(listener.invocation).signal(INBOX).resolve(Json(letter));
     }
     Ok(())

@@ -13,6 +13,7 @@ use crate::model::limits::Limits;
 use crate::model::port::Invoke;
 use crate::model::principal::Principal;
 use crate::model::priority::Priority;
+use crate::restate::parcel::Parcel;
 use crate::runner::effects::Through;
 use crate::runner::gate::Gate;
 
@@ -27,9 +28,6 @@ pub(super) const TOPIC: &str = "OrchestratorTopic";
 
 /// The signal by which a run is told what has happened; every one of them is kept, in order.
 pub(super) const INBOX: &str = "inbox";
-
-/// The largest payload that travels, in bytes: a quarter of what Restate takes as it comes, since some of it travels twice.
-pub(super) const LARGEST: usize = 8 * 1024 * 1024;
 
 /// What all calls of a run have in common.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -123,7 +121,8 @@ pub(super) struct Letter {
     /// The invocation that carries the run.
     pub(super) to: String,
     pub(super) now: Timestamp,
-    pub(super) what: What,
+    /// A [`What`].
+    pub(super) what: Parcel,
 }
 
 /// A run that waits for events of a name.
@@ -135,11 +134,9 @@ pub(super) struct Listener {
 /// An event for all who wait for it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct News {
-    /// Tells it from others.
-    pub(super) id: String,
     pub(super) now: Timestamp,
-    pub(super) event: String,
-    pub(super) data: Value,
+    /// A [`What::Arrived`].
+    pub(super) what: Parcel,
 }
 
 /// How a run stands, as is kept beside its events.

@@ -30,6 +30,9 @@ pub trait Backend: Send + Sync {
     /// Tells a run that something has happened; [`crate::model::code::NO_SUCH_RUN`] if there is none, or it has ended.
     fn tell(&self, run: &str, what: What) -> BoxFuture<Result<(), Fault>>;
 
+    /// The runs of a caller that have not ended, whoever has begun them; the newest last, and of many the newest.
+    fn open(&self, caller: &str) -> BoxFuture<Result<Vec<Stored>, Fault>>;
+
     /// The last runs, the newest first.
     fn last(&self, count: u32) -> BoxFuture<Result<Vec<Stored>, Fault>>;
 }

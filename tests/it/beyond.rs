@@ -75,15 +75,50 @@ mod restate {
     }
 
     #[test]
-    fn what_is_too_large_to_travel_is_refused() {
+    fn what_is_large_travels_in_pieces() {
         let Some(restate) = Restate::start() else { return };
-        let flow = "input: { text: string }\nsteps:\n  - { id: a, tool: north.measure, args: { text: $input.text } }\n";
-        let large = "steps:\n  - { id: a, tool: north.big, args: { bytes: 9000000 } }\n";
-        let mut host = serve(&restate, restate.listen, &[("flow", flow), ("large", large)]);
-        let said = host.failure("flow", json!({ "text": "x".repeat(8 * 1024 * 1024) }));
-        assert!(said.contains("MO4056"), "{said}");
-        let report = host.failed("run_workflow", json!({ "workflow": "large" }));
-        assert_eq!(report["error"]["code"], "MO4056", "{report}");
+        let [other] = free_ports();
+        let flows = [
+            ("given", "input: { text: string }\nsteps:\n  - { id: a, set: $input.text }\noutput: $input.text\n"),
+            (
+                "made",
+                "steps:\n  - { id: big, tool: north.big, args: { bytes: 9000000 } }\n  \
+                 - { id: in, workflow: given, args: { text: $steps.big.output.text } }\n  \
+                 - { id: size, tool: north.measure, args: { text: $steps.in.output } }\noutput: $steps.size.output.bytes\n",
+            ),
+        ];
+        let mut first = serve(&restate, restate.listen, &flows);
+        let mut second = serve(&restate, other, &flows);
+        let input = json!({ "text": "x".repeat(9 * 1024 * 1024) });
+        let begun = first.value("run_workflow", json!({ "workflow": "given", "input": input, "wait": false }));
+        let (given, made) = (begun["run_id"].as_str().expect("an id").to_owned(), first.begin("made"));
+        for (run, output) in [(given, &input["text"]), (made, &json!(9_000_000))] {
+            let mut seen = Value::Null;
+            // A test build takes long to read and to write so much.
+            let is_there = eventually(3 * DEADLINE, || {
+                seen = second.value("get_run", json!({ "run_id": run, "wait_ms": 10_000 }));
+                seen["status"] == "completed"
+            });
+            assert!(is_there && seen["output"] == *output, "{}\n{}", seen["steps"], second.stderr());
+        }
+    }
+
+    #[test]
+    fn a_large_event_is_heard() {
+        let Some(restate) = Restate::start() else { return };
+        let flows = [
+            ("hears", "steps:\n  - { id: news, await: it.happened }\noutput: \"${steps.news.output.text|length}\"\n"),
+            (
+                "says",
+                "steps:\n  - { id: big, tool: north.big, args: { bytes: 9000000 } }\n  \
+                 - { id: say, emit: it.happened, data: { text: $steps.big.output.text } }\n",
+            ),
+        ];
+        let mut host = serve(&restate, restate.listen, &flows);
+        let run = host.begin("hears");
+        host.until(&run, "running");
+        host.value("run_workflow", json!({ "workflow": "says" }));
+        assert_eq!(host.until(&run, "completed")["output"], 9_000_000);
     }
 
     #[test]
@@ -107,6 +142,48 @@ mod restate {
         until_ended(&mut first, &hangs, "cancelled");
         let heard = |host: &Host| !host.record("north", "cancelled").is_empty();
         assert!(eventually(DEADLINE, || heard(&first) || heard(&second)), "no server has heard of it");
+    }
+
+    #[test]
+    fn every_program_lists_the_runs_of_all() {
+        let Some(restate) = Restate::start() else { return };
+        let [other] = free_ports();
+        let flows = [
+            ("asks", "steps:\n  - { id: may, ask: Go on? }\n"),
+            ("long", "steps:\n  - { id: pause, wait: 1h }\n"),
+            ("ends", "steps:\n  - { id: a, tool: north.write }\n"),
+        ];
+        let mut first = serve(&restate, restate.listen, &flows);
+        let mut second = serve(&restate, other, &flows);
+        let [asks, long] = ["asks", "long"].map(|name| first.begin(name));
+        first.value("run_workflow", json!({ "workflow": "ends" }));
+        first.until(&asks, "waiting");
+        for host in [&mut first, &mut second] {
+            let listed = host.value("get_run", json!({}))["runs"].clone();
+            let runs: Vec<_> =
+                listed.as_array().expect("runs").iter().map(|run| (&run["run_id"], &run["status"])).collect();
+            assert_eq!(runs, [(&json!(asks), &json!("waiting")), (&json!(long), &json!("running"))], "{listed}");
+            assert_eq!(listed[0]["questions"][0]["question"], "Go on?");
+        }
+    }
+
+    #[test]
+    fn runs_of_the_embedded_journal_are_not_forgotten_silently() {
+        let Some(restate) = Restate::start() else { return };
+        let test = Test::new().server("north", fixture(["healthy"]));
+        let mut host = test.workflow("asks", "steps:\n  - { id: may, ask: Go on? }\n").start();
+        host.ready(&["north"]);
+        let run = host.begin("asks");
+        host.until(&run, "waiting");
+        let registry = host.home().join("registry.toml");
+        let written = std::fs::read_to_string(&registry).expect("a registry");
+        host.signal(Signal::KILL);
+        std::fs::write(&registry, format!("{}\n{written}", restate.engine())).expect("a file of our own");
+        host.return_with(&[]);
+        host.initialize();
+        assert!(host.says("1 run of the embedded journal is open"), "{}", host.stderr());
+        let done = host.beside(&["level", "minimal"]);
+        assert!(done.code == 2 && done.stderr.contains("`set_level`"), "{} {}", done.code, done.stderr);
     }
 
     #[test]
@@ -170,6 +247,28 @@ mod restate {
         }
         let done = first.value("answer_run", json!({ "run_id": run }));
         assert_eq!((&done["status"], &done["output"]), (&json!("completed"), &json!("inside")), "{done}");
+    }
+
+    #[test]
+    fn a_host_that_shows_forms_is_asked_what_a_run_within_asks() {
+        let Some(restate) = Restate::start() else { return };
+        let inner = "steps:\n  - { id: may, ask: Inside?, answer: { n: integer } }\noutput: $steps.may.output.n\n";
+        let outer = "steps:\n  - { id: in, workflow: inner }\noutput: $steps.in.output\n";
+        let test = Test::new().registry(&restate.engine()).workflow("inner", inner).workflow("outer", outer);
+        let mut host = test.server("north", fixture(["healthy"])).serve();
+        let about = json!({ "name": "test", "version": "1" });
+        let able =
+            json!({ "protocolVersion": "2025-11-25", "capabilities": { "elicitation": {} }, "clientInfo": about });
+        host.request("initialize", able);
+        host.notify("notifications/initialized", json!({}));
+        host.ready(&["north"]);
+        restate.knows_of_us();
+        let id = host.send_call("run_workflow", json!({ "workflow": "outer" }));
+        let question = host.wait_for("a question", |message| message["method"] == "elicitation/create");
+        assert_eq!(question["params"]["message"], "[inner] Inside?");
+        host.respond(&question["id"], json!({ "action": "accept", "content": { "n": 7 } }));
+        let report = host.answer(id)["result"]["structuredContent"].clone();
+        assert_eq!((&report["status"], &report["output"]), (&json!("completed"), &json!(7)), "{report}");
     }
 
     #[test]
