@@ -17,7 +17,7 @@ use crate::runner::live::OpenQuestion;
 use crate::runner::report::Report;
 use crate::workflow::schema::violations;
 
-/// Waits for the end of a run and answers what it asks. A question that nobody answers ends it.
+/// Waits for the end of a run and answers what it asks. With a question that nobody answers here the run is left, if it is stored.
 pub async fn attend(
     gateway: &Gateway,
     mut waiter: Waiter,
@@ -30,7 +30,10 @@ pub async fn attend(
             Stand::Waiting(open) => open,
         };
         for question in &open {
-            let answer = answer(question, &given, terminal).await?;
+            let answer = match answer(question, &given, terminal).await {
+                Ok(answer) => answer,
+                Err(fault) => return Err(left(gateway, &waiter.leave().run_id, question, fault)),
+            };
             let (at, attempt) = (question.question.at.to_string(), question.question.attempt);
             gateway.tell_run(&question.run_id, What::Answered { at, attempt, answer }).await?;
         }
@@ -40,6 +43,17 @@ pub async fn attend(
             () = handle.board.has_changed(&open) => {}
         }
     }
+}
+
+/// What is said of a run that is left with a question.
+fn left(gateway: &Gateway, run: &str, question: &OpenQuestion, fault: Fault) -> Fault {
+    if !gateway.is_kept(run) {
+        return fault;
+    }
+    let (asking, at) = (&question.run_id, &question.question.at);
+    fault.hint(format!(
+        "it waits for that: `runs answer {asking} ANSWER`, then `runs resume {run}`; `--answer {at}=ANSWER` would have said it along"
+    ))
 }
 
 async fn answer(question: &OpenQuestion, given: &[String], terminal: Terminal) -> Result<Answer, Fault> {

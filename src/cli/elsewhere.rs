@@ -16,6 +16,7 @@ use crate::journal::entry::Stored;
 use crate::journal::reader::Reader;
 use crate::model::fault::Fault;
 use crate::runner::backend::Backend;
+use crate::runner::report::so_far;
 
 /// How often is looked whether something has happened.
 const LOOK: Duration = Duration::from_millis(300);
@@ -69,7 +70,14 @@ async fn act(backend: &Arc<dyn Backend>, what: Runs, terminal: Terminal) -> Resu
             let count = u32::try_from(limit).unwrap_or(u32::MAX);
             list(&backend.last(count).await.map_err(refusal)?, terminal);
         }
-        Runs::Show { run } => terminal.data(&format!("{:#}", find(backend, &run).await?.to_json())),
+        Runs::Show { run } => {
+            let stored = find(backend, &run).await?;
+            let mut all = stored.to_json();
+            if !stored.is_over() {
+                so_far(&mut all, &stored, &backend.events(&run).await.map_err(refusal)?);
+            }
+            terminal.data(&format!("{all:#}"));
+        }
         Runs::Export { run } => {
             let stored = find(backend, &run).await?;
             let events = backend.events(&run).await.map_err(refusal)?;

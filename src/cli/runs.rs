@@ -20,6 +20,7 @@ use crate::journal::reader::Reader;
 use crate::journal::retention::Retention;
 use crate::model::name::is_event_name;
 use crate::runner::effects::now;
+use crate::runner::report::so_far;
 
 /// How often is looked whether something has happened.
 const LOOK: Duration = Duration::from_millis(100);
@@ -100,6 +101,15 @@ async fn act(reader: &Reader, folder: &Path, what: Runs, terminal: Terminal) -> 
         Runs::Show { run } => {
             let stored = find(reader, &run)?;
             let mut all = stored.to_json();
+            if !stored.is_over() {
+                let history = reader.events(&run, 0).map_err(|why| unreadable(&why))?;
+                so_far(&mut all, &stored, &history);
+                if holder(folder).is_none() {
+                    terminal.note(&format!(
+                        "no program goes on with it now: `serve` does once it is started, or `runs resume {run}`"
+                    ));
+                }
+            }
             let children = reader.children(&stored.opening.run).map_err(|why| unreadable(&why))?;
             if !children.is_empty() {
                 all["runs"] = children.iter().map(|child| json!(child.opening.run)).collect();
@@ -276,6 +286,25 @@ pub async fn resume(app: &App, run: Option<&str>, terminal: Terminal) -> Exit {
     attend(waiters, terminal).await
 }
 
+/// What a run that does not go on by itself wants of people.
+pub(super) fn wants(shown: &Value) -> Vec<String> {
+    let listed = |key: &str| shown[key].as_array().into_iter().flatten().cloned();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let asks = listed("questions").map(|asked| {
+        let (run, step) = (text(&asked["run_id"]), text(&asked["step"]));
+        format!("`{step}` asks: {}\nhint: `runs answer {run} ANSWER`, then `runs resume`", text(&asked["question"]))
+    });
+    let run = text(&shown["run_id"]);
+    let doubts = listed("in_doubt").map(|doubt| {
+        let step = text(&doubt["step"]);
+        format!(
+            "nobody knows whether the call of `{step}` was carried out\nhint: look, then `runs decide {run} retry`, `fail` or what came \
+             of it as JSON, then `runs resume`"
+        )
+    });
+    asks.chain(doubts).collect()
+}
+
 async fn attend(waiters: Vec<Waiter>, terminal: Terminal) -> Exit {
     let handles: Vec<_> = waiters.into_iter().map(Waiter::leave).collect();
     let mut exit = Exit::Ok;
@@ -298,6 +327,7 @@ async fn attend(waiters: Vec<Waiter>, terminal: Terminal) -> Exit {
         let line =
             format!("{}  {:10}  {}", handle.run_id, shown["status"].as_str().unwrap_or_default(), handle.workflow);
         terminal.data(&if terminal.is_json { shown.to_string() } else { line });
+        wants(&shown).iter().for_each(|want| terminal.note(want));
     }
     exit
 }

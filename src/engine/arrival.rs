@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 
 use crate::engine::event::Failure;
-use crate::engine::frame::{End, FrameId, Next};
+use crate::engine::frame::{End, FrameId, Kind as FrameKind, Next};
 use crate::engine::scope::Scope;
 use crate::engine::turn::Turn;
 use crate::expr::expression::Expr;
@@ -63,17 +63,26 @@ pub(super) struct AwaitFrame {
     scope: Scope,
     event: Arc<str>,
     filter: Option<Expr>,
+    /// Why the last event that it could not be told of whether it is meant was not.
+    misfit: Option<Box<Failure>>,
 }
 
 impl AwaitFrame {
     /// The wait of the step at the address `at`; `None` if it waits for no event.
     pub(super) fn new(verb: &Verb, at: &Arc<str>, scope: &Scope) -> Option<Self> {
         let Verb::Await { event, filter } = verb else { return None };
-        Some(Self { at: Arc::clone(at), scope: scope.clone(), event: Arc::clone(event), filter: filter.clone() })
+        Some(Self {
+            at: Arc::clone(at),
+            scope: scope.clone(),
+            event: Arc::clone(event),
+            filter: filter.clone(),
+            misfit: None,
+        })
     }
 
-    /// Looks whether an event that it waits for has come, the oldest first.
-    pub(super) fn look(&self, turn: &mut Turn<'_>, id: FrameId) -> Next {
+    /// Looks whether an event that it waits for has come, the oldest first. One that `where` fails over is another: whoever emits it
+    /// must not be able to fail those who wait.
+    pub(super) fn look(&mut self, turn: &mut Turn<'_>, id: FrameId) -> Next {
         let mut place = 0;
         while let Some(arrival) = turn.state.mailbox.kept.get(place).cloned() {
             match self.takes(&arrival) {
@@ -83,7 +92,10 @@ impl AwaitFrame {
                     return Next::End(End::completed(Value::from_json(arrival.data)));
                 }
                 Ok(false) => place += 1,
-                Err(failure) => return Next::End(End::failed(failure)),
+                Err(failure) => {
+                    self.misfit = Some(failure);
+                    place += 1;
+                }
             }
         }
         turn.state.awaiting.insert(id);
@@ -100,8 +112,13 @@ impl AwaitFrame {
     }
 }
 
-/// What a wait for an event that has not come fails with.
-pub(super) fn missed(at: &Arc<str>, event: &str, limit: Duration) -> Failure {
-    let message = format!("no event `{event}` that `{at}` waits for came within {limit:?}");
+/// What the wait of the frame `id` for an event fails with that has not come.
+pub(super) fn missed(turn: &Turn<'_>, id: FrameId, (at, event): (&Arc<str>, &str), limit: Duration) -> Failure {
+    let wait = turn.children(id).pop().and_then(|wait| turn.state.frames.get(wait)?.kind.as_ref());
+    let misfit = if let Some(FrameKind::Await(wait)) = wait { wait.misfit.as_ref() } else { None };
+    let other =
+        misfit.map(|why| format!("; of one that came it could not be told whether it is meant: {}", why.message));
+    let message =
+        format!("no event `{event}` that `{at}` waits for came within {limit:?}{}", other.unwrap_or_default());
     Failure::new(Kind::Timeout, code::NO_EVENT, message)
 }

@@ -329,7 +329,7 @@ impl StepFrame {
                 (code::CALL_TIMEOUT, format!("workflow `{name}` did not end within {limit:?}"))
             }
             Verb::Ask(_) => return ask::unanswered(&self.at, limit).at(&self.at),
-            Verb::Await { event, .. } => return arrival::missed(&self.at, event, limit).at(&self.at),
+            Verb::Await { event, .. } => return arrival::missed(turn, id, (&self.at, event), limit).at(&self.at),
             _ => (code::STEP_FAILED, format!("step `{}` was not over after {limit:?}", self.at)),
         };
         let failure = Failure::new(fault::Kind::Timeout, code, message).at(&self.at);

@@ -279,6 +279,11 @@ impl Gateway {
         Ok(self.resume(store, stored, Purpose::GoOn)?.leave())
     }
 
+    /// Whether the run is stored, and has not ended: another process can go on with it.
+    pub fn is_kept(&self, run: &str) -> bool {
+        self.stored_any(run).is_ok_and(|stored| !stored.is_over())
+    }
+
     /// A run of `caller` as it is stored.
     pub(super) fn stored_run(&self, run_id: &str, caller: &Principal) -> Option<Stored> {
         self.stored_any(run_id).ok().filter(|found| *found.opening.caller == *caller.name)

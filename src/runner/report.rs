@@ -3,10 +3,12 @@
 use serde_json::{Map, Value, json};
 
 use crate::engine::command::{Callee, Outcome, StepCall};
-use crate::engine::event::Failure;
+use crate::engine::event::{Event, Failure, What};
 use crate::engine::run::Run;
 use crate::engine::view::{StepView, Undone};
+use crate::journal::entry::{Opening, Stored};
 use crate::model::usage::Usage;
+use crate::workflow::pin::replan;
 
 /// How a run ended, and how its steps did.
 #[derive(Debug, Clone)]
@@ -105,6 +107,20 @@ impl Report {
         }
         all.insert("duration_ms".to_owned(), json!(self.took));
         Value::Object(all)
+    }
+}
+
+/// Adds to what is told of a stored run that has not ended its input and its steps so far.
+pub fn so_far(all: &mut Value, stored: &Stored, history: &[Event]) {
+    if let Some(Event { what: What::Started { input, .. }, .. }) = history.first() {
+        all["input"] = input.clone();
+    }
+    let Opening { workflow, definition, format, plan, .. } = &stored.opening;
+    // That of a later version shows no steps.
+    if let Ok(workflow) = replan(workflow, definition, format, plan) {
+        let mut run = Run::new(workflow.into());
+        let _ = run.replay(history.iter().cloned());
+        all["steps"] = run.steps().iter().map(step_json).collect();
     }
 }
 

@@ -191,3 +191,22 @@ fn at_the_command_line_answers_are_given_along() {
     let declined = run(&["approval=no"]);
     assert!(declined.code == 5 && declined.stderr.contains("MO4032"), "{}", declined.stderr);
 }
+
+#[test]
+fn a_run_whose_question_nobody_answers_at_the_command_line_is_left_for_whoever_does() {
+    let test = test();
+    let left = test.run(&["run", "approval", "order=A-1"]);
+    assert_eq!(left.code, 5, "{}", left.stderr);
+    let run =
+        left.stderr.split("`runs resume ").nth(1).and_then(|rest| rest.split('`').next()).expect("how it goes on");
+    let shown = test.run(&["runs", "show", run]);
+    let all = shown.json();
+    assert_eq!((&all["status"], &all["input"]), (&json!("waiting"), &json!({ "order": "A-1" })), "{all}");
+    assert_eq!((&all["steps"][0]["id"], &all["steps"][0]["status"]), (&json!("approval"), &json!("running")), "{all}");
+    assert!(shown.stderr.contains("no program goes on with it now"), "{}", shown.stderr);
+    let unanswered = test.run(&["runs", "resume", run]);
+    assert!(unanswered.stderr.contains("`approval` asks: Ship A-1?"), "{}", unanswered.stderr);
+    assert_eq!(test.run(&["runs", "answer", run, "{\"proceed\": true}"]).code, 0);
+    let done = test.run(&["runs", "resume", run]);
+    assert!(done.code == 0 && done.stdout.contains("completed"), "{}{}", done.stdout, done.stderr);
+}

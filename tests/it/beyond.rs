@@ -7,7 +7,7 @@ use crate::support::{Test, fixture};
 #[test]
 fn a_program_without_restate_says_how_it_is_had() {
     let test = Test::new().registry("[engine]\nbackend = \"restate\"").server("north", fixture(["healthy"]));
-    let done = test.run(&["serve", "--stdio"]);
+    let done = test.run(&["serve"]);
     assert_ne!(done.code, 0);
     assert!(done.stderr.contains("MO4057") && done.stderr.contains("--features restate"), "{}", done.stderr);
 }

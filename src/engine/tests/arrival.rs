@@ -60,8 +60,16 @@ fn an_event_that_does_not_come_is_a_time_out() {
 }
 
 #[test]
-fn a_condition_that_cannot_be_computed_fails_the_step() {
-    let mut play = Play::of("steps: [{id: w, await: go, where: event.data.n + 1 > 2}]", json!({}));
+fn an_event_that_the_condition_cannot_be_computed_of_is_another() {
+    let text = "steps: [{id: w, await: go, where: event.data.n + 1 > 2, timeout: 2s}]";
+    let mut play = Play::of(text, json!({}));
     play.arrives("go", json!({"n": "x"}));
-    assert_eq!(play.failure().step.as_deref(), Some("w"));
+    play.arrives("go", json!({"n": 2}));
+    assert_eq!(play.output(), json!({"n": 2}));
+    let mut play = Play::of(text, json!({}));
+    play.arrives("go", json!({}));
+    play.pass(2_000);
+    let failure = play.failure();
+    assert_eq!(failure.code, "MO4034");
+    assert!(failure.message.contains("could not be told whether it is meant"), "{}", failure.message);
 }
