@@ -15,7 +15,7 @@ use crate::cli::terminal::Terminal;
 use crate::document::format::Format;
 use crate::document::parse::parse;
 use crate::document::write::write;
-use crate::model::name::{ToolRef, is_workflow_name};
+use crate::model::name::{ToolRef, is_workflow_name, workflow_name_rule};
 use crate::model::problem::{Problem, Source};
 use crate::workflow::authored;
 use crate::workflow::check::check;
@@ -67,7 +67,7 @@ pub async fn from_tools(wanted: &Wanted, app: &App, terminal: Terminal) -> Exit 
 fn finish(wanted: &Wanted, tools: &[ToolRef], surroundings: &dyn Surroundings, terminal: Terminal) -> Exit {
     let Wanted { name, place, .. } = wanted;
     if !is_workflow_name(name) {
-        terminal.error(&format!("`{name}` cannot name a workflow: letters, digits, `_` and `-`, a letter first"));
+        terminal.error(&format!("`{name}` cannot name a workflow: {}", workflow_name_rule(name)));
         return Exit::Usage;
     }
     let (folder, format) = match place {

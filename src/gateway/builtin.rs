@@ -349,3 +349,14 @@ pub(super) fn arguments<T: for<'de> Deserialize<'de>>(call: &Call) -> Result<T, 
 pub(super) fn invalid(message: impl Into<String>) -> Fault {
     Fault::new(Kind::Invalid, code::BAD_REQUEST, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::name::OWN_TOOLS;
+
+    #[test]
+    fn no_workflow_can_be_named_like_one_of_ours() {
+        assert_eq!(Builtin::ALL.map(Builtin::name), OWN_TOOLS);
+    }
+}

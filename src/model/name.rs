@@ -37,9 +37,40 @@ pub fn is_server_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
+/// The tools of our own that hosts see.
+pub const OWN_TOOLS: [&str; 10] = [
+    "run_workflow",
+    "list_workflows",
+    "get_run",
+    "answer_run",
+    "control_run",
+    "orchestrator_status",
+    "reload_config",
+    "set_level",
+    "validate_workflow",
+    "save_workflow",
+];
+
 /// Whether `name` may name a workflow: 1 to 64 of `[A-Za-z0-9_-]`, starting with a letter.
+///
+/// A workflow is a tool of that name, and must not take the place of another: neither of ours, nor of a server's, an agent's or a
+/// capability's, whose names have `__`.
 pub fn is_workflow_name(name: &str) -> bool {
-    is_server_name(name) && name.starts_with(|first: char| first.is_ascii_alphabetic())
+    is_server_name(name)
+        && name.starts_with(|first: char| first.is_ascii_alphabetic())
+        && !name.contains("__")
+        && !OWN_TOOLS.contains(&name)
+}
+
+/// What is said of a name that [`is_workflow_name`] refuses.
+pub fn workflow_name_rule(name: &str) -> &'static str {
+    if OWN_TOOLS.contains(&name) {
+        "a tool of the orchestrator itself has this name"
+    } else if name.contains("__") {
+        "`__` stands between a server and its tool"
+    } else {
+        "letters, digits, `_` and `-`, 64 at most, a letter first"
+    }
 }
 
 /// Whether `name` may name an event: 1 to 128 of `[A-Za-z0-9_.-]`, starting with a letter.
@@ -113,6 +144,14 @@ mod tests {
         assert_eq!(parsed.to_string(), "github.repos.list");
         for wrong in ["github", ".x", "github.", "git hub.x", "a.b c"] {
             assert_eq!(ToolRef::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_workflow_takes_no_other_tools_place() {
+        assert!(is_workflow_name("digest_2") && is_workflow_name("Digest-2"));
+        for wrong in ["", "2nd", "a b", "shop__find", "agent__x", "run_workflow"] {
+            assert!(!is_workflow_name(wrong), "{wrong}");
         }
     }
 

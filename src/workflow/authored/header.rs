@@ -32,7 +32,7 @@ pub(super) fn name(author: &mut Author, table: &mut Table<'_>) -> (Arc<str>, Spa
         let legal = legal_name(&text);
         let replacement = legal.as_ref().map(|legal| author.reader.requoted(&node.span, legal));
         let problem = author.reader.error(code::WRONG_VALUE, node.span.clone(), message);
-        *problem = problem.clone().label("letters, digits, `_` and `-`, 64 at most, a letter first");
+        *problem = problem.clone().label(name::workflow_name_rule(&text));
         if let (Some(legal), Some(replacement)) = (legal, replacement) {
             *problem = problem.clone().help(format!("for example `{legal}`")).replace_with(replacement);
         }
@@ -87,6 +87,8 @@ fn legal_name(text: &str) -> Option<String> {
         .map(|letter| if letter.is_ascii_alphanumeric() || letter == '-' { letter } else { '_' })
         .take(64)
         .collect();
-    let legal = replaced.trim_start_matches(|first: char| !first.is_ascii_alphabetic()).trim_end_matches('_');
+    let words: Vec<_> = replaced.split('_').filter(|word| !word.is_empty()).collect();
+    let legal = words.join("_");
+    let legal = legal.trim_start_matches(|first: char| !first.is_ascii_alphabetic());
     name::is_workflow_name(legal).then(|| legal.to_owned())
 }
