@@ -36,6 +36,8 @@ pub(super) struct CallFrame {
     call: StepCall,
     /// How it stands.
     pub(super) stage: Stage,
+    /// Why its answer has not come, while the run goes on.
+    pub(super) unanswered: Option<Box<Failure>>,
 }
 
 /// How a call stands.
@@ -55,7 +57,17 @@ impl CallFrame {
     /// A call that is about to be made.
     pub(super) fn new(at: Arc<str>, call: StepCall, is_optional: bool) -> Self {
         let (attempt, effect, callee) = (call.attempt, call.effect, call.callee.clone());
-        Self { at, attempt, effect, callee, is_optional, shared: Seen::new(), call, stage: Stage::New }
+        Self {
+            at,
+            attempt,
+            effect,
+            callee,
+            is_optional,
+            shared: Seen::new(),
+            call,
+            stage: Stage::New,
+            unanswered: None,
+        }
     }
 
     /// The call of an agent that shares this with others.
@@ -143,7 +155,8 @@ impl CallFrame {
             }
             Callee::Model => {}
         }
-        Next::End(End::failed(failure.told(self.effect)))
+        let is_doubtful = failure.leaves_doubt(self.effect);
+        if is_doubtful { self.unanswered(turn, id, failure) } else { Next::End(End::failed(failure)) }
     }
 
     /// Whether a model or an agent is asked, whose answer may be mere text.

@@ -16,6 +16,11 @@ impl Turn<'_> {
         }
     }
 
+    /// Whether the frame `id` is a call that is in flight.
+    pub(super) fn is_calling(&self, id: FrameId) -> bool {
+        self.state.calls.values().any(|call| *call == id)
+    }
+
     /// The strongest effect of the calls below the frame `id` that are in flight or in doubt.
     pub(super) fn in_flight(&self, id: FrameId) -> Option<Effect> {
         let calls =

@@ -24,6 +24,11 @@ use crate::workflow::verb::Verb;
 /// What the address of a call is followed by where another tool is asked about it.
 pub(super) const CHECK: &str = "#check";
 
+/// Where the time limit of a step's attempt stands.
+pub(super) fn timeout_at(at: &str) -> Arc<str> {
+    format!("{at}#timeout").into()
+}
+
 /// Where the question stands that another tool is asked about a call.
 fn check_at(at: &str) -> Arc<str> {
     format!("{at}{CHECK}").into()
@@ -82,8 +87,8 @@ impl Turn<'_> {
     fn restart_limit(&mut self, id: FrameId, is_on: bool) {
         let Some((parent, _)) = self.state.frames.get(id).and_then(|frame| frame.parent) else { return };
         let Some(frame) = self.state.frames.get(parent) else { return };
-        let (Some(Kind::Step(step)), Some(timer)) = (&frame.kind, &frame.timer) else { return };
-        let (timer, limit) = (Arc::clone(timer), step.step(self).timeout);
+        let Some(Kind::Step(step)) = &frame.kind else { return };
+        let (timer, limit) = (timeout_at(&step.at), step.step(self).timeout);
         self.stop_timer(parent);
         if let Some(limit) = limit.filter(|_| is_on) {
             self.start_timer(parent, timer, limit);
@@ -113,6 +118,29 @@ impl CallFrame {
             return self.doubt(turn, id);
         }
         self.repeat(turn, id)
+    }
+
+    /// Its time is up: whatever is in flight is given up.
+    pub(super) fn gave_up(&mut self, turn: &mut Turn<'_>, id: FrameId, failure: Failure) -> Next {
+        let at = self.in_flight_at();
+        if turn.state.calls.remove(&at).is_some() {
+            turn.commands.push(Command::Cancel { at: at.to_string(), attempt: self.attempt });
+        }
+        match self.unanswered.take() {
+            // Whoever was asked has not answered either.
+            Some(failure) => Next::End(End::failed(failure.told(self.effect))),
+            None => self.unanswered(turn, id, failure),
+        }
+    }
+
+    /// The call was sent, and its answer will not come, while the run goes on: another tool is asked, if the step names one.
+    pub(super) fn unanswered(&mut self, turn: &mut Turn<'_>, id: FrameId, failure: Failure) -> Next {
+        let checks = |step: &StepFrame| matches!(step.step(turn).in_doubt, InDoubt::Check(_));
+        if !turn.caller_of(id).is_some_and(checks) {
+            return Next::End(End::failed(failure.told(self.effect)));
+        }
+        self.unanswered = Some(failure.into());
+        self.doubt(turn, id)
     }
 
     /// Makes the call again, with the same key.
@@ -163,11 +191,16 @@ impl CallFrame {
 
     /// Another tool has said whether the call was carried out: nothing, `false` or an empty value means that it was not.
     pub(super) fn checked(&mut self, turn: &mut Turn<'_>, id: FrameId, called: Called) -> Next {
-        match found(called) {
+        match (found(called), self.unanswered.take()) {
             // Whoever cannot be asked has said nothing.
-            None => self.wait_for_somebody(turn, id),
-            Some(found) if is_nothing(&found) => self.repeat(turn, id),
-            Some(found) => Next::End(End::completed(Value::from_json(found))),
+            (None, None) => self.wait_for_somebody(turn, id),
+            (None, Some(failure)) => Next::End(End::failed(failure.told(self.effect))),
+            (Some(found), None) if is_nothing(&found) => self.repeat(turn, id),
+            // It is a failure like any other now, which may be tried again.
+            (Some(found), Some(failure)) if is_nothing(&found) => {
+                Next::End(End::failed(Failure { was_sent: false, ..*failure }))
+            }
+            (Some(found), _) => Next::End(End::completed(Value::from_json(found))),
         }
     }
 

@@ -73,6 +73,8 @@ pub(super) enum Signal {
     Resumed,
     /// It is said what became of its call.
     Decided(Decision),
+    /// Its time is up, and this is what its step fails with.
+    OutOfTime(Box<Failure>),
 }
 
 /// What becomes of a frame after a signal.

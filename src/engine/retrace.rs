@@ -41,13 +41,21 @@ impl Retrace {
                 What::Intended { at, attempt } => _ = intended.insert((at.clone(), *attempt)),
                 What::Called { at, attempt, outcome, .. } => {
                     intended.remove(&(at.clone(), *attempt));
-                    let call = sent.remove(&(at.clone(), *attempt));
+                    let key = (at.clone(), *attempt);
+                    let call = sent.remove(&key);
+                    // Another may still say what became of it.
+                    if let (Some(call), Called::Failure(failure)) = (&call, outcome)
+                        && failure.leaves_doubt(call.effect)
+                    {
+                        sent.insert(key, call.clone());
+                    }
                     retrace.note(call, outcome);
                 }
                 _ => {}
             }
             if let Some((call, became)) = cleared_up(&event.what) {
                 intended.remove(&call);
+                retrace.doubts.remove(&call.0);
                 if let Some(became) = became {
                     retrace.note(sent.remove(&call), &Called::Result(became));
                 }

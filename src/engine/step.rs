@@ -10,6 +10,7 @@ use crate::engine::arrival;
 use crate::engine::ask;
 use crate::engine::cache;
 use crate::engine::command::{KeptAs, Outcome};
+use crate::engine::doubt::timeout_at;
 use crate::engine::each::{self, EachFrame};
 use crate::engine::event::Failure;
 use crate::engine::expectation;
@@ -26,6 +27,7 @@ use crate::model::code;
 use crate::model::effect::Effect;
 use crate::model::fault;
 use crate::workflow::definition::Step;
+use crate::workflow::modifier::InDoubt;
 use crate::workflow::verb::Verb;
 
 /// How often a step is tried in all when others keep setting what it shares.
@@ -190,7 +192,16 @@ impl StepFrame {
         if self.phase == Phase::Pause {
             return self.attempt(turn, id);
         }
-        let failure = Box::new(self.timed_out(turn, id));
+        let in_flight = turn.in_flight(id);
+        let failure = self.timed_out(turn, id, in_flight.is_some());
+        // Whether it has happened can be asked.
+        if matches!(self.step(turn).in_doubt, InDoubt::Check(_))
+            && let Some(call) = turn.children(id).pop().filter(|call| turn.is_calling(*call))
+        {
+            turn.tell(call, Signal::OutOfTime(failure.into()));
+            return Next::Wait;
+        }
+        let failure = Box::new(failure.told(in_flight.unwrap_or(Effect::Read)));
         // What has steps of its own fails like any other, so that those of them that can be undone are waited for.
         if let Some(container) = turn.children(id).pop().filter(|child| turn.running(*child) > 0) {
             turn.end(container, End::failed(failure));
@@ -242,7 +253,7 @@ impl StepFrame {
         }
         self.attempts += 1;
         if let Some(timeout) = self.step(turn).timeout {
-            turn.start_timer(id, format!("{}#timeout", self.at).into(), timeout);
+            turn.start_timer(id, timeout_at(&self.at), timeout);
         }
         Ok(self.row.map_or(self.attempts, |row| turn.attempt(row)))
     }
@@ -305,22 +316,22 @@ impl StepFrame {
     }
 
     fn may_retry(&self, step: &Step, failure: &Failure) -> bool {
-        let Some(retry) = &step.retry else { return false };
         let kind = failure.kind();
+        let is_doubtful = kind == fault::Kind::InDoubt && !step.effect.may_repeat();
+        let is_made_again = is_doubtful && matches!(step.in_doubt, InDoubt::Retry);
+        let Some(retry) = &step.retry else { return is_made_again && self.attempts < 2 };
         // Neither an expression nor a bound gives way when it is tried again, whatever `on` says.
         let is_final = [code::EXPRESSION_FAILED, code::NOT_A_LIST, code::RUN_TOO_LARGE]
             .iter()
             .any(|code| failure.code == code.as_str());
-        let is_doubtful = kind == fault::Kind::InDoubt && !step.effect.may_repeat();
         self.attempts < retry.policy.attempts
             && !is_final
-            && !is_doubtful
-            && retry.on.as_ref().map_or_else(|| kind.is_transient(), |kinds| kinds.contains(&kind))
+            && (is_made_again
+                || !is_doubtful && retry.on.as_ref().map_or_else(|| kind.is_transient(), |kinds| kinds.contains(&kind)))
     }
 
     /// The attempt has taken too long.
-    fn timed_out(&self, turn: &Turn<'_>, id: FrameId) -> Failure {
-        let in_flight = turn.in_flight(id);
+    fn timed_out(&self, turn: &Turn<'_>, id: FrameId, was_sent: bool) -> Failure {
         let step = self.step(turn);
         let limit = step.timeout.unwrap_or_default();
         let (code, message) = match &step.verb {
@@ -332,8 +343,7 @@ impl StepFrame {
             Verb::Await { event, .. } => return arrival::missed(turn, id, (&self.at, event), limit).at(&self.at),
             _ => (code::STEP_FAILED, format!("step `{}` was not over after {limit:?}", self.at)),
         };
-        let failure = Failure::new(fault::Kind::Timeout, code, message).at(&self.at);
-        Failure { was_sent: in_flight.is_some(), ..failure }.told(in_flight.unwrap_or(Effect::Read))
+        Failure { was_sent, ..Failure::new(fault::Kind::Timeout, code, message).at(&self.at) }
     }
 
     /// The output that `output` makes from the result, if that is what the step expects.

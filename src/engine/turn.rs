@@ -207,6 +207,7 @@ impl<'run> Turn<'run> {
             (Kind::Wait(_), Signal::Fired) => wait::over(),
             (Kind::Call(call), Signal::Start) => call.start(self, id),
             (Kind::Call(call), Signal::Answered(called)) => call.answered(self, id, *called),
+            (Kind::Call(call), Signal::OutOfTime(failure)) => call.gave_up(self, id, *failure),
             (Kind::Call(call), Signal::Resumed) => call.resumed(self, id),
             (Kind::Call(call), Signal::Decided(decision)) => call.decided(self, id, decision),
             (Kind::Ask(ask), Signal::Start) => ask.start(self, id),

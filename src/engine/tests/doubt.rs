@@ -8,6 +8,7 @@ use crate::engine::command::{Command, StepCall};
 use crate::engine::event::{Called, Decision, Event, What};
 use crate::engine::run::Run;
 use crate::engine::tests::play::{Play, workflow};
+use crate::model::fault::Kind;
 use crate::model::usage::Usage;
 
 /// The run of this text after the program has died and another has taken over, and what that one is to do. The calls that must
@@ -130,4 +131,76 @@ fn of_two_calls_only_the_lost_one_is_in_doubt() {
     answered(&mut run, &other, &json!(1));
     happens(&mut run, What::Decided { at: lost, attempt: 1, decision: Decision::ItHappened(json!(2)) });
     assert!(run.outcome().is_some(), "both are known");
+}
+
+/// A payment whose answer does not come while the run goes on: it is lost, or its time is up.
+fn unanswered(more: &str) -> [Play; 2] {
+    let text = format!("steps:\n  - {{ id: pay, tool: s.post, timeout: 5s{more} }}\noutput: $steps.pay.output\n");
+    [true, false].map(|is_lost| {
+        let mut play = Play::of(&text, json!({}));
+        if is_lost {
+            play.lose("pay", Kind::Unavailable);
+        } else {
+            play.pass(5_000);
+        }
+        play
+    })
+}
+
+const CHECK: &str = ", check: { tool: s.get, args: { of: pay } }";
+
+#[test]
+fn a_tool_that_knows_is_asked_while_the_run_goes_on_too() {
+    for mut play in unanswered(CHECK) {
+        assert_eq!(play.waiting(), ["pay#check"]);
+        play.answer("pay#check", json!({ "receipt": 7 }));
+        assert_eq!(play.output(), json!({ "receipt": 7 }));
+    }
+}
+
+#[test]
+fn what_is_known_not_to_have_happened_is_a_failure_like_others() {
+    for mut play in unanswered(CHECK) {
+        play.answer("pay#check", json!({}));
+        let failure = play.failure();
+        assert!(!failure.was_sent && ["unavailable", "timeout"].contains(&&*failure.kind), "{failure:?}");
+    }
+    for mut play in unanswered(&format!("{CHECK}, retry: {{ attempts: 2, delay: 1s }}")) {
+        play.answer("pay#check", json!(null));
+        play.pass(1_000);
+        assert_eq!(play.waiting(), ["pay"]);
+        play.answer("pay", json!({ "receipt": 8 }));
+        assert_eq!(play.output(), json!({ "receipt": 8 }));
+    }
+}
+
+#[test]
+fn where_nobody_can_say_it_stays_in_doubt() {
+    for mut play in unanswered(CHECK) {
+        play.fail("pay#check", Kind::Unavailable);
+        assert_eq!((&*play.failure().kind, play.failure().was_sent), ("in_doubt", true));
+    }
+    for mut play in unanswered(CHECK) {
+        play.pass(10_000);
+        assert_eq!((&*play.failure().kind, play.waiting().len()), ("in_doubt", 0), "it is not asked for ever");
+    }
+}
+
+#[test]
+fn what_is_in_doubt_is_made_again_where_its_step_says_so() {
+    for mut play in unanswered(", in_doubt: retry") {
+        assert_eq!(play.waiting(), ["pay"]);
+        play.lose("pay", Kind::Unavailable);
+        assert_eq!(play.failure().kind, "in_doubt", "once");
+    }
+    for mut play in unanswered(", in_doubt: retry, retry: { attempts: 3, delay: 1s }") {
+        play.pass(1_000);
+        play.lose("pay", Kind::Unavailable);
+        play.pass(2_000);
+        play.answer("pay", json!({ "receipt": 9 }));
+        assert_eq!(play.output(), json!({ "receipt": 9 }));
+    }
+    for play in unanswered(", retry: 3") {
+        assert_eq!(play.failure().kind, "in_doubt", "not unless it says so");
+    }
 }

@@ -1,4 +1,4 @@
-//! `in_doubt` and `check`: what is done about a call that may have been carried out before a crash.
+//! `in_doubt` and `check`: what is done about a call that may have been carried out, and whose answer is lost.
 
 use crate::document::table::Table;
 use crate::model::code;
