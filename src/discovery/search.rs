@@ -122,7 +122,7 @@ impl Searches {
 async fn search(source: Arc<ServerSource>, pool: Arc<Pool>, board: Arc<Board>, again: Arc<Notify>) {
     let ask = async {
         match &source.place {
-            Place::Kubernetes(place) => kubernetes::watch(place, &source, &board).await,
+            Place::Kubernetes(place) => kubernetes::watch(place, &source, pool.hooks(), &board).await,
             #[cfg(feature = "mdns")]
             Place::Mdns(place) => mdns::watch(place, &source, &board).await,
             #[cfg(not(feature = "mdns"))]

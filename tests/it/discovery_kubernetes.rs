@@ -131,11 +131,18 @@ fn a_file_for_kubectl_says_where_the_cluster_is() {
     let cluster = Cluster::start();
     cluster.service("docs", json!({}));
     cluster.slice("docs-1", "docs", web.port);
+    let print = r#"case "$KUBERNETES_EXEC_INFO" in *ExecCredential*) echo "{\"status\":{\"token\":\"$IT\"}}";; esac"#;
     let config = json!({
         "current-context": "other",
-        "contexts": [{ "name": "dev", "context": { "cluster": "near", "user": "me" } }],
+        "contexts": [
+            { "name": "dev", "context": { "cluster": "near", "user": "me" } },
+            { "name": "cloud", "context": { "cluster": "near", "user": "robot" } },
+        ],
         "clusters": [{ "name": "near", "cluster": { "server": format!("http://127.0.0.1:{}", cluster.port) } }],
-        "users": [{ "name": "me", "user": { "tokenFile": "token" } }],
+        "users": [
+            { "name": "me", "user": { "tokenFile": "token" } },
+            { "name": "robot", "user": { "exec": { "command": "sh", "args": ["-c", print], "env": [{ "name": "IT", "value": "t0ken" }] } } },
+        ],
     });
     let source = |more: &str| {
         let place = format!("{{ kubeconfig = \"~/.kube/config\", namespace = \"tools\", labels = \"mcp=yes\"{more} }}");
@@ -146,8 +153,16 @@ fn a_file_for_kubectl_says_where_the_cluster_is() {
     let home = test.home().display().to_string();
     let mut host = test.env("HOME", &home).start();
     let trouble = |host: &mut Host| status(host)["sources"][0]["trouble"].to_string();
-    let is_told = eventually(DEADLINE, || trouble(&mut host).contains("it has no context `other`; it has `dev`"));
+    let is_told =
+        eventually(DEADLINE, || trouble(&mut host).contains("it has no context `other`; it has `dev`, `cloud`"));
     assert!(is_told, "{}", trouble(&mut host));
-    std::fs::write(host.home().join("registry.toml"), source(", context = \"dev\"")).expect("the registry");
+    let registry = host.home().join("registry.toml");
+    std::fs::write(&registry, source(", context = \"dev\"")).expect("the registry");
     host.ready(&["docs"]);
+    std::fs::write(&registry, source(", context = \"cloud\"")).expect("the registry");
+    let is_told = eventually(DEADLINE, || trouble(&mut host).contains("wants `sh` to be run; say `exec = true`"));
+    assert!(is_told, "{}", trouble(&mut host));
+    std::fs::write(&registry, source(", context = \"cloud\", exec = true")).expect("the registry");
+    host.ready(&["docs"]);
+    assert!(eventually(DEADLINE, || trouble(&mut host) == "null"), "{}", trouble(&mut host));
 }
