@@ -149,7 +149,11 @@ impl App {
             Err(error) => return (Outcome { problems: vec![error.to_string()], ..Outcome::default() }, None, None),
         };
         let revision = (!loaded.problems.iter().any(Problem::is_error)).then(|| files_of(&loaded));
+        let patterns = loaded.patterns.clone();
         let next = next(loaded, &gateway.registry(), &gateway.workflows());
+        if next.outcome.kept.is_empty() {
+            self.look_by(patterns);
+        }
         self.searches().follow(&next.registry.discovery.sources, &[]);
         let found = self.searches().board().found();
         keep_finds(files.kept.clone(), next.registry.discovery.sources.clone(), found).await;

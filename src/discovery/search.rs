@@ -141,8 +141,9 @@ async fn poll(source: &ServerSource, pool: &Pool, board: &Board, again: &Notify)
         tokio::pin!(told);
         told.as_mut().enable();
         let answer = tokio::select! {
-            answer = timeout(source.timeout, ask(source, pool)) => answer,
+            biased;
             () = told.as_mut() => continue,
+            answer = timeout(source.timeout, ask(source, pool)) => answer,
         };
         let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {:?}", source.timeout)));
         failures = if answer.is_ok() { 0 } else { failures + 1 };
