@@ -7,12 +7,17 @@ use crate::support::web::{Manner, Web};
 use crate::support::{DEADLINE, Host, Test, eventually};
 
 fn host(cluster: &Cluster) -> Host {
+    asking(cluster, "t0ken")
+}
+
+/// A host that proves by `token` who it is.
+fn asking(cluster: &Cluster, token: &str) -> Host {
     let place = format!(
         "kubernetes = {{ api = \"http://127.0.0.1:{}\", token = \"${{CLUSTER}}\", namespace = \"tools\", labels = \"mcp=yes\" }}\n",
         cluster.port
     );
     let source = format!("[discovery.sources.cluster]\n{place}grace = \"300ms\"\ntimeout = \"3s\"\nrefresh = \"1s\"\n");
-    Test::new().registry(&source).env("CLUSTER", "t0ken").start()
+    Test::new().registry(&source).env("CLUSTER", token).start()
 }
 
 fn has(host: &mut Host, server: &str) -> bool {
@@ -123,6 +128,16 @@ fn a_cluster_that_does_not_answer_changes_nothing() {
     cluster.set_down(false);
     host.ready(&["docs", "mail"]);
     assert!(eventually(DEADLINE, || status(&mut host)["sources"][0]["trouble"].is_null()), "{}", status(&mut host));
+}
+
+#[test]
+fn a_role_that_lacks_something_is_told_of_once() {
+    let cluster = Cluster::start();
+    let mut host = asking(&cluster, "another");
+    assert!(eventually(DEADLINE, || cluster.asked().len() >= 7), "{:?}", cluster.asked());
+    let trouble = status(&mut host)["sources"][0]["trouble"].to_string();
+    assert!(trouble.contains("list and watch services and endpointslices (HTTP 403)"), "{trouble}");
+    assert_eq!(host.stderr().matches("MO5501").count(), 1, "{}", host.stderr());
 }
 
 #[test]
