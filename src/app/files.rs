@@ -1,5 +1,7 @@
 //! Finding and reading the files that the user names.
 
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy as _;
@@ -35,16 +37,14 @@ pub fn registries(given: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
 pub fn matching(base: &Path, pattern: &str) -> Result<Vec<PathBuf>, String> {
     let whole = base.join(pattern);
     if whole.is_dir() {
-        let mut found = Vec::new();
-        collect(&whole, 1, &mut found);
+        let found = files_in(&whole, 1)?;
         return Ok(sorted(found.into_iter().filter(|path| Format::of(&path.to_string_lossy()).is_some()).collect()));
     }
     if !is_glob(pattern) {
         return Ok(vec![whole]);
     }
     let matcher = matcher(base, pattern).map_err(|error| format!("`{pattern}`: {error}"))?;
-    let mut found = Vec::new();
-    collect(&fixed(base, pattern), MAX_DEPTH, &mut found);
+    let found = files_in(&fixed(base, pattern), MAX_DEPTH)?;
     Ok(sorted(found.into_iter().filter(|path| matcher.is_match(path)).collect()))
 }
 
@@ -88,15 +88,31 @@ pub fn place(base: &Path, pattern: &str, name: &str) -> Option<(PathBuf, Format)
     formats.into_iter().find(fits).map(|format| (folder, format))
 }
 
-fn collect(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) {
-    let Ok(entries) = std::fs::read_dir(directory) else { return };
-    for entry in entries.flatten() {
+/// Every file in `folder`, and so deep below it. What cannot be read is not empty: that is for somebody to know.
+fn files_in(folder: &Path, depth: usize) -> Result<Vec<PathBuf>, String> {
+    let mut found = Vec::new();
+    match collect(folder, depth, &mut found) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(format!("the folder {} cannot be read: {error}", folder.display()))
+        }
+        _ => Ok(found),
+    }
+}
+
+fn collect(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
         match entry.file_type() {
-            Ok(kind) if kind.is_dir() && depth > 1 => collect(&entry.path(), depth - 1, found),
+            Ok(kind) if kind.is_dir() && depth > 1 => match collect(&entry.path(), depth - 1, found) {
+                // It has just been removed, or is somebody else's.
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {}
+                collected => collected?,
+            },
             Ok(kind) if !kind.is_dir() => found.push(entry.path()),
             _ => {}
         }
     }
+    Ok(())
 }
 
 fn sorted(mut paths: Vec<PathBuf>) -> Vec<PathBuf> {

@@ -65,6 +65,8 @@ pub struct Loaded {
     pub found: Vec<Found>,
     /// The patterns of workflow files, each with the folder that it starts at; those of the command line come last.
     pub patterns: Vec<(PathBuf, String)>,
+    /// Whether some of them could not be followed: workflows that were found by them before are not gone.
+    pub is_incomplete: bool,
     /// The workflow files that were read, whether they are right or not.
     pub sources: Vec<(Arc<Source>, Format)>,
     /// Which registries have led to this process, these included.
@@ -152,6 +154,7 @@ fn read_workflows(patterns: &[(PathBuf, String)], texts: &BTreeMap<PathBuf, Stri
         let paths = match matching(base, pattern) {
             Ok(paths) => paths,
             Err(why) => {
+                loaded.is_incomplete = true;
                 let source = Source::new(pattern, "");
                 loaded.problems.push(Problem::error(code::FILE_UNREADABLE, &source, 0..0, why));
                 continue;

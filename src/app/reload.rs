@@ -140,7 +140,7 @@ impl App {
     async fn read_anew(&self, files: &Files) -> (Outcome, Option<Places>, Option<Snapshot>) {
         let gateway = self.gateway();
         let named = Files { found: Some(self.searches().board().found()), ..files.clone() };
-        let mut loaded = match tokio::task::spawn_blocking(move || load(&named)).await {
+        let loaded = match tokio::task::spawn_blocking(move || load(&named)).await {
             Ok(Ok(loaded)) => loaded,
             Ok(Err(why)) => {
                 let kept = files.registries.iter().map(|path| path.to_string_lossy().into_owned()).collect();
@@ -149,10 +149,11 @@ impl App {
             Err(error) => return (Outcome { problems: vec![error.to_string()], ..Outcome::default() }, None, None),
         };
         let revision = (!loaded.problems.iter().any(Problem::is_error)).then(|| files_of(&loaded));
-        if let Some(source) = loaded.texts.first() {
-            loaded.problems.extend(held_back(&mut loaded.registry, &gateway.registry(), source));
-        }
+        let patterns = loaded.patterns.clone();
         let next = next(loaded, &gateway.registry(), &gateway.workflows());
+        if next.outcome.kept.is_empty() {
+            self.look_by(patterns);
+        }
         self.searches().follow(&next.registry.discovery.sources, &[]);
         let found = self.searches().board().found();
         keep_finds(files.kept.clone(), next.registry.discovery.sources.clone(), found).await;
@@ -182,7 +183,7 @@ async fn keep(revisions: Option<&Revisions>, files: Option<Snapshot>) {
 }
 
 /// What is to be used in place of `registry` and `workflows`: what was read, save for files with mistakes.
-fn next(loaded: Loaded, registry: &Arc<Registry>, workflows: &Arc<WorkflowSet>) -> Next {
+fn next(mut loaded: Loaded, registry: &Arc<Registry>, workflows: &Arc<WorkflowSet>) -> Next {
     let places = Some(Places::of(&loaded));
     let is_registry = |name: &str| loaded.read.iter().any(|path| path.to_string_lossy() == name);
     let mut kept: Vec<String> = Vec::new();
@@ -195,10 +196,15 @@ fn next(loaded: Loaded, registry: &Arc<Registry>, workflows: &Arc<WorkflowSet>) 
     let is_gone = |problem: &Problem| problem.code == code::FILE_UNREADABLE && is_registry(&problem.source.name);
     let is_unusable = loaded.is_unusable || loaded.problems.iter().any(is_gone);
     let is_broken = is_unusable || kept.iter().any(|name| is_registry(name));
-    // Where the workflows are is said by the registry: what a broken one does not lead to is not gone.
+    // Where the workflows are is said by the registry: what a broken one does not lead to is not gone, nor what is in a folder that
+    // cannot be read.
     let is_found = |name: &str| loaded.sources.iter().any(|(source, _)| source.name == name);
-    let lost = workflows.iter().map(|workflow| &workflow.source.name).filter(|name| is_broken && !is_found(name));
+    let is_partial = is_broken || loaded.is_incomplete;
+    let lost = workflows.iter().map(|workflow| &workflow.source.name).filter(|name| is_partial && !is_found(name));
     let held: Vec<_> = kept.iter().chain(lost).cloned().collect();
+    if let Some(source) = loaded.texts.first().filter(|_| !is_broken) {
+        loaded.problems.extend(held_back(&mut loaded.registry, registry, source));
+    }
     let new_workflows =
         if is_unusable { Arc::clone(workflows) } else { Arc::new(loaded.workflows.keeping(workflows, &held)) };
     let new_registry = if is_broken { Arc::clone(registry) } else { Arc::new(loaded.registry) };

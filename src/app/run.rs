@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +16,6 @@ use crate::app::reload::Watched;
 use crate::discovery::search::Searches;
 use crate::downstream::memory::Memory;
 use crate::downstream::pool::Pool;
-use crate::gateway::authoring::Authoring;
 use crate::gateway::door::Gateway;
 use crate::journal::retention::Retention;
 use crate::journal::writer::Journal;
@@ -24,6 +24,9 @@ use crate::runner::effects::now;
 use crate::server::http::serve::Bound;
 use crate::server::stdio;
 
+/// Patterns of workflow files, each with the folder that it starts at.
+type Patterns = Vec<(PathBuf, String)>;
+
 /// The running program.
 pub struct App {
     gateway: Arc<Gateway>,
@@ -31,7 +34,7 @@ pub struct App {
     /// Through which its hosts and operators see; everything if `None`.
     profile: Option<Arc<str>>,
     /// Where workflow files are looked for.
-    patterns: Vec<(PathBuf, String)>,
+    patterns: Arc<ArcSwap<Patterns>>,
     /// Set when somebody wants the files to be read anew.
     hang_up: Notify,
 }
@@ -51,7 +54,8 @@ impl App {
         let searches = Searches::new(Arc::clone(&pool));
         let gateway = Gateway::open(Arc::new(loaded.registry), Arc::new(loaded.workflows), pool, problems);
         gateway.show_sources(Arc::clone(searches.board()));
-        Self { gateway, searches, profile: profile.map(Arc::from), patterns: loaded.patterns, hang_up: Notify::new() }
+        let patterns = Arc::new(ArcSwap::from_pointee(loaded.patterns));
+        Self { gateway, searches, profile: profile.map(Arc::from), patterns, hang_up: Notify::new() }
     }
 
     /// Stores runs in `folder`, as the registry says. An error says why they are not.
@@ -77,16 +81,22 @@ impl App {
         self
     }
 
-    /// Lets hosts save workflows in the first folder that workflows are read from; the error says that there is none.
+    /// Lets hosts save workflows where the first pattern that can finds them; the error says that there is none.
     pub fn allow_authoring(&self) -> Result<(), String> {
-        let places = self.patterns.iter().find_map(|(base, pattern)| place(base, pattern, "a_new_workflow"));
-        let Some((folder, format)) = places else {
+        if self.patterns.load().is_empty() {
             return Err(
                 "no folder of workflows is named, neither by `workflows` of the registry nor by --workflows".to_owned()
             );
-        };
-        self.gateway.allow_authoring(Authoring { folder, format });
+        }
+        let patterns = Arc::clone(&self.patterns);
+        let first = move |name: &str| patterns.load().iter().find_map(|(base, pattern)| place(base, pattern, name));
+        self.gateway.allow_authoring(Box::new(first));
         Ok(())
+    }
+
+    /// From now on workflow files are looked for by these.
+    pub(super) fn look_by(&self, patterns: Patterns) {
+        self.patterns.store(Arc::new(patterns));
     }
 
     /// Has the files read anew, if they are watched.

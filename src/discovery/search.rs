@@ -122,7 +122,7 @@ impl Searches {
 async fn search(source: Arc<ServerSource>, pool: Arc<Pool>, board: Arc<Board>, again: Arc<Notify>) {
     let ask = async {
         match &source.place {
-            Place::Kubernetes(place) => kubernetes::watch(place, &source, &board).await,
+            Place::Kubernetes(place) => kubernetes::watch(place, &source, pool.hooks(), &board).await,
             #[cfg(feature = "mdns")]
             Place::Mdns(place) => mdns::watch(place, &source, &board).await,
             #[cfg(not(feature = "mdns"))]
@@ -141,8 +141,9 @@ async fn poll(source: &ServerSource, pool: &Pool, board: &Board, again: &Notify)
         tokio::pin!(told);
         told.as_mut().enable();
         let answer = tokio::select! {
-            answer = timeout(source.timeout, ask(source, pool)) => answer,
+            biased;
             () = told.as_mut() => continue,
+            answer = timeout(source.timeout, ask(source, pool)) => answer,
         };
         let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {:?}", source.timeout)));
         failures = if answer.is_ok() { 0 } else { failures + 1 };

@@ -18,14 +18,8 @@ use crate::model::fault::{Fault, Kind};
 use crate::model::problem::Source;
 use crate::workflow::authored;
 
-/// Where workflows are saved.
-#[derive(Debug, Clone)]
-pub struct Authoring {
-    /// The folder, whose files are read at the next start, too.
-    pub folder: PathBuf,
-    /// In which language.
-    pub format: Format,
-}
+/// In which folder the file of a workflow of this name is found, at the next start, too, and in which language; nothing if none is looked for.
+pub type Place = Box<dyn Fn(&str) -> Option<(PathBuf, Format)> + Send + Sync>;
 
 /// The arguments of `save_workflow`.
 #[derive(Debug, Deserialize)]
@@ -37,23 +31,27 @@ struct SaveArguments {
 }
 
 impl Gateway {
-    /// Lets callers save workflows.
-    pub fn allow_authoring(&self, authoring: Authoring) {
+    /// Lets callers save workflows where `place` says.
+    pub fn allow_authoring(&self, place: Place) {
         // Who allows it twice means the same place.
-        let _ = self.authoring.set(authoring);
+        let _ = self.authoring.set(place);
         self.rebuild();
     }
 
     pub(super) async fn save_workflow(&self, call: &Call) -> Result<Reply, Fault> {
         let SaveArguments { definition, replace } = arguments(call)?;
-        let Some(Authoring { folder, format }) = self.authoring.get() else {
+        let Some(place) = self.authoring.get() else {
             return Err(Fault::new(Kind::Denied, code::NOT_ALLOWED, "workflows cannot be saved here")
                 .hint("start the program with `serve --allow-authoring`"));
         };
         let workflow = self.inline(&definition, call.profile.as_ref()).await?;
-        let path = folder.join(format!("{}.{}", workflow.name, format.extension()));
-        let text = text(&definition, *format).map_err(invalid)?;
         let name = Arc::clone(&workflow.name);
+        let (folder, format) = place(&name).ok_or_else(|| {
+            invalid(format!("no workflow file called `{name}` is looked for, so that it would not be found again"))
+                .hint("give it another name, or have a folder named by `workflows` of the registry")
+        })?;
+        let path = folder.join(format!("{name}.{}", format.extension()));
+        let text = text(&definition, format).map_err(invalid)?;
         // One at a time: of two that save the same name, the second has to know of the first.
         let _saving = self.saving.lock().await;
         if let Some(other) = self.workflows().get(&name) {
@@ -81,7 +79,7 @@ impl Gateway {
             },
         )?;
         // As it will be read at the next start.
-        let (again, _) = authored::read(&Source::new(path.to_string_lossy(), text), *format);
+        let (again, _) = authored::read(&Source::new(path.to_string_lossy(), text), format);
         let workflow =
             again.ok_or_else(|| Fault::new(Kind::Internal, code::INTERNAL, "what was saved cannot be read"))?;
         self.workflows.store(Arc::new(self.workflows().with(workflow)));
@@ -110,9 +108,8 @@ fn text(definition: &Value, format: Format) -> Result<String, String> {
 fn put(path: &Path, text: &str) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or_else(|| Path::new("."));
     std::fs::create_dir_all(folder)?;
-    let draft = path.with_extension("draft");
-    std::fs::write(&draft, text)?;
-    std::fs::rename(&draft, path).inspect_err(|_| {
+    let draft = path.with_extension(format!("{}.draft", uuid::Uuid::new_v4().simple()));
+    std::fs::write(&draft, text).and_then(|()| std::fs::rename(&draft, path)).inspect_err(|_| {
         // What is left of it is of no use.
         let _ = std::fs::remove_file(&draft);
     })

@@ -15,7 +15,7 @@ use crate::downstream::pool::Pool;
 use crate::gateway::adopt::Wish;
 use crate::gateway::agents::Places;
 use crate::gateway::answers::Answers;
-use crate::gateway::authoring::Authoring;
+use crate::gateway::authoring;
 use crate::gateway::batches::Batches;
 use crate::gateway::capabilities::{Records, Revisions};
 use crate::gateway::fitness::Fitness;
@@ -45,7 +45,7 @@ pub struct Gateway {
     pub(super) registry: ArcSwap<Registry>,
     pub(super) workflows: ArcSwap<WorkflowSet>,
     /// Where callers may save workflows, if they may.
-    pub(super) authoring: OnceLock<Authoring>,
+    pub(super) authoring: OnceLock<authoring::Place>,
     pub(super) saving: tokio::sync::Mutex<()>,
     pub(super) pool: Arc<Pool>,
     pub(super) models: ArcSwap<llm::pool::Pool>,

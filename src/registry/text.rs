@@ -90,6 +90,11 @@ impl Text {
         Ok(Self { written: written.to_owned(), parts })
     }
 
+    /// Text without placeholders, whatever it looks like.
+    pub fn literal(text: &str) -> Self {
+        Self { written: text.replace("${", "$${"), parts: vec![Part::Literal(text.to_owned())] }
+    }
+
     /// The text with every placeholder replaced by its value.
     pub fn expand(&self, variables: &dyn Variables) -> Result<Secret<String>, Unset> {
         let mut text = String::new();

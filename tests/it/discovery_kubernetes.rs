@@ -7,12 +7,17 @@ use crate::support::web::{Manner, Web};
 use crate::support::{DEADLINE, Host, Test, eventually};
 
 fn host(cluster: &Cluster) -> Host {
+    asking(cluster, "t0ken")
+}
+
+/// A host that proves by `token` who it is.
+fn asking(cluster: &Cluster, token: &str) -> Host {
     let place = format!(
         "kubernetes = {{ api = \"http://127.0.0.1:{}\", token = \"${{CLUSTER}}\", namespace = \"tools\", labels = \"mcp=yes\" }}\n",
         cluster.port
     );
     let source = format!("[discovery.sources.cluster]\n{place}grace = \"300ms\"\ntimeout = \"3s\"\nrefresh = \"1s\"\n");
-    Test::new().registry(&source).env("CLUSTER", "t0ken").start()
+    Test::new().registry(&source).env("CLUSTER", token).start()
 }
 
 fn has(host: &mut Host, server: &str) -> bool {
@@ -126,16 +131,33 @@ fn a_cluster_that_does_not_answer_changes_nothing() {
 }
 
 #[test]
+fn a_role_that_lacks_something_is_told_of_once() {
+    let cluster = Cluster::start();
+    let mut host = asking(&cluster, "another");
+    assert!(eventually(DEADLINE, || cluster.asked().len() >= 7), "{:?}", cluster.asked());
+    let trouble = status(&mut host)["sources"][0]["trouble"].to_string();
+    assert!(trouble.contains("list and watch services and endpointslices (HTTP 403)"), "{trouble}");
+    assert_eq!(host.stderr().matches("MO5501").count(), 1, "{}", host.stderr());
+}
+
+#[test]
 fn a_file_for_kubectl_says_where_the_cluster_is() {
     let web = Web::start(Manner::Legacy);
     let cluster = Cluster::start();
     cluster.service("docs", json!({}));
     cluster.slice("docs-1", "docs", web.port);
+    let print = r#"case "$KUBERNETES_EXEC_INFO" in *ExecCredential*) echo "{\"status\":{\"token\":\"$IT\"}}";; esac"#;
     let config = json!({
         "current-context": "other",
-        "contexts": [{ "name": "dev", "context": { "cluster": "near", "user": "me" } }],
+        "contexts": [
+            { "name": "dev", "context": { "cluster": "near", "user": "me" } },
+            { "name": "cloud", "context": { "cluster": "near", "user": "robot" } },
+        ],
         "clusters": [{ "name": "near", "cluster": { "server": format!("http://127.0.0.1:{}", cluster.port) } }],
-        "users": [{ "name": "me", "user": { "tokenFile": "token" } }],
+        "users": [
+            { "name": "me", "user": { "tokenFile": "token" } },
+            { "name": "robot", "user": { "exec": { "command": "sh", "args": ["-c", print], "env": [{ "name": "IT", "value": "t0ken" }] } } },
+        ],
     });
     let source = |more: &str| {
         let place = format!("{{ kubeconfig = \"~/.kube/config\", namespace = \"tools\", labels = \"mcp=yes\"{more} }}");
@@ -146,8 +168,16 @@ fn a_file_for_kubectl_says_where_the_cluster_is() {
     let home = test.home().display().to_string();
     let mut host = test.env("HOME", &home).start();
     let trouble = |host: &mut Host| status(host)["sources"][0]["trouble"].to_string();
-    let is_told = eventually(DEADLINE, || trouble(&mut host).contains("it has no context `other`; it has `dev`"));
+    let is_told =
+        eventually(DEADLINE, || trouble(&mut host).contains("it has no context `other`; it has `dev`, `cloud`"));
     assert!(is_told, "{}", trouble(&mut host));
-    std::fs::write(host.home().join("registry.toml"), source(", context = \"dev\"")).expect("the registry");
+    let registry = host.home().join("registry.toml");
+    std::fs::write(&registry, source(", context = \"dev\"")).expect("the registry");
     host.ready(&["docs"]);
+    std::fs::write(&registry, source(", context = \"cloud\"")).expect("the registry");
+    let is_told = eventually(DEADLINE, || trouble(&mut host).contains("wants `sh` to be run; say `exec = true`"));
+    assert!(is_told, "{}", trouble(&mut host));
+    std::fs::write(&registry, source(", context = \"cloud\", exec = true")).expect("the registry");
+    host.ready(&["docs"]);
+    assert!(eventually(DEADLINE, || trouble(&mut host) == "null"), "{}", trouble(&mut host));
 }

@@ -220,6 +220,27 @@ fn workflows_stay_while_the_registry_does_not_say_rightly_where_they_are() {
 }
 
 #[test]
+fn workflows_stay_while_their_folder_cannot_be_read() {
+    let test = Test::new().server("north", fixture(["healthy"]));
+    let flow = "name: flow\nsteps:\n  - { id: a, tool: north.echo }\n";
+    let where_they_are = "[orchestrator]\nworkflows = [\"flows/*.yaml\"]\n";
+    let mut host = test.file("flows/flow.yaml", flow).registry(where_they_are).start();
+    host.ready(&["north", "flow"]);
+    let (folder, aside) = (host.home().join("flows"), host.home().join("aside"));
+    fs::rename(&folder, &aside).expect("the folder is moved");
+    // A link that leads to itself.
+    std::os::unix::fs::symlink("flows", &folder).expect("a link");
+    let told = host.value("reload_config", json!({}));
+    assert!(told["ok"] == false && told.to_string().contains("cannot be read"), "{told}");
+    assert!(host.tools().iter().any(|tool| tool == "flow"), "{told}");
+    fs::remove_file(&folder).and_then(|()| fs::rename(&aside, &folder)).expect("the folder is back");
+    assert_eq!(host.value("reload_config", json!({}))["ok"], true);
+    fs::remove_dir_all(&folder).expect("the folder is gone");
+    host.value("reload_config", json!({}));
+    assert!(!host.tools().iter().any(|tool| tool == "flow"), "one that is gone has no files");
+}
+
+#[test]
 fn workflows_come_change_and_go_and_runs_keep_their_plan() {
     let step = |text: &str| {
         format!("name: flow\nsteps:\n  - {{ id: a, tool: north.sleep, args: {{ ms: 1500 }} }}\noutput: {text}\n")
@@ -278,6 +299,12 @@ fn what_counts_at_the_start_only_is_told() {
     assert!(problem.contains("MO1014") && problem.contains("`[engine]`"), "{told}");
     host.value("reload_config", json!({}));
     assert!(status(&mut host).contains("MO1014"), "for as long as it is so");
+    fs::write(registry(&host), "[orchestrator]\nkeep_runs = \"soon\"\n").expect("the registry");
+    let told = host.value("reload_config", json!({}));
+    assert!(
+        told["ok"] == false && !told.to_string().contains("MO1014"),
+        "a file with mistakes has changed nothing: {told}"
+    );
     fs::write(registry(&host), text).expect("the registry");
     assert_eq!(host.value("reload_config", json!({}))["problems"], json!([]));
 }

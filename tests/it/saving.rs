@@ -35,6 +35,26 @@ fn a_saved_workflow_is_a_tool_at_once_and_after_a_restart() {
 }
 
 #[test]
+fn it_is_saved_where_the_files_say_now_that_it_is_found() {
+    let mut host = test().serve_with(&["--allow-authoring"]);
+    host.initialize();
+    host.ready(&["north"]);
+    let registry = host.home().join("registry.toml");
+    let text = fs::read_to_string(&registry).expect("the registry");
+    fs::write(&registry, text.replace("workflows/*.yaml", "flows/g*.json")).expect("the registry");
+    host.value("reload_config", json!({}));
+    let saved = host.value("save_workflow", json!({ "definition": GREET }));
+    assert!(saved["file"].as_str().is_some_and(|file| file.ends_with("flows/greet.json")), "{saved}");
+    // What that pattern does not find, the next one does.
+    let other = json!({ "name": "other", "steps": [{ "id": "a", "set": 1 }] });
+    let saved = host.value("save_workflow", json!({ "definition": other }));
+    assert!(saved["file"].as_str().is_some_and(|file| file.ends_with("workflows/other.yaml")), "{saved}");
+    assert_eq!(host.value("reload_config", json!({}))["ok"], true);
+    assert_eq!(host.value("greet", json!({ "who": "Ada" })), json!({ "text": "Ada" }));
+    assert_eq!(host.value("other", json!({})), json!({ "result": 1 }));
+}
+
+#[test]
 fn what_is_wrong_is_not_saved() {
     let mut host = test().serve_with(&["--allow-authoring"]);
     host.initialize();

@@ -1,6 +1,7 @@
 //! How the API of a cluster is reached, and what proves who asks, as far as files and variables say it.
 
 use crate::discovery::kubernetes::kubeconfig;
+use crate::downstream::hook::Hooks;
 use crate::downstream::stdio::child::expand;
 use crate::model::fault::Fault;
 use crate::registry::source::kubernetes::Access as Written;
@@ -23,7 +24,7 @@ pub(super) struct Access {
 
 impl Access {
     /// What is meant by what is `written`. Looked at anew for each request that lasts: a token of a pod is replaced every hour.
-    pub(super) fn of(written: &Written) -> Result<Self, String> {
+    pub(super) async fn of(written: &Written, hooks: &Hooks) -> Result<Self, String> {
         let filled = |text| expand(text).map_err(|fault: Fault| fault.message);
         match written {
             Written::Pod => {
@@ -35,10 +36,20 @@ impl Access {
                 let token = token.as_ref().map(filled).transpose()?;
                 Ok(Self { url: filled(url)?, token, ca: ca.map(String::into_bytes), identity: None })
             }
-            Written::Config { file, context } => {
+            Written::Config { file, context, exec } => {
                 let path = at_home(filled(file)?)?;
                 let wrong = |why: String| format!("`{path}`: {why}");
-                kubeconfig::access(&path, &read(&path)?, context.as_deref(), &read).map_err(wrong)
+                let said = kubeconfig::said(&path, &read(&path)?, context.as_deref(), &read).map_err(wrong)?;
+                let Some(command) = said.exec else { return Ok(said.access) };
+                let shown = command.command.as_written();
+                if !exec {
+                    let why =
+                        format!("it wants `{shown}` to be run; say `exec = true` beside `kubeconfig` to allow that");
+                    return Err(wrong(why));
+                }
+                let printed = hooks.print(shown, &command).await;
+                let printed = printed.map_err(|why| format!("`{shown}` does not prove who asks: {why}"))?;
+                kubeconfig::proven(said.access, &printed).map_err(|why| format!("`{shown}` {why}"))
             }
         }
     }

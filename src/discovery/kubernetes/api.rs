@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::discovery::kubernetes::access::Access;
 use crate::discovery::kubernetes::cluster::Kind;
+use crate::downstream::hook::Hooks;
 use crate::downstream::http::faults::{causes, read};
 use crate::downstream::http::plain;
 use crate::model::fault::Fault;
@@ -50,8 +51,8 @@ pub(super) struct Api<'a> {
 
 impl<'a> Api<'a> {
     /// That of `place`. Made anew for each request that lasts.
-    pub(super) fn of(place: &'a Kubernetes) -> Result<Self, Trouble> {
-        let Access { url, token, ca, identity } = Access::of(&place.access).map_err(Trouble::Failed)?;
+    pub(super) async fn of(place: &'a Kubernetes, hooks: &Hooks) -> Result<Self, Trouble> {
+        let Access { url, token, ca, identity } = Access::of(&place.access, hooks).await.map_err(Trouble::Failed)?;
         let failed = |why: String| Trouble::Failed(why);
         let url = Url::parse(&url).map_err(|why| failed(format!("the address of its API is wrong: {why}")))?;
         if url.scheme() != "https" && !plain::is_near(&url) {

@@ -1,32 +1,40 @@
 //! Files that are written for `kubectl`: which cluster is meant, and what proves who asks.
 //!
-//! What cannot be done as the file says is refused, rather than done in a way that it does not say: programs that fetch tokens are not run,
-//! and no certificate goes unchecked.
+//! What cannot be done as the file says is refused, rather than done in a way that it does not say; no certificate goes unchecked.
 
 use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::discovery::kubernetes::access::Access;
 use crate::document::format::Format;
 use crate::document::parse::parse;
 use crate::model::problem::Source;
+use crate::registry::server::Command;
+use crate::registry::text::Text;
 
 /// Keys of a cluster whose meaning is not followed.
 const OF_CLUSTER: [&str; 3] = ["insecure-skip-tls-verify", "tls-server-name", "proxy-url"];
 
 /// Keys of a user whose meaning is not followed.
-const OF_USER: [&str; 5] = ["exec", "auth-provider", "username", "as", "as-groups"];
+const OF_USER: [&str; 4] = ["auth-provider", "username", "as", "as-groups"];
+
+/// What a file says.
+pub(super) struct Said {
+    pub(super) access: Access,
+    /// A program that prints what proves who asks.
+    pub(super) exec: Option<Command>,
+}
 
 /// What `text`, the file at `path`, says of its `context`, or of the current one. Other files that it names are `read`.
-pub(super) fn access(
+pub(super) fn said(
     path: &str,
     text: &str,
     context: Option<&str>,
     read: &dyn Fn(&str) -> Result<String, String>,
-) -> Result<Access, String> {
+) -> Result<Said, String> {
     let config = parse(&Source::new(path, text), Format::Yaml).map_err(|problem| problem.message)?.to_json();
     let current = config["current-context"].as_str().filter(|name| !name.is_empty());
     let context = context.or(current).ok_or("it has no `current-context`; say which by `context`")?;
@@ -54,12 +62,53 @@ pub(super) fn access(
         _ => return Err("its `client-certificate` and `client-key` belong together".to_owned()),
     };
     let file = user["tokenFile"].as_str().map(|file| read(&folder.join(file).to_string_lossy())).transpose()?;
-    Ok(Access {
+    let access = Access {
         url: cluster["server"].as_str().ok_or("its cluster has no `server`")?.to_owned(),
         token: file.or_else(|| user["token"].as_str().map(ToOwned::to_owned)),
         ca: given(&cluster, "certificate-authority")?.map(String::into_bytes),
         identity,
+    };
+    let exec = Some(&user["exec"]).filter(|exec| exec.is_object());
+    let exec = exec.map(|exec| program(exec, folder, &access)).transpose()?;
+    Ok(Said { access, exec })
+}
+
+/// The program that `exec` names, with what it is told of the cluster (client-go credential plugins).
+fn program(exec: &Value, folder: &Path, access: &Access) -> Result<Command, String> {
+    let command = exec["command"].as_str().ok_or("its `exec` has no `command`")?;
+    // One that is named by a path is looked for beside the file.
+    let command = if command.contains('/') { folder.join(command) } else { command.into() };
+    let args = exec["args"].as_array().into_iter().flatten().filter_map(Value::as_str).map(Text::literal);
+    let mut about =
+        json!({ "apiVersion": exec["apiVersion"], "kind": "ExecCredential", "spec": { "interactive": false } });
+    if exec["provideClusterInfo"] == true {
+        let ca = access.ca.as_ref().map(|ca| STANDARD.encode(ca));
+        about["spec"]["cluster"] = json!({ "server": access.url, "certificate-authority-data": ca });
+    }
+    let env = exec["env"].as_array().into_iter().flatten();
+    let env = env.filter_map(|one| Some((one["name"].as_str()?.to_owned(), Text::literal(one["value"].as_str()?))));
+    let told = ("KUBERNETES_EXEC_INFO".to_owned(), Text::literal(&about.to_string()));
+    Ok(Command {
+        command: Text::literal(&command.to_string_lossy()),
+        args: args.collect(),
+        env: env.chain([told]).collect(),
+        cwd: None,
     })
+}
+
+/// The same access with what a program has `printed` to prove who asks.
+pub(super) fn proven(access: Access, printed: &[u8]) -> Result<Access, String> {
+    let printed: Value = serde_json::from_slice(printed).map_err(|_| "prints no JSON".to_owned())?;
+    let part = |key: &str| printed["status"][key].as_str().map(ToOwned::to_owned);
+    let identity = match (part("clientCertificateData"), part("clientKeyData")) {
+        (Some(certificate), Some(key)) => Some(format!("{certificate}\n{key}").into_bytes()),
+        _ => None,
+    };
+    let token = part("token");
+    if token.is_none() && identity.is_none() {
+        return Err("prints neither a token nor a certificate with its key".to_owned());
+    }
+    Ok(Access { token, identity, ..access })
 }
 
 /// The `kind` that is called `name`.
@@ -105,6 +154,8 @@ contexts:
   name: there
 - context: { cluster: near, user: cloud }
   name: cloudy
+- context: { cluster: near, user: old }
+  name: dated
 - context: { cluster: open, user: me }
   name: unchecked
 - context: { cluster: nowhere, user: me }
@@ -116,11 +167,13 @@ users:
 - name: admin
   user: { client-certificate: admin.crt, client-key-data: S0VZ, tokenFile: /run/token }
 - name: cloud
-  user: { exec: { command: aws } }
+  user: { exec: { apiVersion: client.authentication.k8s.io/v1, command: aws, args: [get-token, "${x}"], env: [{ name: P, value: q }] } }
+- name: old
+  user: { auth-provider: { name: oidc } }
 "#;
 
     fn of(context: Option<&str>) -> Result<Access, String> {
-        access("/home/me/.kube/config", FILE, context, &|path| Ok(format!("<{path}>")))
+        said("/home/me/.kube/config", FILE, context, &|path| Ok(format!("<{path}>"))).map(|said| said.access)
     }
 
     #[test]
@@ -139,15 +192,30 @@ users:
     #[test]
     fn what_cannot_be_done_as_it_says_is_refused_with_the_reason() {
         for (context, why) in [
-            ("cloudy", "its `exec` is not followed"),
+            ("dated", "its `auth-provider` is not followed"),
             ("unchecked", "its `insecure-skip-tls-verify` is not followed"),
             ("lost", "it has no cluster `nowhere`; it has `near`, `far`, `open`"),
             ("heer", "it has no context `heer`"),
         ] {
             assert!(of(Some(context)).expect_err("it is refused").contains(why), "{context}");
         }
-        let access = |text| access("config", text, None, &|_| Err(String::new()));
-        assert!(access("{}").expect_err("it says nothing").contains("current-context"));
-        assert!(access("a: [").is_err());
+        let said = |text| said("config", text, None, &|_| Err(String::new())).map(|said| said.access);
+        assert!(said("{}").expect_err("it says nothing").contains("current-context"));
+        assert!(said("a: [").is_err());
+    }
+
+    #[test]
+    fn a_program_proves_who_asks() {
+        let said = said("/home/me/.kube/config", FILE, Some("cloudy"), &|_| Err(String::new())).expect("an access");
+        let command = said.exec.expect("a program");
+        let texts: Vec<_> = command.args.iter().map(Text::as_written).collect();
+        assert_eq!((command.command.as_written(), texts), ("aws", vec!["get-token", "$${x}"]));
+        assert_eq!(command.env.keys().collect::<Vec<_>>(), ["KUBERNETES_EXEC_INFO", "P"]);
+        let proven = |printed: &str| proven(Access { url: "u".into(), ..Access::default() }, printed.as_bytes());
+        let token = Access { url: "u".into(), token: Some("t".into()), ..Access::default() };
+        assert_eq!(proven(r#"{ "status": { "token": "t" } }"#), Ok(token));
+        let pair = proven(r#"{ "status": { "clientCertificateData": "C", "clientKeyData": "K" } }"#);
+        assert_eq!(pair.map(|access| access.identity), Ok(Some(b"C\nK".to_vec())));
+        assert!(proven(r#"{ "status": {} }"#).is_err() && proven("no").is_err());
     }
 }

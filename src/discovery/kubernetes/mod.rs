@@ -20,6 +20,7 @@ use crate::discovery::answer::Answer;
 use crate::discovery::board::Board;
 use crate::discovery::kubernetes::api::{Api, Lines, Trouble};
 use crate::discovery::kubernetes::cluster::{Cluster, Kind};
+use crate::downstream::hook::Hooks;
 use crate::registry::source::ServerSource;
 use crate::registry::source::kubernetes::Kubernetes;
 
@@ -32,18 +33,22 @@ const SLACK: Duration = Duration::from_secs(30);
 /// The pause before what has failed is tried again; the second failure in a row doubles it, and so on.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
+/// What has gone well for so long goes well. Some proxies end every watch after half a minute.
+const STEADY: Duration = Duration::from_secs(10);
+
 /// What is known of the cluster; guarded for one event.
 struct Known<'a> {
     cluster: Mutex<Cluster>,
     /// Whether services of several namespaces are to be told apart.
     is_whole: bool,
     source: &'a ServerSource,
+    hooks: &'a Hooks,
     board: &'a Board,
 }
 
 /// Watches the cluster for ever, and tells `board`.
-pub(super) async fn watch(place: &Kubernetes, source: &ServerSource, board: &Board) {
-    let known = Known { cluster: Mutex::default(), is_whole: place.namespace.is_none(), source, board };
+pub(super) async fn watch(place: &Kubernetes, source: &ServerSource, hooks: &Hooks, board: &Board) {
+    let known = Known { cluster: Mutex::default(), is_whole: place.namespace.is_none(), source, hooks, board };
     futures::join!(follow(place, Kind::Service, &known), follow(place, Kind::Slice, &known));
 }
 
@@ -81,7 +86,7 @@ impl Pauses {
 
     /// After one that went well for so long. To begin is not enough: a watch may begin and fail at once, time and again.
     fn after(&mut self, lasted: Duration) -> Duration {
-        let pause = if lasted >= self.longest { FIRST_PAUSE.min(self.longest) } else { self.next };
+        let pause = if lasted >= self.longest.min(STEADY) { FIRST_PAUSE.min(self.longest) } else { self.next };
         self.next = (pause * 2).min(self.longest);
         pause
     }
@@ -89,8 +94,8 @@ impl Pauses {
 
 /// Lists everything; gives back the version that it is of.
 async fn listed(place: &Kubernetes, kind: Kind, known: &Known<'_>) -> Result<String, Trouble> {
-    let api = Api::of(place)?;
-    let list = timeout(known.source.timeout, api.list(kind)).await;
+    let asked = async { Api::of(place, known.hooks).await?.list(kind).await };
+    let list = timeout(known.source.timeout, asked).await;
     let list = list.map_err(|_| Trouble::Failed(format!("no answer within {:?}", known.source.timeout)))??;
     let version = list["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
     known.change(|cluster| cluster.replace(kind, &list));
@@ -100,17 +105,20 @@ async fn listed(place: &Kubernetes, kind: Kind, known: &Known<'_>) -> Result<Str
 /// Follows changes from `version` on, through as many watches as it takes, until the version is too old (nothing is given back) or
 /// something fails.
 async fn watched(place: &Kubernetes, kind: Kind, mut version: String, known: &Known<'_>) -> Option<String> {
+    let mut pauses = Pauses::up_to(known.source.refresh);
     loop {
-        let begun = async { Api::of(place)?.watch(kind, &version, WATCH).await };
+        let begun = async { Api::of(place, known.hooks).await?.watch(kind, &version, WATCH).await };
         let mut lines = match timeout(known.source.timeout, begun).await {
             Ok(Ok(lines)) => lines,
             Ok(Err(Trouble::Gone)) => return None,
             Ok(Err(Trouble::Failed(why))) => return Some(why),
             Err(_) => return Some(format!("no answer within {:?}", known.source.timeout)),
         };
+        let begun = Instant::now();
         if let Some(end) = read(&mut lines, kind, &mut version, known).await {
             return end;
         }
+        sleep(pauses.after(begun.elapsed())).await;
     }
 }
 
@@ -119,11 +127,7 @@ async fn read(lines: &mut Lines, kind: Kind, version: &mut String, known: &Known
     loop {
         let event: Value = match timeout(WATCH + SLACK, lines.next()).await {
             // Whoever ends a watch may be asked again: it is how they all end. One that breaks off is no different.
-            Ok(None | Some(Err(_))) | Err(_) => {
-                // Never in a tight circle.
-                sleep(FIRST_PAUSE).await;
-                return None;
-            }
+            Ok(None | Some(Err(_))) | Err(_) => return None,
             Ok(Some(Ok(event))) => event,
         };
         let object = &event["object"];
@@ -170,6 +174,8 @@ mod tests {
             lasted.map(|lasted| pauses.after(seconds(lasted)).as_millis()),
             [500, 1_000, 2_000, 3_000, 500, 1_000, 2_000, 3_000]
         );
+        let mut pauses = Pauses::up_to(Duration::from_mins(1));
+        assert_eq!([10.0, 10.0].map(|lasted| pauses.after(seconds(lasted)).as_millis()), [500, 500]);
         assert_eq!(Pauses::up_to(seconds(0.1)).after(Duration::ZERO), seconds(0.1), "never longer than that");
     }
 }

@@ -49,6 +49,7 @@ pub(super) fn kubernetes() -> Value {
         ("ca", text(), "The file with the certificate of the authority that has signed the API's."),
         ("kubeconfig", text(), "A file that says all of that, as `kubectl` reads it, for instance `~/.kube/config`."),
         ("context", text(), "Which of its contexts counts; the current one by default."),
+        ("exec", boolean(), "Whether the program may be run that the file names to prove who asks."),
     ]);
     kubernetes["required"] = serde_json::json!(["labels"]);
     kubernetes

@@ -5,7 +5,7 @@ use crate::document::reader::Reader;
 use crate::document::table::Table;
 use crate::model::code;
 use crate::registry::launch::text as placeholders;
-use crate::registry::settings::text;
+use crate::registry::settings::{boolean, text};
 use crate::registry::source::place::address;
 use crate::registry::text::Text;
 
@@ -40,6 +40,8 @@ pub enum Access {
         file: Text,
         /// Which of its contexts counts; the current one if `None`.
         context: Option<String>,
+        /// Whether the program is run that it names to prove who asks.
+        exec: bool,
     },
 }
 
@@ -60,7 +62,8 @@ pub(super) fn read(reader: &mut Reader, node: &Node, what: &str) -> Option<Kuber
             Some("one namespace, for instance `tools`; without it, all are looked at".to_owned());
     }
     let (file, context) = (secret(reader, &mut table, "kubeconfig"), text(reader, &mut table, "context"));
-    for (key, with) in [("token", "api"), ("ca", "api"), ("context", "kubeconfig")] {
+    let exec = boolean(reader, &mut table, "exec").unwrap_or(false);
+    for (key, with) in [("token", "api"), ("ca", "api"), ("context", "kubeconfig"), ("exec", "kubeconfig")] {
         if let (Some(span), None) = (table.key_span(key), table.key_span(with)) {
             reader.warning(code::NO_EFFECT, span, format!("`{}` has no effect without `{with}`", table.path(key)));
         }
@@ -70,7 +73,7 @@ pub(super) fn read(reader: &mut Reader, node: &Node, what: &str) -> Option<Kuber
     }
     let access = match (api, file) {
         (Some(url), _) => Access::Api { url, token, ca },
-        (None, Some(file)) => Access::Config { file, context },
+        (None, Some(file)) => Access::Config { file, context, exec },
         (None, None) => Access::Pod,
     };
     table.finish(reader);

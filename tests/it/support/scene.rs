@@ -54,9 +54,10 @@ impl Test {
         self
     }
 
-    /// Adds the workflow file `NAME.yaml`; a text that does not begin with `name:` is given this name.
+    /// Adds the workflow file `NAME.yaml`; a text that does not begin with `name:`, and is no JSON, is given this name.
     pub(crate) fn workflow(self, name: &str, text: &str) -> Self {
-        let head = if text.trim_start().starts_with("name:") { String::new() } else { format!("name: {name}\n") };
+        let has_name = ["name:", "{"].iter().any(|head| text.trim_start().starts_with(head));
+        let head = if has_name { String::new() } else { format!("name: {name}\n") };
         self.file(&format!("workflows/{name}.yaml"), &format!("{head}{text}"))
     }
 

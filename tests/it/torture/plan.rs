@@ -15,8 +15,10 @@ pub(super) struct Plan {
 
 /// A workflow that others call.
 pub(super) fn inner() -> String {
-    let call =
-        |id: &str, tool: &str| json!({ "id": id, "tool": format!("ledger.{tool}"), "args": { "label": id, "ms": 25 } });
+    let call = |label: &str, tool: &str| {
+        let arguments = json!({ "label": label, "ms": 25 });
+        json!({ "id": label.replace('-', "_"), "tool": format!("ledger.{tool}"), "args": arguments })
+    };
     json!({ "name": "inner", "steps": [call("in-look", "look"), call("in-post", "post"), call("in-put", "put")] })
         .to_string()
 }
