@@ -61,6 +61,7 @@ pub(super) async fn drive(ctx: &WorkflowContext<'_>, worker: &Worker, start: Par
         size: 0,
         note: None,
     };
+    driven.tell_how_it_stands();
     driven.join(&workflow).await;
     driven.apply(Event { now: began, what: started }).await?;
     while driven.run.outcome().is_none() {

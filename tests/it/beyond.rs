@@ -96,7 +96,7 @@ mod restate {
             let mut seen = Value::Null;
             // A test build takes long to read and to write so much.
             let is_there = eventually(3 * DEADLINE, || {
-                seen = second.value("get_run", json!({ "run_id": run, "wait_ms": 10_000 }));
+                seen = second.call("get_run", json!({ "run_id": run, "wait_ms": 10_000 }))["structuredContent"].clone();
                 seen["status"] == "completed"
             });
             assert!(is_there && seen["output"] == *output, "{}\n{}", seen["steps"], second.stderr());

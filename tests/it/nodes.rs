@@ -106,8 +106,11 @@ fn a_run_that_is_cancelled_in_restate_undoes_what_it_has_done() {
     assert_eq!(end(&mut host, &during)["status"], "undone", "{}", host.stderr());
     // The time is up, and then it is cancelled, while nobody carries the run: so it hears of both as it makes the next call.
     let before = host.begin("flow");
-    assert!(eventually(DEADLINE, || host.calls("north", "write") == 2), "{}", host.stderr());
-    host.until(&before, "running");
+    let pauses = eventually(DEADLINE, || {
+        let seen = host.call("get_run", json!({ "run_id": before }))["structuredContent"].clone();
+        seen["steps"][1] == json!({ "id": "pause", "status": "running" })
+    });
+    assert!(pauses, "{}", host.stderr());
     host.signal(Signal::KILL);
     let is_up = eventually(DEADLINE, || {
         restate.asked(&format!("select entry_type from sys_journal j join sys_invocation_status i on j.id = i.id where i.target_service_key = '{before}'")).contains("Notification: Sleep")
