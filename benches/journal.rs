@@ -261,7 +261,7 @@ fn ready(registry: &Path, data: &Path, has_runs: bool) -> (Duration, u64) {
         serde_json::from_str::<Value>(&answer).expect("JSON")
     };
     ask(1, "initialize", about);
-    let last = json!({ "name": "answer_run", "arguments": { "run_id": format!("run-{:05}", OPEN - 1), "wait_ms": 0 } });
+    let last = json!({ "name": "answer_run", "arguments": { "run_id": format!("run-{:05}", OPEN - 1), "answer": true, "wait_ms": 0 } });
     let answer = ask(2, "tools/call", last);
     let took = began.elapsed();
     // Otherwise nothing was taken up, and nothing measured.

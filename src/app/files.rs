@@ -91,9 +91,15 @@ pub fn place(base: &Path, pattern: &str, name: &str) -> Option<(PathBuf, Format)
 /// Every file in `folder`, and so deep below it. What cannot be read is not empty: that is for somebody to know.
 fn files_in(folder: &Path, depth: usize) -> Result<Vec<PathBuf>, String> {
     let mut found = Vec::new();
-    match collect(folder, depth, &mut found) {
+    // No name at all is that of the folder in which the program runs.
+    let here = Path::new(".");
+    let place = if folder.as_os_str().is_empty() { here } else { folder };
+    match collect(place, depth, &mut found) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(format!("the folder {} cannot be read: {error}", folder.display()))
+            Err(format!("the folder {} cannot be read: {error}", place.display()))
+        }
+        _ if place == here && folder != here => {
+            Ok(found.into_iter().map(|path| path.strip_prefix(here).map(Path::to_path_buf).unwrap_or(path)).collect())
         }
         _ => Ok(found),
     }
@@ -141,6 +147,14 @@ mod tests {
         assert_eq!(found("flows/*.yaml"), ["flows/b.yaml"]);
         assert_eq!(found("flows/**/*.yaml"), ["flows/b.yaml", "flows/more/c.yaml"]);
         assert_eq!(found("flows/missing.yaml"), ["flows/missing.yaml"]);
+    }
+
+    #[test]
+    fn a_pattern_without_a_folder_is_of_where_the_program_runs() {
+        // Tests run beside the manifest.
+        let found = |pattern: &str| matching(Path::new(""), pattern).expect("a pattern");
+        assert!(found("*.toml").contains(&PathBuf::from("Cargo.toml")));
+        assert!(found("**/files.rs").contains(&PathBuf::from("src/app/files.rs")));
     }
 
     #[test]

@@ -77,12 +77,15 @@ async fn answer(question: &OpenQuestion, given: &[String], terminal: Terminal) -
 
 /// An answer as text: `yes`, `no`, or what the question's fields are to be, as JSON.
 fn read(question: &OpenQuestion, text: &str) -> Result<Answer, Fault> {
-    let content = match (text, &question.question.schema) {
-        ("no", _) => return Ok(Answer::Declined { why: None }),
-        ("yes", None) => json!({}),
-        (text, _) => serde_json::from_str(text).map_err(|error| wrong(question, &error.to_string()))?,
+    let content = match text {
+        "no" => return Ok(Answer::Declined { why: None }),
+        "yes" => json!(true),
+        text => serde_json::from_str(text).map_err(|error| wrong(question, &error.to_string()))?,
     };
-    let why = question.question.schema.as_ref().map(|schema| violations(schema, &content, "it")).unwrap_or_default();
+    let Some(schema) = &question.question.schema else {
+        return Answer::yes_or_no(&content).ok_or_else(|| wrong(question, "it is a question of yes or no"));
+    };
+    let why = violations(schema, &content, "it");
     if why.is_empty() { Ok(Answer::Given(content)) } else { Err(wrong(question, &why.join("; "))) }
 }
 
@@ -94,17 +97,30 @@ fn wrong(question: &OpenQuestion, why: &str) -> Fault {
 /// Asks for one field after the other.
 fn typed_answer(question: &OpenQuestion) -> Result<Answer, Fault> {
     let Some(schema) = &question.question.schema else {
-        return Ok(match line("  yes or no: ").as_deref() {
-            Some("y" | "yes") => Answer::Given(json!({})),
-            _ => Answer::Declined { why: None },
+        return Ok(loop {
+            match line("  yes or no: ").map(|word| word.to_lowercase()).as_deref() {
+                Some("y" | "yes") => break Answer::Given(json!(true)),
+                Some("n" | "no") | None => break Answer::Declined { why: None },
+                Some(_) => {}
+            }
         });
     };
+    loop {
+        let Some(content) = typed_fields(schema) else { return Ok(Answer::Declined { why: None }) };
+        match read(question, &Value::Object(content).to_string()) {
+            Ok(answer) => return Ok(answer),
+            Err(fault) => {
+                let _ = writeln!(std::io::stderr(), "  {}; once more", fault.message);
+            }
+        }
+    }
+}
+
+/// What is typed for each field; nothing at the end of input.
+fn typed_fields(schema: &Value) -> Option<Map<String, Value>> {
     let mut content = Map::new();
     for (name, field) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
-        let about = field.get("description").and_then(Value::as_str).map(|about| format!(" ({about})"));
-        let Some(text) = line(&format!("  {name}{}: ", about.unwrap_or_default())) else {
-            return Ok(Answer::Declined { why: None });
-        };
+        let text = line(&format!("  {name}{}: ", hint(schema, name, field)))?;
         let is_text = field.get("type").is_some_and(|kind| kind == "string");
         match (text.as_str(), is_text) {
             ("", _) => continue,
@@ -114,7 +130,20 @@ fn typed_answer(question: &OpenQuestion) -> Result<Answer, Fault> {
             (_, false) => content.insert(name.clone(), serde_json::from_str(&text).unwrap_or_else(|_| text.into())),
         };
     }
-    read(question, &Value::Object(content).to_string())
+    Some(content)
+}
+
+/// What a field is about, what it may be, and whether it may be left out.
+fn hint(schema: &Value, name: &str, field: &Value) -> String {
+    let listed = |key: &str| field.get(key).and_then(Value::as_array);
+    let choices = listed("enum").map(|all| all.iter().map(Value::to_string).collect::<Vec<_>>().join(" or "));
+    let kind = field.get("type").and_then(Value::as_str).filter(|kind| *kind != "string").map(ToOwned::to_owned);
+    let about = field.get("description").and_then(Value::as_str).map(ToOwned::to_owned);
+    let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
+    let is_optional = !required.into_iter().any(|required| required == name);
+    let optional = is_optional.then(|| "may be left out".to_owned());
+    let parts: Vec<_> = [about, choices.or(kind), optional].into_iter().flatten().collect();
+    if parts.is_empty() { String::new() } else { format!(" ({})", parts.join("; ")) }
 }
 
 /// One line of the person at the terminal; nothing at the end of input.

@@ -67,7 +67,7 @@ pub(super) fn wish(what: &Runs) -> Result<Option<(String, Wish)>, Refusal> {
         Runs::Answer { run, answer, step } => {
             let answer = match answer.as_str() {
                 "no" => None,
-                "yes" => Some(json!({})),
+                "yes" => Some(json!(true)),
                 text => Some(
                     serde_json::from_str(text)
                         .map_err(|why| (format!("the answer is neither `yes`, `no` nor JSON: {why}"), Exit::Usage))?,

@@ -150,6 +150,20 @@ pub enum Answer {
     },
 }
 
+impl Answer {
+    /// What `content` says to a question that has nothing to fill in: yes, no, or nothing that anybody could be sure of.
+    pub fn yes_or_no(content: &Value) -> Option<Self> {
+        let is_empty = content.as_object().is_some_and(serde_json::Map::is_empty);
+        match content {
+            Value::Bool(false) => Some(Self::Declined { why: None }),
+            Value::String(word) if word.eq_ignore_ascii_case("no") => Some(Self::Declined { why: None }),
+            Value::String(word) if word.eq_ignore_ascii_case("yes") => Some(Self::Given(Value::Bool(true))),
+            Value::Bool(true) => Some(Self::Given(Value::Bool(true))),
+            _ => is_empty.then(|| Self::Given(Value::Bool(true))),
+        }
+    }
+}
+
 /// What is to be done about a call of which nobody knows whether it has been carried out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -171,7 +171,10 @@ impl Gateway {
             wait_ms: None,
         };
         match action {
-            Action::Approve => return self.give_answer(call, answer(payload, false, None)).await,
+            Action::Approve => {
+                let agreed = payload.unwrap_or(Value::Bool(true));
+                return self.give_answer(call, answer(Some(agreed), false, None)).await;
+            }
             Action::Reject => {
                 let reason = payload.map(|why| why.as_str().map_or_else(|| why.to_string(), ToOwned::to_owned));
                 return self.give_answer(call, answer(None, true, reason)).await;
@@ -306,15 +309,19 @@ pub(super) fn answer(question: &OpenQuestion, given: &AnswerArguments) -> Result
     if given.decline {
         return Ok(Answer::Declined { why: given.reason.clone() });
     }
-    let schema = &question.question.schema;
-    let content = match (&given.answer, schema) {
-        (Some(answer), _) => answer.clone(),
-        (None, None) => json!({}),
-        (None, Some(_)) => return Err(invalid("give an `answer`, or `decline`")),
+    // To say nothing is not to agree.
+    let Some(content) = &given.answer else {
+        return Err(invalid("give an `answer`, `true` if there is nothing to fill in, or `decline`"));
     };
-    let why = schema.as_ref().map(|schema| violations(schema, &content, "the answer")).unwrap_or_default();
+    let why = match &question.question.schema {
+        None => match Answer::yes_or_no(content) {
+            Some(answer) => return Ok(answer),
+            None => vec!["it is a question of yes or no, answered by `true` or `false`".to_owned()],
+        },
+        Some(schema) => violations(schema, content, "the answer"),
+    };
     if why.is_empty() {
-        return Ok(Answer::Given(content));
+        return Ok(Answer::Given(content.clone()));
     }
     let message = format!("the answer does not fit: {}", why.join("; "));
     Err(Fault::new(Kind::Invalid, code::WRONG_ANSWER, message).hint("the question is still open"))

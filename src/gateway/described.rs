@@ -158,7 +158,7 @@ fn describe_control(builtin: Builtin) -> Value {
                 "properties": {
                     "run_id": { "type": "string", "description": "The run." },
                     "step": { "type": "string", "description": "The step that asks, if several do." },
-                    "answer": { "type": "object", "description": "The answer, as the question's answer_schema says." },
+                    "answer": { "description": "The answer, as the question's answer_schema says; true or false where it has none." },
                     "decline": { "type": "boolean", "description": "Say no instead." },
                     "reason": { "type": "string", "description": "Why not." },
                     "wait_ms": { "type": "integer", "minimum": 0, "description": "Wait no longer than this." },

@@ -38,13 +38,13 @@ fn plain(mut schema: Value) -> Value {
     schema
 }
 
-/// What the host has answered; nothing if it has not.
-pub(super) fn read(answer: &RawValue) -> Option<Answer> {
+/// What the host has answered to a question that has fields to fill in or not; nothing if it has not.
+pub(super) fn read(answer: &RawValue, has_fields: bool) -> Option<Answer> {
     let mut answer: Value = serde_json::from_str(answer.get()).ok()?;
     match answer.get("action")?.as_str()? {
         "accept" => {
             let content = answer.get_mut("content").map_or_else(|| json!({}), Value::take);
-            Some(Answer::Given(content))
+            if has_fields { Some(Answer::Given(content)) } else { Answer::yes_or_no(&content) }
         }
         "decline" => Some(Answer::Declined { why: None }),
         // Whoever closes the form has not decided yet.

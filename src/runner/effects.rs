@@ -244,12 +244,12 @@ impl Effects {
             return;
         };
         let key = (question.at.to_string(), question.attempt);
-        let asked = asking::form(workflow, question);
+        let (asked, has_fields) = (asking::form(workflow, question), question.schema.is_some());
         self.asking.insert(key.clone());
         self.asked.insert(key.clone());
         self.start(key.clone(), async move {
             let answer = match host.ask(asked).await {
-                Ok(answer) => asking::read(&answer),
+                Ok(answer) => asking::read(&answer, has_fields),
                 Err(fault) => {
                     tracing::info!(%fault, "the host could not be asked");
                     None

@@ -122,7 +122,7 @@ fn a_run_that_waits_for_somebody_lends_its_place_and_goes_on_when_it_has_it_agai
     assert!(eventually(DEADLINE, || status(&mut host, &asking) == "waiting"), "{}", host.stderr());
     let hold = id(&begin(&mut host, json!({ "workflow": "hold" })));
     host.await_record("north", "calls", 1);
-    let answered = host.value("answer_run", json!({ "run_id": asking, "wait_ms": 0 }));
+    let answered = host.value("answer_run", json!({ "run_id": asking, "answer": true, "wait_ms": 0 }));
     assert_ne!(answered["status"], "completed", "{answered}");
     assert!(eventually(DEADLINE, || status(&mut host, &asking) == "queued"), "{}", host.stderr());
     // What was answered is stored.
@@ -143,7 +143,7 @@ fn runs_that_wait_for_each_other_need_no_more_than_one_place() {
     let first = id(&begin(&mut host, json!({ "workflow": "usual" })));
     assert_eq!(look(&mut host, &first)["status"], "completed");
     for run in &asking {
-        host.value("answer_run", json!({ "run_id": run, "wait_ms": 0 }));
+        host.value("answer_run", json!({ "run_id": run, "answer": true, "wait_ms": 0 }));
     }
     for run in &asking {
         assert_eq!(look(&mut host, run)["status"], "completed", "{}", host.stderr());

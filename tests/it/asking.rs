@@ -210,3 +210,48 @@ fn a_run_whose_question_nobody_answers_at_the_command_line_is_left_for_whoever_d
     let done = test.run(&["runs", "resume", run]);
     assert!(done.code == 0 && done.stdout.contains("completed"), "{}{}", done.stdout, done.stderr);
 }
+
+#[test]
+fn only_a_yes_is_a_yes() {
+    let test = Test::new().registry("# no servers").workflow("may", "steps:\n  - { id: go, ask: Go on? }\n");
+    let mut host = test.serve();
+    host.initialize();
+    let begun = |host: &mut Host| {
+        let run = host.begin("may");
+        host.until(&run, "waiting");
+        run
+    };
+    for unsure in
+        [json!({}), json!({ "answer": "maybe" }), json!({ "answer": { "go": false } }), json!({ "reason": "no" })]
+    {
+        let run = begun(&mut host);
+        let mut arguments = unsure.clone();
+        arguments["run_id"] = json!(run);
+        let refused = host.failure("answer_run", arguments);
+        assert!(refused.contains("true"), "{unsure}: {refused}");
+        assert_eq!(host.value("get_run", json!({ "run_id": run }))["status"], "waiting", "{unsure}");
+    }
+    for (answer, status) in
+        [(json!(true), "completed"), (json!({}), "completed"), (json!(false), "failed"), (json!("no"), "failed")]
+    {
+        let run = begun(&mut host);
+        host.call("answer_run", json!({ "run_id": run, "answer": answer }));
+        host.until(&run, status);
+    }
+    let run = begun(&mut host);
+    host.call("control_run", json!({ "run_id": run, "action": "approve", "payload": false }));
+    host.until(&run, "failed");
+}
+
+#[test]
+fn an_answer_that_does_not_fit_at_the_command_line_leaves_the_question_open() {
+    let test = Test::new().registry("# no servers").workflow("may", "steps:\n  - { id: go, ask: Go on? }\n");
+    for unsure in ["go=maybe", "go={\"go\":false}"] {
+        let done = test.run(&["run", "may", "--answer", unsure]);
+        assert!(done.code != 0 && done.stderr.contains("runs answer"), "{}", done.stderr);
+    }
+    for no in ["go=false", "go=no", "go=\"no\""] {
+        let done = test.run(&["run", "may", "--answer", no]);
+        assert!(done.code == 5 && done.stderr.contains("MO4032"), "{no}: {}", done.stderr);
+    }
+}

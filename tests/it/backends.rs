@@ -153,7 +153,7 @@ fn a_timer_goes_off_and_a_question_stays_open(ground: &Ground) {
     assert_eq!(asked["questions"][0]["question"], "Go on?", "{asked}");
     host.restart();
     host.until(&run, "waiting");
-    let done = host.value("answer_run", json!({ "run_id": run }));
+    let done = host.value("answer_run", json!({ "run_id": run, "answer": true }));
     assert_eq!(done["status"], "completed", "{done}");
     host.restart();
     assert_eq!(end(&mut host, &run)["status"], "completed", "what has ended can still be looked at");
@@ -232,7 +232,7 @@ fn a_question_within_a_run_is_a_question_of_the_whole(ground: &Ground) {
     let run = host.begin("flow");
     let asked = host.until(&run, "waiting");
     assert_eq!(asked["questions"][0]["question"], "Inside?", "{asked}");
-    let done = host.value("answer_run", json!({ "run_id": run }));
+    let done = host.value("answer_run", json!({ "run_id": run, "answer": true }));
     assert_eq!((&done["status"], &done["output"]), (&json!("completed"), &json!("inside")), "{done}");
 }
 

@@ -133,7 +133,7 @@ mod restate {
         let mut second = serve(&restate, other, &flows);
         let (asks, hangs) = (first.begin("asks"), first.begin("hangs"));
         second.until(&asks, "waiting");
-        let done = second.value("answer_run", json!({ "run_id": asks }));
+        let done = second.value("answer_run", json!({ "run_id": asks, "answer": true }));
         assert_eq!((&done["status"], &done["output"]), (&json!("completed"), &json!("yes")), "{done}");
         first.until(&asks, "completed");
         second.until(&hangs, "running");
@@ -218,7 +218,7 @@ mod restate {
             };
             assert!(eventually(DEADLINE, waits), "{seen}");
         }
-        let done = call("answer_run", run.clone());
+        let done = call("answer_run", json!({ "run_id": begun["run_id"], "answer": true }));
         assert_eq!((&done["status"], &done["output"]), (&json!("completed"), &json!("yes")), "{done}");
         for _ in 0..2 {
             assert_eq!(call("get_run", run.clone())["status"], "completed");
@@ -245,7 +245,7 @@ mod restate {
             let asked = host.until(&run, "waiting");
             assert_eq!(asked["questions"][0]["question"], "Inside?", "{asked}");
         }
-        let done = first.value("answer_run", json!({ "run_id": run }));
+        let done = first.value("answer_run", json!({ "run_id": run, "answer": true }));
         assert_eq!((&done["status"], &done["output"]), (&json!("completed"), &json!("inside")), "{done}");
     }
 

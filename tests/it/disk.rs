@@ -55,7 +55,7 @@ fn damaged(damage: impl Fn(&Path)) -> bool {
     assert_eq!(host.value("north__echo", json!({ "a": 1 })), json!({ "a": 1 }));
     let goes_on = host.call("get_run", json!({ "run_id": run }))["isError"] != true;
     if goes_on {
-        assert_eq!(host.value("answer_run", json!({ "run_id": run }))["status"], "completed");
+        assert_eq!(host.value("answer_run", json!({ "run_id": run, "answer": true }))["status"], "completed");
         assert_eq!(writes(&host), 1, "what was done is done again\n{}", host.stderr());
     } else {
         let status = host.value("orchestrator_status", json!({}));
@@ -124,7 +124,7 @@ fn once_there_is_room_again_what_could_not_be_stored_is() {
     assert!(is_full, "{}", host.stderr());
     let run = waiting(&mut host);
     host.unlimited();
-    host.value("answer_run", json!({ "run_id": run, "step": "one", "wait_ms": 0 }));
+    host.value("answer_run", json!({ "run_id": run, "step": "one", "answer": true, "wait_ms": 0 }));
     let mut seen = Value::Null;
     let is_stored = eventually(DEADLINE, || {
         seen = host.value("orchestrator_status", json!({}))["journal"].clone();
@@ -133,7 +133,12 @@ fn once_there_is_room_again_what_could_not_be_stored_is() {
     assert!(is_stored, "{seen}\n{}", host.stderr());
     host.die_and_return();
     host.initialize();
-    assert_eq!(host.value("answer_run", json!({ "run_id": run }))["status"], "completed", "{}", host.stderr());
+    assert_eq!(
+        host.value("answer_run", json!({ "run_id": run, "answer": true }))["status"],
+        "completed",
+        "{}",
+        host.stderr()
+    );
     assert_eq!(writes(&host), 1);
 }
 

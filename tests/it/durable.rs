@@ -72,7 +72,7 @@ fn a_timer_goes_off_and_a_question_stays_open() {
     host.until(&run, "waiting");
     host.restart();
     host.until(&run, "waiting");
-    let done = host.value("answer_run", json!({ "run_id": run }));
+    let done = host.value("answer_run", json!({ "run_id": run, "answer": true }));
     assert_eq!(done["status"], "completed", "{done}");
     host.restart();
     assert_eq!(look(&mut host, &run)["status"], "completed", "what has ended can still be looked at");
@@ -140,7 +140,7 @@ fn a_workflow_that_nobody_waits_for_goes_on_after_the_run_that_began_it() {
     host.until(&inner, "waiting");
     host.restart();
     host.until(&inner, "waiting");
-    assert_eq!(host.value("answer_run", json!({ "run_id": inner }))["status"], "completed");
+    assert_eq!(host.value("answer_run", json!({ "run_id": inner, "answer": true }))["status"], "completed");
 }
 
 #[test]

@@ -353,7 +353,7 @@ fn a_run_that_could_not_be_taken_up_goes_on_once_it_can() {
     let resumed = control(&mut host, &run, "resume", Value::Null);
     assert_eq!(id(&resumed), run, "{resumed}");
     host.until(&run, "waiting");
-    assert_eq!(host.value("answer_run", json!({ "run_id": run }))["status"], "completed");
+    assert_eq!(host.value("answer_run", json!({ "run_id": run, "answer": true }))["status"], "completed");
     assert_eq!(host.calls("north", "write"), 1);
 }
 
@@ -366,7 +366,7 @@ fn what_has_ended_is_deleted_beside_a_program_that_goes_on_and_what_has_not_stay
     for run in &runs {
         host.until(run, "waiting");
     }
-    assert_eq!(host.value("answer_run", json!({ "run_id": runs[0] }))["status"], "completed");
+    assert_eq!(host.value("answer_run", json!({ "run_id": runs[0], "answer": true }))["status"], "completed");
     output(&mut prune);
     let left = output(&mut list);
     assert!(!left.contains(&runs[0]) && left.contains(&runs[1]) && left.contains(&runs[2]), "{left}");
@@ -374,7 +374,7 @@ fn what_has_ended_is_deleted_beside_a_program_that_goes_on_and_what_has_not_stay
     host.initialize();
     for run in &runs[1..] {
         host.until(run, "waiting");
-        assert_eq!(host.value("answer_run", json!({ "run_id": run }))["status"], "completed");
+        assert_eq!(host.value("answer_run", json!({ "run_id": run, "answer": true }))["status"], "completed");
     }
     assert_eq!(host.calls("north", "write"), 3);
 }

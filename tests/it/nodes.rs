@@ -131,7 +131,7 @@ fn whoever_answers_while_restate_is_away_is_told_that_the_run_has_not_heard_it()
     let run = host.begin("flow");
     host.until(&run, "waiting");
     restate.kill(0);
-    let unheard = host.send_call("answer_run", json!({ "run_id": run }));
+    let unheard = host.send_call("answer_run", json!({ "run_id": run, "answer": true }));
     // The answer takes as long as Restate is given to come back.
     let mut answer = Value::Null;
     eventually(2 * DEADLINE, || {
@@ -141,6 +141,6 @@ fn whoever_answers_while_restate_is_away_is_told_that_the_run_has_not_heard_it()
     });
     assert!(answer.to_string().contains("MO4055"), "{answer}");
     restate.die_and_return();
-    let done = host.value("answer_run", json!({ "run_id": run }));
+    let done = host.value("answer_run", json!({ "run_id": run, "answer": true }));
     assert_eq!((&done["status"], &done["output"]), (&json!("completed"), &json!("yes")), "{done}");
 }

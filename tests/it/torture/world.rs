@@ -162,7 +162,8 @@ impl World {
         }
         if report["questions"].as_array().is_some_and(|open| !open.is_empty()) {
             let question = report["questions"][0].clone();
-            self.host.call("answer_run", json!({ "run_id": run, "step": question["step"], "wait_ms": 0 }));
+            self.host
+                .call("answer_run", json!({ "run_id": run, "step": question["step"], "answer": true, "wait_ms": 0 }));
         }
     }
 
