@@ -72,8 +72,9 @@ fn survives_a_death(host: &mut Host, victim: i32) {
     all_read(&calls, ATTEMPT_MS);
     // Those that were in flight when it died belong to what comes after.
     let (before, after) = (p99(&calls[..150]), p99(&calls[150..]));
-    let most = Duration::from_millis(u64::from(ATTEMPT_MS) + 50);
-    assert!(after < before + most, "p99 was {before:?} before it died and {after:?} after that");
+    // One more attempt, each as slow as the machine is now; to wait for the next start takes several times as long.
+    let most = before * 2 + Duration::from_millis(u64::from(ATTEMPT_MS));
+    assert!(after < most, "p99 was {before:?} before it died and {after:?} after that");
     assert!(calls.iter().any(Made::is_degraded), "nobody has noticed that it died");
     traffic_returns(host);
 }
