@@ -99,14 +99,16 @@ impl Client {
             #[serde(rename = "invocationId")]
             invocation: String,
         }
-        if body(&start.opening)?.len() > WHOLE {
+        let parcel = Parcel::pack(start, run, self).await?;
+        // The definition is kept as it is, for those who look at the run.
+        if parcel.is_in_pieces() && Parcel::whole(&start.opening)?.size() > WHOLE {
             return Err(Fault::new(
                 Kind::Invalid,
                 code::PAYLOAD_TOO_LARGE,
                 "the definition of the workflow is too large",
             ));
         }
-        let body = body(&Parcel::pack(start, run, self).await?)?;
+        let body = body(&parcel)?;
         let said = self.ingress(Method::POST, format!("/{RUN}/{run}/run/send"), Some(&body), PATIENCE).await?;
         let accepted: Accepted = read(&said)?;
         Ok(accepted.invocation)

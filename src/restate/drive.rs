@@ -127,12 +127,12 @@ impl Driven<'_> {
     /// Keeps an event, so that others see it.
     async fn keep(&mut self, event: Event) -> Result<(), Fault> {
         let parcel = self.flight.pack(&event).await?;
-        self.ctx.set(&key::event(self.number), Json(parcel));
-        self.number += 1;
         if self.size <= TOLD {
-            self.size += serde_json::to_vec(&event).map_or(TOLD, |text| text.len());
+            self.size += if parcel.is_in_pieces() { TOLD + 1 } else { parcel.size() };
             self.events.push(event);
         }
+        self.ctx.set(&key::event(self.number), Json(parcel));
+        self.number += 1;
         Ok(())
     }
 

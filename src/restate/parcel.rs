@@ -78,6 +78,11 @@ impl Parcel {
         Self::whole(&label)
     }
 
+    /// How large it is as it travels, in bytes.
+    pub(super) fn size(&self) -> usize {
+        self.0.get().len()
+    }
+
     /// Whether it is kept elsewhere.
     pub(super) fn is_in_pieces(&self) -> bool {
         self.0.get().starts_with(MARK)

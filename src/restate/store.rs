@@ -26,7 +26,7 @@ use crate::runner::live::{Handle, OpenQuestion};
 use crate::workflow::pin::replan;
 
 /// How long a run that was accepted may take to begin.
-const BEGINNING: Duration = Duration::from_secs(15);
+const BEGINNING: Duration = Duration::from_secs(5);
 
 /// How often is looked whether it has.
 const LOOK: Duration = Duration::from_millis(50);

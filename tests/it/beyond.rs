@@ -95,8 +95,8 @@ mod restate {
         for (run, output) in [(given, &input["text"]), (made, &json!(9_000_000))] {
             let mut seen = Value::Null;
             // A test build takes long to read and to write so much.
-            let is_there = eventually(3 * DEADLINE, || {
-                seen = second.call("get_run", json!({ "run_id": run, "wait_ms": 10_000 }))["structuredContent"].clone();
+            let is_there = eventually(6 * DEADLINE, || {
+                seen = second.call("get_run", json!({ "run_id": run, "wait_ms": 1_000 }))["structuredContent"].clone();
                 seen["status"] == "completed"
             });
             assert!(is_there && seen["output"] == *output, "{}\n{}", seen["steps"], second.stderr());
