@@ -114,6 +114,17 @@ impl Catalog {
         part
     }
 
+    /// The same snapshot in which what the program itself offers under these names is defined so.
+    #[must_use]
+    pub fn redefined(mut self, own: Vec<Own>) -> Self {
+        for Own { name, definition } in own {
+            if let Some(known) = self.own.get_mut(&name) {
+                *known = raw(&definition);
+            }
+        }
+        self
+    }
+
     /// What could not be offered, and why: a line for each.
     pub fn left_out(&self) -> &BTreeSet<String> {
         &self.left_out

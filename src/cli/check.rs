@@ -1,6 +1,7 @@
 //! `check`: everything that is wrong with the files, all at once.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -14,9 +15,10 @@ use crate::cli::terminal::Terminal;
 use crate::model::code;
 use crate::model::effect::Effect;
 use crate::model::name::ToolRef;
-use crate::model::problem::Problem;
+use crate::model::problem::{Problem, Source};
 use crate::registry::agent::{known_as, most};
 use crate::registry::cross::still_to_be_found;
+use crate::registry::profile::unknown_workflows;
 use crate::workflow::bounds::bounds;
 use crate::workflow::check::check as check_workflow;
 use crate::workflow::explain::Line;
@@ -136,6 +138,7 @@ pub async fn examine(files: &Files, mut loaded: Loaded, is_online: bool) -> Foun
     let registries = loaded.read.clone();
     let mut problems = std::mem::take(&mut loaded.problems);
     let counts = (loaded.registry.servers.len(), loaded.workflows.len());
+    let of_profiles = unknown_in_profiles(&loaded);
     let mut unreachable = Vec::new();
     let plans;
     if is_online && !loaded.is_unusable {
@@ -153,8 +156,20 @@ pub async fn examine(files: &Files, mut loaded: Loaded, is_online: bool) -> Foun
             if may_be_found { still_to_be_found(problem) } else { problem }
         }));
     }
+    problems.extend(of_profiles);
     problems.sort_by(|a, b| (&a.source.name, a.span.start).cmp(&(&b.source.name, b.span.start)));
     Found { problems, unreachable, registries, plans, counts }
+}
+
+/// The workflows that profiles name and that no file has; nothing while some file does not tell what it has.
+fn unknown_in_profiles(loaded: &Loaded) -> Vec<Problem> {
+    let all = || loaded.workflows.iter().map(AsRef::as_ref).chain(loaded.workflows.broken());
+    let is_told = |source: &Arc<Source>| all().any(|workflow| Arc::ptr_eq(&workflow.source, source));
+    if !loaded.sources.iter().all(|(source, _)| is_told(source)) {
+        return Vec::new();
+    }
+    let known: Vec<&str> = all().map(|workflow| workflow.name.as_ref()).collect();
+    loaded.texts.iter().flat_map(|source| unknown_workflows(source, &known)).collect()
 }
 
 async fn check_online(files: &Files, loaded: Loaded, notes: &mut Vec<String>) -> (Vec<Problem>, Vec<Plan>) {

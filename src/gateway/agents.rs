@@ -72,7 +72,7 @@ struct Given {
 impl Gateway {
     /// Gives a task to the agent `name`, or to the first that is good at that and free.
     pub(super) async fn call_agent(self: Arc<Self>, name: &str, mut call: Call) -> Result<Reply, Fault> {
-        let seen = self.seen(call.profile.as_deref());
+        let seen = self.usable_by(&call);
         let registry = self.registry();
         let mut able = able(&registry.agents, name);
         able.retain(|agent| call.profile.is_none() || seen.has_own(&shown_agent_as(&agent.name)));
@@ -96,8 +96,8 @@ impl Gateway {
                 .hint("give `task`, and if need be `context`")
         })?;
         let limits = Limits { depth: call.limits.depth + 1, ..call.limits }.within(Instant::now(), agent.timeout);
-        // What an agent may use is said by the registry, whatever its caller sees.
-        call = Call { profile: None, limits, ask: call.ask.map(within), ..call };
+        // Which tools an agent may use is said by the registry, whatever names its caller sees; which servers, by both.
+        call = Call { is_delegated: true, limits, ask: call.ask.map(within), ..call };
         call.agents.push(Arc::clone(&agent.name));
         let left = limits.left(Instant::now()).unwrap_or(agent.timeout);
         let work = async {

@@ -48,8 +48,9 @@ impl Gateway {
         let kept_as = kept_as.map(|key| (key, self.stamp(name, capability)));
         let mut last = Err(Fault::new(Kind::Unavailable, code::SERVER_DOWN, "no member could be called"));
         let mut trail = Trail::default();
-        for place in self.order(capability, &call) {
-            let member = &capability.members[place];
+        let is_shown = |member: &Member| self.shows_server(call.profile.as_deref(), &member.tool.server);
+        let members = self.order(capability, &call).into_iter().map(|place| &capability.members[place]);
+        for member in members.filter(|member| is_shown(member)) {
             let began = Instant::now();
             last = Arc::clone(&self).call_member(member, &arguments, &call).await;
             let is_success = last.as_ref().is_ok_and(|reply| !reply.is_tool_error());
@@ -113,7 +114,7 @@ impl Gateway {
             let message = format!("the capability's {what} cannot be computed: {error}");
             Fault::new(Kind::Invalid, code::EXPRESSION_FAILED, message).target(member.tool.to_string())
         };
-        let mut call = Call { profile: None, providers: Vec::new(), ..call.clone() };
+        let mut call = Call { is_delegated: true, providers: Vec::new(), ..call.clone() };
         if let Some(adapter) = &member.args {
             let adapted = adapter.apply(arguments).map_err(|error| wrong("`args`", &error))?;
             call.arguments = to_raw_value(&adapted).ok();
@@ -174,11 +175,12 @@ impl Gateway {
             .map(|(known, capability)| (known.clone(), Arc::clone(capability)))
     }
 
-    /// Capabilities as tools, over the tools that `servers` has.
-    pub(super) fn capability_tools(&self, servers: &Catalog) -> Vec<Own> {
+    /// Capabilities as tools, over the tools that `servers` has, with the members whose servers are shown.
+    pub(super) fn capability_tools(&self, servers: &Catalog, is_shown: impl Fn(&str) -> bool) -> Vec<Own> {
         let tool = |(name, capability): (&ToolRef, &Arc<Capability>)| {
-            let known = facts(capability, servers);
-            let members: Vec<_> = capability.members.iter().map(|member| member.tool.to_string()).collect();
+            let known = facts(capability, servers, &is_shown);
+            let members = capability.members.iter().filter(|member| is_shown(&member.tool.server));
+            let members: Vec<_> = members.map(|member| member.tool.to_string()).collect();
             let what = capability.description.clone().unwrap_or_else(|| name.to_string());
             let schema = known.input_schema.map_or_else(|| json!({ "type": "object" }), |schema| Value::clone(&schema));
             let definition = Map::from_iter([
@@ -196,7 +198,8 @@ impl Gateway {
 /// Under which key the answer to a call of the job `name` is kept: equal for calls of one caller that ask the same.
 fn kept_as(name: &ToolRef, arguments: &Value, call: &Call) -> Option<String> {
     let arguments = canonical(&to_raw_value(arguments).ok()?)?;
-    Some(json!(["capability", name.to_string(), &*call.principal.name, call.providers, arguments]).to_string())
+    let who = (&*call.principal.name, call.profile.as_deref());
+    Some(json!(["capability", name.to_string(), who, call.providers, arguments]).to_string())
 }
 
 /// Under which name hosts see a capability.
@@ -204,9 +207,11 @@ pub(super) fn shown_as(name: &ToolRef) -> String {
     exposed(&name.server, &name.tool)
 }
 
-/// What is known of a capability: the most that any member may do, and the arguments of the first that takes them as they are.
-pub(super) fn facts(capability: &Capability, servers: &Catalog) -> Facts {
-    let entries = || capability.members.iter().map(|member| (member, servers.origin(&member.tool)));
+/// What is known of a capability: the most that any member may do whose server is shown, and the arguments of the first of them that
+/// takes them as they are.
+pub(super) fn facts(capability: &Capability, servers: &Catalog, is_shown: impl Fn(&str) -> bool) -> Facts {
+    let members = || capability.members.iter().filter(|member| is_shown(&member.tool.server));
+    let entries = || members().map(|member| (member, servers.origin(&member.tool)));
     let effect = entries().map(|(_, entry)| entry.map_or(Effect::Destructive, |entry| entry.effect)).max();
     let plain = entries().find(|(member, entry)| member.args.is_none() && entry.is_some());
     let schema = plain.and_then(|(_, entry)| entry?.definition.get("inputSchema").cloned());

@@ -39,7 +39,7 @@ impl Gateway {
                 _ => true,
             })
             .map(|builtin| Own { name: builtin.name().to_owned(), definition: object(describe(builtin)) });
-        let capabilities = self.capability_tools(&servers);
+        let capabilities = self.capability_tools(&servers, |_| true);
         let agents = self.agent_tools(&servers);
         let known = self.known_over(servers);
         let set = self.workflows();

@@ -55,6 +55,10 @@ impl Gateway {
 }
 
 impl Known<'_> {
+    fn shows(&self, server: &str) -> bool {
+        self.gateway.shows_server(self.profile.as_deref(), server)
+    }
+
     fn capabilities(&self) -> impl Iterator<Item = (&ToolRef, &Arc<Capability>)> {
         let all = self.registry.capabilities.iter();
         all.filter(|(name, _)| self.profile.is_none() || self.catalog.has_own(&shown_as(name)))
@@ -69,8 +73,7 @@ impl Known<'_> {
     fn said_of(&self, tool: &ToolRef) -> Option<Facts> {
         let server = self.registry.servers.get(tool.server.as_str())?;
         let is_unknown = self.gateway.pool.get(&tool.server)?.listing().is_none();
-        let is_shown = self.gateway.shows_server(self.profile.as_deref(), &tool.server);
-        let effect = server.tools.get(&tool.tool)?.effect.filter(|_| is_unknown && is_shown)?;
+        let effect = server.tools.get(&tool.tool)?.effect.filter(|_| is_unknown && self.shows(&tool.server))?;
         Some(Facts { effect, input_schema: None, output_schema: None })
     }
 
@@ -88,8 +91,7 @@ impl Known<'_> {
 
 impl Surroundings for Known<'_> {
     fn servers(&self) -> Vec<String> {
-        let is_shown = |server: &&Arc<str>| self.gateway.shows_server(self.profile.as_deref(), server);
-        let servers = self.registry.servers.keys().filter(is_shown).map(ToString::to_string);
+        let servers = self.registry.servers.keys().filter(|server| self.shows(server)).map(ToString::to_string);
         servers.chain(self.capabilities().map(|(name, _)| name.server.clone())).collect()
     }
 
@@ -109,13 +111,15 @@ impl Surroundings for Known<'_> {
 
     fn tool(&self, tool: &ToolRef) -> Option<Facts> {
         let capability = self.capabilities().find(|(name, _)| *name == tool);
-        let capability = capability.map(|(_, capability)| capabilities::facts(capability, &self.servers));
+        let capability = capability
+            .map(|(_, capability)| capabilities::facts(capability, &self.servers, |server| self.shows(server)));
         capability.or_else(|| self.catalog.origin(tool).map(|entry| facts(entry))).or_else(|| self.said_of(tool))
     }
 
     fn providers(&self, tool: &ToolRef) -> Option<Vec<String>> {
         let (_, capability) = self.capabilities().find(|(name, _)| *name == tool)?;
-        Some(capability.members.iter().map(|member| member.tool.server.clone()).collect())
+        let servers = capability.members.iter().map(|member| &member.tool.server);
+        Some(servers.filter(|server| self.shows(server)).cloned().collect())
     }
 
     fn workflows(&self) -> Vec<String> {

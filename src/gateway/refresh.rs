@@ -10,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 use crate::catalog::snapshot::{Catalog, Contribution};
 use crate::downstream::pool::Offers;
 use crate::gateway::door::Gateway;
-use crate::gateway::views::Views;
 use crate::model::entry::Kind;
 
 /// Counts the changes of each list that hosts see.
@@ -61,8 +60,7 @@ impl Gateway {
         let tools = differs(Kind::Tool);
         let prompts = differs(Kind::Prompt);
         let resources = differs(Kind::Resource) || differs(Kind::Template);
-        self.views
-            .store(Arc::new(Views::of(next, &self.registry().profiles, |name| self.workflows().get(name).is_some())));
+        self.views.store(Arc::new(self.views_of(next)));
         self.versions.send_if_modified(|versions| {
             versions.tools += u64::from(tools);
             versions.prompts += u64::from(prompts);

@@ -56,8 +56,8 @@ impl Gateway {
 
     /// A tool by its server's name and its own.
     pub(super) async fn call_tool(self: Arc<Self>, tool: &ToolRef, call: Call) -> Result<Reply, Fault> {
-        let profile = call.profile.clone();
-        let seen = || self.seen(profile.as_deref());
+        let (profile, is_delegated) = (call.profile.clone(), call.is_delegated);
+        let seen = || self.usable_through(profile.as_deref(), is_delegated);
         if let Some(capability) = self.registry().capabilities.get(tool)
             && seen().has_own(&shown_as(tool))
         {
@@ -124,7 +124,7 @@ impl Gateway {
         let fleet = self.pool.get(&entry.server).ok_or_else(|| self.no_such_server(&entry.server))?;
         self.keeps_server(&entry.server, call)?;
         let mut trail = Trail::default();
-        let is_alone = !fleet.server.fallback.iter().any(|other| self.offer_of(other, &entry.id).is_some());
+        let is_alone = !fleet.server.fallback.iter().any(|other| self.offer_of(other, &entry.id, call).is_some());
         let terms = Terms { may_wait: is_alone, ..terms(&fleet.server, entry, call) };
         let request = self.tool_request(entry, call);
         // With the same idempotency key, if it is made again.
@@ -164,7 +164,7 @@ impl Gateway {
         let call = &Call { headers: Vec::new(), ..call.clone() };
         let first = fault.server.as_deref().and_then(|server| self.registry().servers.get(server).cloned());
         for other in first.iter().flat_map(|server| &server.fallback) {
-            let Some((next, entry)) = self.offer_of(other, id) else { continue };
+            let Some((next, entry)) = self.offer_of(other, id, call) else { continue };
             tracing::info!(to = %other, %fault, "falling back");
             if self.keeps_server(other, call).is_err() {
                 continue;
@@ -204,8 +204,11 @@ impl Gateway {
         self.converse_any(next, self.tool_request(entry, call), terms, caller(call), trail).await
     }
 
-    /// The tool `id` of `server`, if it has one.
-    fn offer_of(&self, server: &str, id: &str) -> Option<(Arc<Fleet>, Arc<Entry>)> {
+    /// The tool `id` of `server`, if it has one and the caller's profile does not hide it.
+    fn offer_of(&self, server: &str, id: &str, call: &Call) -> Option<(Arc<Fleet>, Arc<Entry>)> {
+        if !self.shows_server(call.profile.as_deref(), server) {
+            return None;
+        }
         let origin = ToolRef { server: server.to_owned(), tool: id.to_owned() };
         Some((self.pool.get(server)?, self.catalog().origin(&origin).cloned()?))
     }

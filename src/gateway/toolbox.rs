@@ -58,7 +58,7 @@ impl Gateway {
             return Toolbox::default();
         }
         self.await_servers(allowed, call).await;
-        let seen = self.seen(call.profile.as_deref());
+        let seen = self.usable_by(call);
         for (name, offer) in seen.offers(EntryKind::Tool) {
             let tool = ToolRef { server: offer.entry.server.to_string(), tool: offer.entry.id.clone() };
             if allowed.matches(&tool.to_string()) {
@@ -95,7 +95,8 @@ impl Gateway {
     async fn await_servers(&self, allowed: &Patterns, call: &Call) {
         let head = |pattern: &String| pattern.split_once('.').map_or(pattern.as_str(), |(server, _)| server).to_owned();
         let Ok(heads) = Patterns::parse(allowed.written().iter().map(head).collect()) else { return };
-        let wanted: Vec<_> = self.pool.iter().filter(|endpoint| heads.matches(&endpoint.server.name)).collect();
+        let is_wanted = |server: &str| heads.matches(server) && self.shows_server(call.profile.as_deref(), server);
+        let wanted: Vec<_> = self.pool.iter().filter(|endpoint| is_wanted(&endpoint.server.name)).collect();
         for fault in join_all(wanted.iter().map(|endpoint| self.await_listing(endpoint, call))).await {
             if let Err(fault) = fault {
                 tracing::warn!(%fault, "its tools are not offered to the model");
@@ -156,6 +157,7 @@ impl Gateway {
         }
         let mut inner = Call::new(known.target.clone(), to_raw_value(&asked.arguments).ok(), call.principal.clone());
         inner.profile.clone_from(&call.profile);
+        inner.is_delegated = call.is_delegated;
         inner.limits = call.limits;
         inner.limits.allowance = left;
         inner.ask.clone_from(&call.ask);

@@ -70,6 +70,9 @@ pub struct Call {
     pub principal: Principal,
     /// The profile through which the caller sees what there is; all of it if `None`.
     pub profile: Option<Arc<str>>,
+    /// Whether an agent or a capability makes it for its caller: then the profile's servers and workflows bound it, and not the names of
+    /// tools that the caller sees.
+    pub is_delegated: bool,
     /// How long and how deep.
     pub limits: Limits,
     /// Where progress is reported; `None` if the caller did not ask for it.
@@ -111,6 +114,7 @@ impl Call {
             meta: None,
             principal,
             profile: None,
+            is_delegated: false,
             limits: Limits::default(),
             progress: None,
             ask: None,

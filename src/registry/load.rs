@@ -19,7 +19,7 @@ use crate::registry::agent;
 use crate::registry::authored::{self, Authored};
 use crate::registry::capability;
 use crate::registry::cross;
-use crate::registry::dialect::Dialect;
+use crate::registry::dialect::{Dialect, format};
 use crate::registry::discovery;
 use crate::registry::engine;
 use crate::registry::flag;
@@ -118,13 +118,6 @@ pub(super) fn asked(source: &Arc<Source>) -> Vec<(String, Vec<&'static str>)> {
     reader.asked
 }
 
-/// The format that the name promises; without a promise, JSON begins with a brace or a comment.
-fn format(source: &Source) -> Format {
-    let text = source.text.trim_start_matches('\u{feff}').trim_start();
-    let guess = if text.starts_with(['{', '/']) { Format::Json } else { Format::Toml };
-    Format::of(&source.name).unwrap_or(guess)
-}
-
 /// Ours has `servers`; so has VS Code's, but only in JSON and without our other tables.
 fn dialect(root: &Node, source: &Source) -> Dialect {
     let is_foreign = root.get("mcpServers").is_some() || root.get("context_servers").is_some();
@@ -168,7 +161,8 @@ fn common(
     }
     let profiles = table.take("profiles");
     if let Some(node) = profiles {
-        profile::read(reader, node, &mut registry.profiles);
+        let servers = profile::read(reader, node, &mut registry.profiles);
+        mentions.servers.extend(servers.into_iter().map(|(name, span)| (Arc::clone(&reader.source), name, span)));
     }
     let discovery = table.take("discovery");
     if let Some(node) = discovery {

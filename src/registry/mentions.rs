@@ -19,6 +19,8 @@ pub(super) struct Mentions {
     pub(super) models: Vec<(Arc<Source>, String, Span)>,
     /// Tools that are agents, or that agents use.
     pub(super) tools: Members,
+    /// Servers that profiles show.
+    pub(super) servers: Vec<(Arc<Source>, String, Span)>,
     /// Models that could not be read: known, but not there.
     pub(super) broken_models: BTreeSet<String>,
 }
@@ -33,6 +35,15 @@ impl Mentions {
             let near = suggest::did_you_mean(&name, registry.models.keys().map(AsRef::as_ref).chain([SAMPLING]));
             let message = format!("there is no model `{name}`");
             problems.push(Problem::error(code::UNKNOWN_NAME, &source, span, message).maybe_help(near));
+        }
+        for (source, name, span) in self.servers {
+            // What a source may still bring is nobody's mistake, and one that was left out is told of by itself.
+            let is_known = registry.origins.contains_key(name.as_str()) || broken.contains(&name);
+            if !is_known && registry.discovery.sources.is_empty() {
+                let near = suggest::did_you_mean(&name, registry.origins.keys().map(AsRef::as_ref));
+                let message = format!("there is no server `{name}`");
+                problems.push(Problem::error(code::UNKNOWN_NAME, &source, span, message).maybe_help(near));
+            }
         }
         for (source, tool, span) in self.tools {
             let ToolRef { server, .. } = &tool;

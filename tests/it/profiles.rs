@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::support::brain::{Brain, Say};
 use crate::support::{Host, Test, fixture};
 
 const PROFILES: &str = r#"
@@ -87,4 +88,92 @@ fn a_profile_that_is_wrong_is_a_problem_of_the_file() {
     let codes: Vec<&Value> =
         found["problems"].as_array().into_iter().flatten().map(|problem| &problem["code"]).collect();
     assert_eq!(codes, ["MO1004", "MO1003", "MO1004"], "{found}");
+}
+
+/// A profile that hides the server `bank`, and what reaches it all the same: a job, an agent that is a tool of it, and a model.
+fn round_about(brain: &Brain) -> Test {
+    let rest = r#"
+[profiles.shop]
+servers = ["shop"]
+tools = { deny = ["shop__echo"] }
+
+[capabilities."text.say"]
+members = ["bank.echo", "shop.echo"]
+
+[capabilities."money.move"]
+members = ["bank.write"]
+
+[agents.teller]
+tool = "bank.echo"
+
+[agents.mover]
+tool = "money.move"
+
+[agents.clerk]
+instructions = "You help."
+tools = ["*.echo", "money.*", "workflow.pay"]
+"#;
+    let pay = "steps:\n  - { id: it, tool: bank.echo, args: { n: 1 } }\noutput: $steps.it.output\n";
+    Test::new()
+        .registry(&format!("{}{rest}", brain.entry("fast", "anthropic", "")))
+        .server("shop", fixture(["healthy"]).with("fallback = [\"bank\"]"))
+        .server("bank", fixture(["healthy"]))
+        .workflow("pay", pay)
+}
+
+#[test]
+fn what_a_profile_hides_is_not_reached_by_capabilities_and_agents() {
+    let brain = Brain::saying([]);
+    let mut host = round_about(&brain).flag("--profile").flag("shop").start();
+    host.ready(&["shop"]);
+    let tools = host.tools();
+    for hidden in ["money__move", "agent__teller", "agent__mover"] {
+        assert!(!tools.contains(&hidden.to_owned()), "{hidden} is listed");
+        let answer = host.request("tools/call", json!({ "name": hidden, "arguments": { "task": "x" } }));
+        assert_eq!(answer["error"]["code"], -32602, "{hidden}: {answer}");
+    }
+    let result = host.call("text__say", json!({ "n": 1 }));
+    let served_by = &result["_meta"]["io.mcp-orchestrator/served-by"];
+    assert_eq!((&result["structuredContent"], served_by), (&json!({ "n": 1 }), &json!("shop.echo")), "{result}");
+    let listed = host.request("tools/list", json!({}));
+    assert!(!listed.to_string().contains("bank.echo"), "the members that are hidden are not named: {listed}");
+    let definition =
+        json!({ "name": "x", "steps": [{ "id": "x", "tool": "text.say", "providers": ["bank"], "args": {} }] });
+    let said = host.failure("run_workflow", json!({ "definition": definition }));
+    assert!(said.contains("bank"), "{said}");
+    assert!(host.record("bank", "written").is_empty() && host.record("bank", "calls").is_empty());
+}
+
+#[test]
+fn an_agent_has_the_tools_of_the_servers_that_its_callers_profile_shows() {
+    let brain =
+        Brain::saying([Say::Call("shop__echo", json!({ "n": 1 })), Say::Call("pay", json!({})), Say::Text("done")]);
+    let mut host = round_about(&brain).flag("--profile").flag("shop").start();
+    host.ready(&["shop"]);
+    assert_eq!(host.call("agent__clerk", json!({ "task": "x" }))["content"][0]["text"], "done");
+    let heard = brain.heard();
+    let tools: Vec<_> = heard[0].body["tools"].as_array().into_iter().flatten().map(|tool| &tool["name"]).collect();
+    assert_eq!(tools, ["pay", "shop__echo"], "{}", heard[0].body);
+    // What a registered workflow does is its own matter.
+    assert_eq!(host.record("bank", "calls"), ["echo"]);
+    assert_eq!(host.record("shop", "calls"), ["echo"]);
+}
+
+#[test]
+fn what_a_profile_names_is_there() {
+    let profile = "[profiles.a]\nservers = [\"shp\", \"sh*\", \"none-*\"]\nworkflows = [\"pek\", \"p*\", \"peek\"]\n";
+    let test = |more: &str| {
+        let test = Test::new().registry(&format!("{profile}{more}")).server("shop", fixture(["healthy"]));
+        test.workflow("peek", "steps:\n  - { id: it, tool: shop.echo, args: { n: 1 } }\n")
+    };
+    let done = test("").run(&["check"]);
+    assert_eq!(done.code, 2, "{}", done.stderr);
+    for said in
+        ["there is no server `shp`", "did you mean `shop`?", "there is no workflow `pek`", "did you mean `peek`?"]
+    {
+        assert_eq!(done.stderr.matches(said).count(), 1, "{said}: {}", done.stderr);
+    }
+    let source = "[discovery.sources.elsewhere]\ncommand = \"true\"\n";
+    let done = test(source).run(&["check"]);
+    assert!(!done.stderr.contains("no server `shp`"), "a source may bring it: {}", done.stderr);
 }
