@@ -202,6 +202,9 @@ impl Gateway {
                 let _ = timeout(LONGEST, handle.ended()).await;
             }
             Action::Signal => {
+                if payload.is_some() {
+                    return Err(invalid("`signal` tells what is known about the event by `data`, not by `payload`"));
+                }
                 let event = event
                     .filter(|event| is_event_name(event))
                     .ok_or_else(|| invalid("`signal` needs `event`, the name of an event, such as `order.shipped`"))?;

@@ -56,6 +56,12 @@ pub(super) fn launch(reader: &mut Reader, table: &mut Table<'_>, dialect: Dialec
                 contradiction(reader, table, key, "command");
             }
             without_effect(reader, table, &["headers", "auth"], "url");
+            if command.as_text().is_some_and(|text| text.trim().is_empty()) {
+                let message = format!("`{}` is empty", table.path("command"));
+                reader.error(code::WRONG_VALUE, command.span.clone(), message).help =
+                    Some("name the program that starts the server, and give its arguments as `args`".to_owned());
+                return None;
+            }
             let command = text(reader, command, &table.path("command"))?;
             Some(Launch::Command(Command { command, args, env, cwd }))
         }

@@ -239,6 +239,10 @@ pub fn expand(text: &Text) -> Result<String, Fault> {
 
 fn spawn_fault(program: &str, error: &std::io::Error) -> Fault {
     let (why, hint) = match error.kind() {
+        std::io::ErrorKind::NotFound if program.contains(char::is_whitespace) => (
+            "there is no such program",
+            "put what comes after the program's name into `args`, each argument on its own",
+        ),
         std::io::ErrorKind::NotFound => {
             ("there is no such program", "install it, or write its full path as `command` in the registry")
         }
@@ -246,4 +250,16 @@ fn spawn_fault(program: &str, error: &std::io::Error) -> Fault {
         _ => ("the system refused", "check that `command` is a program that this system can run"),
     };
     Fault::new(Kind::Unavailable, code::SPAWN_FAILED, format!("cannot start `{program}`: {why} ({error})")).hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_within_the_command_are_told_of() {
+        let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+        let hint = |program: &str| spawn_fault(program, &missing).hint.unwrap_or_default();
+        assert!(hint("npx -y server").contains("`args`") && hint("npx").contains("install it"));
+    }
 }

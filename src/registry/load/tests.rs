@@ -145,6 +145,14 @@ tools = { a = { rename = "c" }, b = { rename = "c" } }
 "#;
 
 #[test]
+fn a_command_that_is_empty_starts_nothing() {
+    let (registry, problems) = load_toml("[servers.a]\ncommand = \" \"\n");
+    let told = "r.toml:2:11: error[MO1004]: `servers.a.command` is empty; name the program that starts the server, and give its \
+                arguments as `args`";
+    assert_eq!((problems, registry.servers.len()), (vec![told.to_owned()], 0));
+}
+
+#[test]
 fn every_mistake_is_reported_at_once_and_good_servers_stay() {
     let (registry, problems) = load_toml(MISTAKEN);
     assert_eq!(
