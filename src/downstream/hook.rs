@@ -13,6 +13,7 @@ use crate::downstream::http::faults::read;
 use crate::downstream::http::plain::is_near;
 use crate::downstream::http::site::Site;
 use crate::downstream::place::Place;
+use crate::downstream::secrets::Secrets;
 use crate::downstream::stdio::child::{Child, Pipes, spawn};
 use crate::downstream::stdio::tail::Tail;
 use crate::downstream::stdio::watchdog::Watchdog;
@@ -77,9 +78,10 @@ impl Hooks {
     }
 
     async fn run(&self, name: &str, command: &Command, input: String) -> Result<Vec<u8>, String> {
-        let tail = Arc::new(Tail::default());
+        let secrets = Arc::new(Secrets::of(command.texts().into_iter()));
+        let tail = Arc::new(Tail::hiding(&secrets));
         let started = spawn(name, (command, Bounds::default()), &tail, &self.watchdog, &self.tasks);
-        let (child, Pipes { mut stdin, stdout }) = started.map_err(|fault| fault.message)?;
+        let (child, Pipes { mut stdin, stdout }) = started.map_err(|fault| secrets.hide(&fault.message))?;
         let child = Killed(child);
         let put = async move {
             // Whoever decides without reading everything may hang up.

@@ -66,6 +66,9 @@ struct Kept {
     name: Option<String>,
     version: Option<String>,
     instructions: Option<String>,
+    /// Whether a command heard it: a server may offer less to who answers no questions than it does to a host.
+    #[serde(default)]
+    is_without_host: bool,
     offers: Vec<Offered>,
 }
 
@@ -78,8 +81,8 @@ struct Offered {
 }
 
 impl Memory {
-    /// Remembers in `folder`, which is made when it is needed. What is older than `age` is forgotten. Unless `is_read` nothing
-    /// is recalled, only kept for another time.
+    /// Remembers in `folder`, which is made when it is needed. What is older than `age` is forgotten. Unless `is_read`, as
+    /// for commands, nothing is recalled, and kept for another time only where nothing is that was heard for a host.
     pub fn new(folder: PathBuf, age: Duration, is_read: bool) -> Self {
         Self { folder, age, is_read }
     }
@@ -116,6 +119,7 @@ impl Memory {
             name: about.name.clone(),
             version: about.version.clone(),
             instructions: listing.instructions.clone(),
+            is_without_host: !self.is_read,
             offers: listing.entries.iter().map(|entry| offered(entry.kind, &entry.definition)).collect(),
         };
         let (memory, server) = (Arc::clone(self), Arc::clone(server));
@@ -145,10 +149,12 @@ impl Memory {
         let path = self.path(&server.name);
         if path.exists()
             && let Some(old) = self.read(server)
-            && is_same(&old, kept)
-            && (Recalled { at: old.listed_at, identity: None }).age() < REFRESH
         {
-            return Ok(());
+            let age = Recalled { at: old.listed_at, identity: None }.age();
+            let is_better = kept.is_without_host && !old.is_without_host && age <= self.age;
+            if is_better || (is_same(&old, kept) && age < REFRESH) {
+                return Ok(());
+            }
         }
         make(&self.folder)?;
         write_whole(&path, &serde_json::to_vec(kept).map_err(io::Error::other)?)
@@ -158,6 +164,7 @@ impl Memory {
 fn is_same(old: &Kept, new: &Kept) -> bool {
     let hashes = |kept: &Kept| kept.offers.iter().map(|offer| offer.hash.clone()).collect::<Vec<_>>();
     (&old.name, &old.version, &old.instructions) == (&new.name, &new.version, &new.instructions)
+        && old.is_without_host == new.is_without_host
         && hashes(old) == hashes(new)
 }
 

@@ -27,6 +27,7 @@ mod repeat;
 pub mod request;
 pub mod rest;
 pub mod scaling;
+pub mod secrets;
 pub mod session;
 pub mod socket;
 pub mod state;

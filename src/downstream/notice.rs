@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, broadcast};
 
+use crate::downstream::secrets::Secrets;
 use crate::downstream::stdio::tail::Tail;
 
 /// A notification that concerns hosts: a log message or an updated resource.
@@ -31,18 +32,22 @@ pub struct Inbox {
     wake: Notify,
     /// What its process wrote to standard error, also after it has died.
     tail: Arc<Tail>,
+    /// What must not be told of it.
+    secrets: Arc<Secrets>,
 }
 
 impl Inbox {
     /// The inbox of `server`.
     pub fn new(server: Arc<str>, notices: broadcast::Sender<Notice>) -> Self {
+        let secrets = Arc::default();
         Self {
             server,
             notices,
             changed: AtomicBool::new(false),
             changes: AtomicU64::new(0),
             wake: Notify::new(),
-            tail: Arc::default(),
+            tail: Arc::new(Tail::hiding(&secrets)),
+            secrets,
         }
     }
 
@@ -54,6 +59,11 @@ impl Inbox {
     /// What its process has written to standard error lately.
     pub fn tail(&self) -> &Arc<Tail> {
         &self.tail
+    }
+
+    /// What must not be told of it.
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
     }
 
     /// How often its lists or resources have changed, as far as it tells.

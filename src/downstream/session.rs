@@ -56,7 +56,22 @@ enum Wire {
 
 impl Session {
     /// Connects to `server`, offering it `capabilities` if it is of the initialize era. Dropping the future ends whatever it has started.
+    ///
+    /// Whatever is told of the server comes from here, from the session's methods or from the server's standard error: there the values of
+    /// its placeholders are hidden.
     pub async fn open(
+        server: &Server,
+        known: Option<Era>,
+        capabilities: &Value,
+        inbox: &Arc<Inbox>,
+        watchdog: &Arc<Watchdog>,
+    ) -> Result<Self, Fault> {
+        inbox.secrets().learn(server.launch.texts().into_iter());
+        let opened = Self::open_plainly(server, known, capabilities, inbox, watchdog).await;
+        opened.map_err(|fault| inbox.secrets().hide_in(fault))
+    }
+
+    async fn open_plainly(
         server: &Server,
         known: Option<Era>,
         capabilities: &Value,
@@ -98,14 +113,15 @@ impl Session {
 
     /// Sends `request` and waits for its raw result. Has no time limit of its own; dropping the future cancels it.
     pub async fn request(&self, request: &Request) -> Result<Box<RawValue>, Fault> {
-        match &self.wire {
+        let result = match &self.wire {
             Wire::Stdio(stdio) => match stdio.lane.request(request, Some(self.about.era)).await {
                 Err(fault) => Err(explained(stdio, fault).await),
                 result => result,
             },
             Wire::Lane(lane, _) => lane.request(request, Some(self.about.era)).await,
             Wire::Http(link) => link.request(request).await,
-        }
+        };
+        result.map_err(|fault| self.inbox.secrets().hide_in(fault))
     }
 
     /// Where headers repeat what the body says (2026-07-28, over HTTP): the connection, to be told which arguments.
@@ -131,25 +147,27 @@ impl Session {
 
     /// Asks an HTTP server for `path`; any status below 400 is a sign of health.
     pub async fn probe_http(&self, path: &str) -> Result<(), Fault> {
-        match &self.wire {
+        let result = match &self.wire {
             Wire::Http(link) => link.site().probe(path).await,
             Wire::Lane(_, Some(site)) => site.probe(path).await,
             Wire::Stdio(_) | Wire::Lane(_, None) => {
                 Err(Fault::new(Kind::Invalid, code::WRONG_VALUE, "it is not reached over HTTP and has no health path"))
             }
-        }
+        };
+        result.map_err(|fault| self.inbox.secrets().hide_in(fault))
     }
 
     /// Waits until the connection is lost; says why.
     pub async fn closed(&self) -> String {
-        match &self.wire {
+        let why = match &self.wire {
             Wire::Stdio(stdio) => {
                 let why = stdio.lane.closed().await;
                 how_it_ended(stdio).await.unwrap_or(why)
             }
             Wire::Lane(lane, _) => lane.closed().await,
             Wire::Http(link) => link.closed().await,
-        }
+        };
+        self.inbox.secrets().hide(&why)
     }
 
     /// Closes the connection and ends the child with everything it has started; requests in flight fail with `why`.

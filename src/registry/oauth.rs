@@ -91,6 +91,20 @@ impl Default for Oauth {
     }
 }
 
+impl Oauth {
+    /// All that may hold placeholders and is secret.
+    pub fn texts(&self) -> impl Iterator<Item = &Text> {
+        match &self.grant {
+            Grant::Code { client: Client::Known { secret, .. }, .. } => secret.as_ref(),
+            Grant::Code { .. } => None,
+            Grant::ClientCredentials { proof: Proof::Secret(text) | Proof::PrivateKey { key: text, .. }, .. } => {
+                Some(text)
+            }
+        }
+        .into_iter()
+    }
+}
+
 /// Reads the key `auth` of a server.
 pub(super) fn read(reader: &mut Reader, node: &Node, what: &str) -> Option<Oauth> {
     if let Value::Text(_) = &node.value {

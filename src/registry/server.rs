@@ -169,6 +169,16 @@ pub enum Launch {
     Url(Address),
 }
 
+impl Launch {
+    /// All that may hold placeholders.
+    pub fn texts(&self) -> Vec<&Text> {
+        match self {
+            Self::Command(command) => command.texts(),
+            Self::Url(address) => address.texts(),
+        }
+    }
+}
+
 /// A program to start.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Command {
@@ -180,6 +190,14 @@ pub struct Command {
     pub env: BTreeMap<String, Text>,
     /// The directory that it is started in.
     pub cwd: Option<Text>,
+}
+
+impl Command {
+    /// All that may hold placeholders.
+    pub fn texts(&self) -> Vec<&Text> {
+        let one = std::iter::once(&self.command);
+        one.chain(&self.args).chain(self.env.values()).chain(&self.cwd).collect()
+    }
 }
 
 impl fmt::Debug for Command {
@@ -216,6 +234,12 @@ pub enum Transport {
 }
 
 impl Address {
+    /// All that may hold placeholders.
+    pub fn texts(&self) -> Vec<&Text> {
+        let oauth = self.oauth.iter().flat_map(|oauth| oauth.texts());
+        std::iter::once(&self.url).chain(self.headers.values()).chain(oauth).collect()
+    }
+
     /// Whether it names a socket that carries bare lines, as far as that is known before placeholders are expanded.
     ///
     /// VS Code means HTTP by a `unix` URL, says so by `type`, and puts the path of the endpoint into the fragment.

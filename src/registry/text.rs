@@ -124,6 +124,17 @@ impl Text {
         Ok(Secret::new(text))
     }
 
+    /// The values that its placeholders stand for, by what they name; not those that are written in the file.
+    pub fn given<'a>(&'a self, variables: &'a dyn Variables) -> impl Iterator<Item = (String, Secret<String>)> + 'a {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Literal(_) => None,
+            Part::Variable { name, .. } => Some((name.clone(), Secret::new(variables.env(name)?))),
+            Part::File(path) => {
+                Some((format!("file:{path}"), Secret::new(variables.file(path).ok()?.trim_end().to_owned())))
+            }
+        })
+    }
+
     /// Whether it is the same whatever the environment.
     pub fn is_literal(&self) -> bool {
         self.parts.iter().all(|part| matches!(part, Part::Literal(_)))

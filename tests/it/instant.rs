@@ -87,6 +87,23 @@ fn a_server_that_offers_something_else_now_is_told_as_a_change_of_the_list() {
 }
 
 #[test]
+fn a_command_does_not_take_the_place_of_what_was_heard_for_a_host() {
+    let mut host = Test::new().server("gears", fixture(["healthy"]).with(r#"start = "lazy""#)).start();
+    host.ready(&["gears"]);
+    host.value("gears__add_tool", json!({}));
+    let has_more = |host: &Host| fs::read_to_string(kept(host, "gears")).is_ok_and(|text| text.contains("extra"));
+    assert!(eventually(DEADLINE, || has_more(&host)), "{}", host.stderr());
+    // The server that a command starts has no such tool, as one that finds nobody to answer its questions has fewer.
+    for command in [&["status"][..], &["tools"], &["call", "gears.echo"]] {
+        host.beside(command);
+        assert!(has_more(&host), "{command:?}");
+    }
+    again(&mut host);
+    host.initialize();
+    assert!(host.tools().contains(&"gears__extra".to_owned()), "{}", host.stderr());
+}
+
+#[test]
 fn a_server_that_is_gone_keeps_its_tools_and_a_call_says_why_it_fails() {
     let test = Test::new().server("gears", fixture(["healthy"]).with("retry = 1"));
     let registry = test.home().join("registry.toml");

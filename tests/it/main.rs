@@ -62,6 +62,7 @@ mod replicas;
 mod resilience;
 mod revisions;
 mod saving;
+mod secrets;
 mod sharing;
 mod support;
 mod tasks;

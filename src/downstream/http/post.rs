@@ -108,6 +108,7 @@ impl Link {
         let own = Arc::clone(self);
         self.tasks.spawn(async move {
             if let Err(fault) = own.site.send(own.post(line).timeout(SIDE_POST)).await {
+                let fault = own.inbox.secrets().hide_in(fault);
                 tracing::debug!(%fault, "a notification did not arrive");
             }
         });

@@ -209,7 +209,8 @@ impl Sender {
             Err(Failure::Message(fault)) => fault.clone(),
             Err(Failure::Session(why)) => Fault::new(Kind::Unavailable, code::SERVER_DOWN, *why),
         };
-        tracing::debug!(?freight, %fault, "a message did not arrive");
+        let told = self.lane.inbox().secrets().hide_in(fault.clone());
+        tracing::debug!(?freight, fault = %told, "a message did not arrive");
         if let Freight::Request(id) = freight {
             if let Some(ticket) = message.ticket.as_ref().filter(|_| !fault.was_sent) {
                 ticket.give_back();

@@ -24,7 +24,7 @@ use crate::registry::text::{Text, Unset};
 
 /// What children inherit from our environment; the rest is what their registry entry says. The certificates of a company's
 /// own authority are no secret, and without them a launcher such as `npx` reaches nothing.
-const INHERITED: [&str; 19] = [
+pub const INHERITED: [&str; 19] = [
     "HOME",
     "LANG",
     "LC_ALL",

@@ -123,6 +123,11 @@ impl Lane {
         self.post(notification_line(method, params));
     }
 
+    /// Where what the server says unasked arrives.
+    pub fn inbox(&self) -> &Inbox {
+        &self.inbox
+    }
+
     /// Waits until the lane is closed; says why it was.
     pub async fn closed(&self) -> String {
         self.ending.wait().await

@@ -1,10 +1,11 @@
 //! The last lines of a child's standard error, harmless to show.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::AsyncRead;
 
+use crate::downstream::secrets::Secrets;
 use crate::wire::envelope::bounded;
 use crate::wire::lines::{Line, Lines};
 
@@ -19,9 +20,15 @@ const LINE_BYTES: usize = 1024;
 pub struct Tail {
     /// Guards the lines, as they came; never held across an await.
     lines: Mutex<VecDeque<Vec<u8>>>,
+    secrets: Arc<Secrets>,
 }
 
 impl Tail {
+    /// A record without `secrets`.
+    pub fn hiding(secrets: &Arc<Secrets>) -> Self {
+        Self { lines: Mutex::default(), secrets: Arc::clone(secrets) }
+    }
+
     /// Reads `stderr` to its end, keeping the last lines and logging each under the server's name.
     ///
     /// Always drains, since a child that nobody reads blocks once its pipe is full.
@@ -29,6 +36,11 @@ impl Tail {
         let mut lines = Lines::new(stderr, LINE_BYTES * 8);
         while let Ok(Some(line)) = lines.next().await {
             let (Line::Text(bytes) | Line::TooLong(bytes)) = line;
+            let bytes = if self.secrets.is_empty() {
+                bytes
+            } else {
+                self.secrets.hide(&String::from_utf8_lossy(&bytes)).into_bytes().into()
+            };
             // Some servers write megabytes that nobody ever reads: only what is shown is made fit to be shown.
             tracing::debug!(target: "mcp_orchestrator::server", server, "{}", shown(&bytes));
             self.push(bytes[..bytes.len().min(LINE_BYTES)].to_vec());

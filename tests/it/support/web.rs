@@ -27,6 +27,8 @@ pub(crate) enum Manner {
     Unresumed,
     /// This status to everything.
     Status(u16),
+    /// This status to everything, with these words.
+    Refuses(u16, &'static str),
     /// 503 to the first two requests.
     FailsTwice,
     /// 429 to the first call, which may come again after this many seconds.
@@ -180,6 +182,7 @@ impl Shared {
                 return respond(stream, 401, &challenge, "text/plain", "who are you?");
             }
             Manner::Status(status) => return respond(stream, status, "", "application/json", "{}"),
+            Manner::Refuses(status, words) => return respond(stream, status, "", "text/plain", words),
             Manner::FailsTwice if number < 2 => return respond(stream, 503, "", "text/plain", "not yet"),
             Manner::FailsCalls if is_call => return respond(stream, 500, "", "text/plain", "out of paper"),
             Manner::Busy(seconds) if is_call && self.calls.fetch_add(1, Ordering::SeqCst) == 0 => {
