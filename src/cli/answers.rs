@@ -1,5 +1,6 @@
 //! What a run asks of the person at the terminal: answered by `--answer STEP=ANSWER`, or by typing.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::thread;
@@ -13,9 +14,57 @@ use crate::gateway::door::Gateway;
 use crate::gateway::runs::{Stand, Waiter};
 use crate::model::code;
 use crate::model::fault::{Fault, Kind};
+use crate::model::suggest::did_you_mean;
 use crate::runner::live::OpenQuestion;
 use crate::runner::report::Report;
+use crate::workflow::definition::{Block, Workflow};
 use crate::workflow::schema::violations;
+use crate::workflow::verb::Verb;
+
+/// Looks before the run begins whether the answers that are given along can be what its steps ask for.
+pub fn check(workflow: &Workflow, given: &[String]) -> Result<(), Fault> {
+    let mut asks = Asks::default();
+    workflow.blocks().for_each(|(_, block)| asks.note(block));
+    for pair in given {
+        let wrong = |message: String| Fault::new(Kind::Invalid, code::WRONG_ANSWER, message);
+        let (at, text) = pair
+            .split_once('=')
+            .ok_or_else(|| wrong(format!("`--answer {pair}` answers nothing")).hint("it has the form STEP=ANSWER"))?;
+        // The step itself, of which there may be several, each in its own place.
+        let step = at.rsplit('/').next().and_then(|step| step.split('[').next()).unwrap_or(at);
+        match asks.schemas.get(step) {
+            Some(schema) => _ = read(at, schema.as_deref(), text)?,
+            // A workflow within may ask.
+            None if asks.has_workflows => {}
+            None => {
+                let fault = wrong(format!("no step `{at}` asks anything"));
+                let near = did_you_mean(step, asks.schemas.keys().map(AsRef::as_ref));
+                return Err(fault.hint(near.unwrap_or_else(|| "`graph` shows the steps".to_owned())));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What the steps of a workflow ask.
+#[derive(Default)]
+struct Asks {
+    schemas: BTreeMap<Arc<str>, Option<Arc<Value>>>,
+    has_workflows: bool,
+}
+
+impl Asks {
+    fn note(&mut self, block: &Block) {
+        for step in &block.steps {
+            match &step.verb {
+                Verb::Ask(ask) => _ = self.schemas.insert(Arc::clone(&step.id), ask.answer.clone()),
+                Verb::Workflow { .. } | Verb::Agent { .. } => self.has_workflows = true,
+                _ => {}
+            }
+            step.blocks().for_each(|(_, block)| self.note(block));
+        }
+    }
+}
 
 /// Waits for the end of a run and answers what it asks. With a question that nobody answers here the run is left, if it is stored.
 pub async fn attend(
@@ -60,7 +109,7 @@ async fn answer(question: &OpenQuestion, given: &[String], terminal: Terminal) -
     let at = &question.question.at;
     let ready = given.iter().filter_map(|pair| pair.split_once('=')).find(|(step, _)| **step == **at);
     if let Some((_, text)) = ready {
-        return read(question, text);
+        return read(at, question.question.schema.as_deref(), text);
     }
     if !std::io::stdin().is_terminal() {
         let message = format!("`{at}` asks: {}", question.question.message);
@@ -76,21 +125,21 @@ async fn answer(question: &OpenQuestion, given: &[String], terminal: Terminal) -
 }
 
 /// An answer as text: `yes`, `no`, or what the question's fields are to be, as JSON.
-fn read(question: &OpenQuestion, text: &str) -> Result<Answer, Fault> {
+fn read(at: &str, schema: Option<&Value>, text: &str) -> Result<Answer, Fault> {
     let content = match text {
         "no" => return Ok(Answer::Declined { why: None }),
         "yes" => json!(true),
-        text => serde_json::from_str(text).map_err(|error| wrong(question, &error.to_string()))?,
+        text => serde_json::from_str(text).map_err(|error| wrong(at, &error.to_string()))?,
     };
-    let Some(schema) = &question.question.schema else {
-        return Answer::yes_or_no(&content).ok_or_else(|| wrong(question, "it is a question of yes or no"));
+    let Some(schema) = schema else {
+        return Answer::yes_or_no(&content).ok_or_else(|| wrong(at, "it is a question of yes or no"));
     };
     let why = violations(schema, &content, "it");
-    if why.is_empty() { Ok(Answer::Given(content)) } else { Err(wrong(question, &why.join("; "))) }
+    if why.is_empty() { Ok(Answer::Given(content)) } else { Err(wrong(at, &why.join("; "))) }
 }
 
-fn wrong(question: &OpenQuestion, why: &str) -> Fault {
-    let message = format!("the answer to `{}` does not fit: {why}", question.question.at);
+fn wrong(at: &str, why: &str) -> Fault {
+    let message = format!("the answer to `{at}` does not fit: {why}");
     Fault::new(Kind::Invalid, code::WRONG_ANSWER, message)
 }
 
@@ -107,7 +156,7 @@ fn typed_answer(question: &OpenQuestion) -> Result<Answer, Fault> {
     };
     loop {
         let Some(content) = typed_fields(schema) else { return Ok(Answer::Declined { why: None }) };
-        match read(question, &Value::Object(content).to_string()) {
+        match read(&question.question.at, Some(schema), &Value::Object(content).to_string()) {
             Ok(answer) => return Ok(answer),
             Err(fault) => {
                 let _ = writeln!(std::io::stderr(), "  {}; once more", fault.message);

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::{Map, Value, json};
 
 use crate::app::run::App;
-use crate::cli::answers::attend;
+use crate::cli::answers::{attend, check};
 use crate::cli::exit::Exit;
 use crate::cli::list::settle;
 use crate::cli::pairs::object;
@@ -51,6 +51,10 @@ pub async fn run(app: &App, wanted: Wanted, terminal: Terminal) -> Exit {
             return Exit::Usage;
         }
     };
+    if let Err(fault) = check(&workflow, &wanted.answers) {
+        terminal.error(&fault.to_string());
+        return Exit::Usage;
+    }
     settle(app).await;
     if wanted.is_dry {
         return dry(app, &workflow, input, terminal);

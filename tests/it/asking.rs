@@ -244,13 +244,20 @@ fn only_a_yes_is_a_yes() {
 }
 
 #[test]
-fn an_answer_that_does_not_fit_at_the_command_line_leaves_the_question_open() {
-    let test = Test::new().registry("# no servers").workflow("may", "steps:\n  - { id: go, ask: Go on? }\n");
-    for unsure in ["go=maybe", "go={\"go\":false}"] {
-        let done = test.run(&["run", "may", "--answer", unsure]);
-        assert!(done.code != 0 && done.stderr.contains("runs answer"), "{}", done.stderr);
+fn answers_at_the_command_line_are_looked_at_before_anything_is_done() {
+    let test = Test::new().registry("# no servers").workflow("may", "steps:\n  - { id: goes, ask: Go on? }\n");
+    let wrong = [
+        ("goes=maybe", "does not fit"),
+        ("goes={\"go\":false}", "does not fit"),
+        ("gose=yes", "did you mean `goes`?"),
+        ("goes", "STEP=ANSWER"),
+    ];
+    for (given, why) in wrong {
+        let done = test.run(&["run", "may", "--answer", given]);
+        assert!(done.code == 2 && done.stderr.contains(why), "{given}: {}", done.stderr);
     }
-    for no in ["go=false", "go=no", "go=\"no\""] {
+    assert!(test.run(&["runs", "list"]).stdout.is_empty(), "nothing was begun");
+    for no in ["goes=false", "goes=no", "goes=\"no\""] {
         let done = test.run(&["run", "may", "--answer", no]);
         assert!(done.code == 5 && done.stderr.contains("MO4032"), "{no}: {}", done.stderr);
     }
