@@ -104,6 +104,25 @@ mod restate {
     }
 
     #[test]
+    fn what_was_kept_in_pieces_goes_when_the_run_does() {
+        let Some(restate) = Restate::start() else { return };
+        let flow = "steps:\n  - { id: big, tool: north.big, args: { bytes: 9000000 } }\n  - { id: may, ask: Go on? }\noutput: done\n";
+        let mut host = serve(&restate, restate.listen, &[("flow", flow)]);
+        let run = host.begin("flow");
+        host.until(&run, "waiting");
+        let kept =
+            || restate.asked("select key from state where service_name = 'OrchestratorParcel'").contains("/0000");
+        assert!(kept(), "nothing is kept");
+        host.value("answer_run", json!({ "run_id": run }));
+        let planned = "select target from sys_invocation where target_handler_name = 'forget' and status = 'scheduled'";
+        let forget = format!("/OrchestratorParcel/{run}/forget");
+        assert!(eventually(DEADLINE, || restate.asked(planned).contains(&forget[1..])), "{}", restate.asked(planned));
+        // That is as long off as runs are kept.
+        restate.call(&forget);
+        assert!(eventually(DEADLINE, || !kept()), "it is kept for ever");
+    }
+
+    #[test]
     fn a_large_event_is_heard() {
         let Some(restate) = Restate::start() else { return };
         let flows = [

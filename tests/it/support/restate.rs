@@ -112,7 +112,7 @@ impl Restate {
 
     /// What Restate answers to a question in SQL.
     pub(crate) fn asked(&self, sql: &str) -> String {
-        self.operated("POST /query", &serde_json::json!({ "query": sql }).to_string())
+        self.operated(1, "POST /query", &serde_json::json!({ "query": sql }).to_string())
     }
 
     /// Cancels what carries a run, with Restate's own means.
@@ -120,18 +120,25 @@ impl Restate {
         let sql = format!("select id from sys_invocation_status where target_service_key = '{run}'");
         let answer = self.asked(&sql);
         let id = answer.split('"').find(|text| text.starts_with("inv_")).unwrap_or_else(|| panic!("{answer}"));
-        let answer = self.operated(&format!("PATCH /invocations/{id}/cancel"), "");
+        let answer = self.operated(1, &format!("PATCH /invocations/{id}/cancel"), "");
         assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
     }
 
-    /// What the address for operators answers.
-    fn operated(&self, what: &str, body: &str) -> String {
-        let [_, admin, _] = self.nodes[0].ports;
-        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", admin)) else { return String::new() };
+    /// Has a handler do its work now.
+    pub(crate) fn call(&self, handler: &str) {
+        let answer = self.operated(0, &format!("POST {handler}"), "");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+
+    /// What is answered at one of the first node's addresses.
+    fn operated(&self, port: usize, what: &str, body: &str) -> String {
+        let port = self.nodes[0].ports[port];
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return String::new() };
+        let sort = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
         let _ = write!(
             stream,
             "{what} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nAccept: application/json\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+             {sort}Content-Length: {}\r\n\r\n{body}",
             body.len()
         );
         let mut answer = String::new();
