@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use etcetera::BaseStrategy as _;
 use sha2::{Digest as _, Sha256};
 
+/// Where it is kept, in the data directory, what servers were last heard to offer.
+pub const CATALOGUE: &str = "catalogue";
+
 /// The folder in which runs over these registry files are stored: the one that is given, else one of their own in the user's
 /// state directory, so that programs with different servers never take up each other's runs. It is not made here.
 pub fn data(given: Option<&Path>, registries: &[PathBuf]) -> io::Result<PathBuf> {

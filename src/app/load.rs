@@ -33,6 +33,8 @@ pub struct Files {
     pub found: Option<Vec<Found>>,
     /// Where it is kept what sources have found.
     pub kept: Option<Finds>,
+    /// Where it is kept what servers were last heard to offer.
+    pub catalogue: Option<PathBuf>,
 }
 
 impl Files {

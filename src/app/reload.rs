@@ -61,6 +61,8 @@ struct Next {
     registry: Arc<Registry>,
     workflows: Arc<WorkflowSet>,
     outcome: Outcome,
+    /// The files with mistakes of which nothing was used before.
+    new: Vec<String>,
     places: Option<Places>,
 }
 
@@ -88,6 +90,8 @@ impl App {
         self.searches().follow(&sources, found);
         self.searches().complete().await;
         let (outcome, ..) = self.read_anew(files).await;
+        // What has mistakes was never used before.
+        self.gateway().set_problems(outcome.problems.clone());
         let troubles = self.searches().board().reports().into_iter().filter_map(|report| report.trouble());
         let of_found = outcome.problems.into_iter().filter(|problem| problem.starts_with(TITLE));
         troubles.chain(of_found).collect()
@@ -157,7 +161,10 @@ impl App {
         self.searches().follow(&next.registry.discovery.sources, &[]);
         let found = self.searches().board().found();
         keep_finds(files.kept.clone(), next.registry.discovery.sources.clone(), found).await;
-        let marked = next.outcome.kept.iter().map(|kept| format!("{kept} has mistakes and is used as it was before"));
+        let marked = next.outcome.kept.iter().map(|kept| {
+            let what = if next.new.contains(kept) { "is not used" } else { "is used as it was before" };
+            format!("{kept} has mistakes and {what}")
+        });
         gateway.set_problems(marked.chain(next.outcome.problems.clone()).collect());
         if !next.outcome.is_unchanged() || *next.registry != *gateway.registry() {
             gateway.adopt(next.registry, next.workflows).await;
@@ -207,6 +214,8 @@ fn next(mut loaded: Loaded, registry: &Arc<Registry>, workflows: &Arc<WorkflowSe
     }
     let new_workflows =
         if is_unusable { Arc::clone(workflows) } else { Arc::new(loaded.workflows.keeping(workflows, &held)) };
+    let was_used = |name: &String| workflows.iter().any(|workflow| workflow.source.name == *name);
+    let new = kept.iter().filter(|name| !is_registry(name) && !was_used(name)).cloned().collect();
     let new_registry = if is_broken { Arc::clone(registry) } else { Arc::new(loaded.registry) };
     let outcome = Outcome {
         servers: Difference::between(&registry.servers, &new_registry.servers, |was, is| was == is),
@@ -214,5 +223,5 @@ fn next(mut loaded: Loaded, registry: &Arc<Registry>, workflows: &Arc<WorkflowSe
         problems: loaded.problems.iter().map(Problem::to_string).collect(),
         kept,
     };
-    Next { registry: new_registry, workflows: new_workflows, outcome, places }
+    Next { registry: new_registry, workflows: new_workflows, outcome, new, places }
 }

@@ -1,5 +1,6 @@
 //! `check`: everything that is wrong with the files, all at once.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,14 +10,12 @@ use crate::app::load::{Files, Loaded};
 use crate::app::run::App;
 use crate::cli::exit::Exit;
 use crate::cli::fix::{self, Changes};
+use crate::cli::heard::Heard;
 use crate::cli::render;
 use crate::cli::sarif;
 use crate::cli::terminal::Terminal;
 use crate::model::code;
-use crate::model::effect::Effect;
-use crate::model::name::ToolRef;
 use crate::model::problem::{Problem, Source};
-use crate::registry::agent::{known_as, most};
 use crate::registry::cross::still_to_be_found;
 use crate::registry::profile::unknown_workflows;
 use crate::workflow::bounds::bounds;
@@ -24,7 +23,6 @@ use crate::workflow::check::check as check_workflow;
 use crate::workflow::explain::Line;
 use crate::workflow::graph;
 use crate::workflow::plan::{Plan, plan};
-use crate::workflow::surroundings::{Facts, Surroundings};
 
 /// How the files are checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,16 +58,20 @@ pub struct Found {
     pub registries: Vec<PathBuf>,
     /// What each workflow would do.
     pub plans: Vec<Plan>,
+    /// How sure it is what the servers offer.
+    notes: Vec<String>,
+    /// When those servers were heard that were not asked.
+    as_of: BTreeMap<Arc<str>, String>,
     /// How many servers and workflows there are.
     counts: (usize, usize),
 }
 
 /// Checks, and mends first if that is wanted.
 pub async fn check(mut files: Files, loaded: Loaded, how: How, terminal: Terminal) -> Exit {
-    let mut found = examine(&files, loaded, how.is_online).await;
+    let mut found = examine(&files, loaded, how).await;
     let mut changes = Changes::default();
     if how.fix != Fix::No {
-        match fix::fix(&mut files, &mut found, how.is_online).await {
+        match fix::fix(&mut files, &mut found, how).await {
             Ok(made) => changes = made,
             Err(why) => {
                 terminal.error(&why);
@@ -99,6 +101,9 @@ fn show(found: &Found, changes: &Changes, how: How, terminal: Terminal) {
         let mut all = json!({
             "ok": !has_errors, "servers": servers, "workflows": workflows, "problems": list, "unreachable": unreachable,
         });
+        if !found.as_of.is_empty() {
+            all["as_of"] = json!(found.as_of);
+        }
         if how.fix != Fix::No {
             all["fixed"] = changes.to_json();
         }
@@ -113,6 +118,9 @@ fn show(found: &Found, changes: &Changes, how: How, terminal: Terminal) {
         }
         for note in unreachable {
             terminal.error(note);
+        }
+        for note in &found.notes {
+            terminal.note(&format!("note: {note}"));
         }
         let verdict = if has_errors { "not ok" } else { "ok" };
         let verdict = format!("{verdict}: {servers} servers, {workflows} workflows");
@@ -134,31 +142,33 @@ fn plan_json(plan: &Plan) -> Value {
 }
 
 /// Everything that is wrong with what was read.
-pub async fn examine(files: &Files, mut loaded: Loaded, is_online: bool) -> Found {
+pub async fn examine(files: &Files, mut loaded: Loaded, how: How) -> Found {
     let registries = loaded.read.clone();
     let mut problems = std::mem::take(&mut loaded.problems);
     let counts = (loaded.registry.servers.len(), loaded.workflows.len());
     let of_profiles = unknown_in_profiles(&loaded);
     let mut unreachable = Vec::new();
+    let (mut notes, mut as_of) = (Vec::new(), BTreeMap::new());
     let plans;
-    if is_online && !loaded.is_unusable {
+    if how.is_online && !loaded.is_unusable {
         let (found, planned) = check_online(files, loaded, &mut unreachable).await;
         problems.extend(found);
         plans = planned;
     } else {
-        let files_only = FilesOnly(&loaded);
-        plans = loaded.workflows.iter().map(|workflow| plan(workflow, &files_only)).collect();
+        let heard = Heard::of(&loaded, files.catalogue.as_deref());
+        plans = loaded.workflows.iter().map(|workflow| plan(workflow, &heard)).collect();
         let workflows = loaded.workflows.iter().map(AsRef::as_ref).chain(loaded.workflows.broken());
-        let of_workflows = workflows.flat_map(|workflow| check_workflow(workflow, &files_only));
+        let of_workflows = workflows.flat_map(|workflow| check_workflow(workflow, &heard));
         let is_open = !loaded.registry.discovery.sources.is_empty();
         problems.extend(of_workflows.map(|problem| {
             let may_be_found = is_open && problem.code == code::UNKNOWN_SERVER;
             if may_be_found { still_to_be_found(problem) } else { problem }
         }));
+        (notes, as_of) = (heard.notes(how.shows_plans), heard.times());
     }
     problems.extend(of_profiles);
     problems.sort_by(|a, b| (&a.source.name, a.span.start).cmp(&(&b.source.name, b.span.start)));
-    Found { problems, unreachable, registries, plans, counts }
+    Found { problems, unreachable, registries, plans, notes, as_of, counts }
 }
 
 /// The workflows that profiles name and that no file has; nothing while some file does not tell what it has.
@@ -196,60 +206,4 @@ async fn check_online(files: &Files, loaded: Loaded, notes: &mut Vec<String>) ->
     drop(known);
     app.close().await;
     (problems, plans)
-}
-
-/// What the files alone say: which servers and workflows there are, but not which tools, save for what the registry says
-/// of one.
-pub struct FilesOnly<'a>(pub &'a Loaded);
-
-impl Surroundings for FilesOnly<'_> {
-    fn servers(&self) -> Vec<String> {
-        let jobs = self.0.registry.capabilities.keys().map(|job| job.server.clone());
-        self.0.registry.servers.keys().map(ToString::to_string).chain(jobs).collect()
-    }
-
-    fn tools_of(&self, server: &str) -> Option<Vec<String>> {
-        // Who is no server is known by the jobs alone.
-        let jobs = self.0.registry.capabilities.keys().filter(|job| job.server == server).map(|job| job.tool.clone());
-        (!self.0.registry.servers.contains_key(server)).then(|| jobs.collect())
-    }
-
-    fn tool(&self, tool: &ToolRef) -> Option<Facts> {
-        let effect = self.0.registry.servers.get(tool.server.as_str())?.tools.get(&tool.tool)?.effect?;
-        Some(Facts { effect, input_schema: None, output_schema: None })
-    }
-
-    fn providers(&self, tool: &ToolRef) -> Option<Vec<String>> {
-        let capability = self.0.registry.capabilities.get(tool)?;
-        Some(capability.members.iter().map(|member| member.tool.server.clone()).collect())
-    }
-
-    fn workflows(&self) -> Vec<String> {
-        self.0.workflows.names().map(ToOwned::to_owned).collect()
-    }
-
-    fn workflow(&self, name: &str) -> Option<Facts> {
-        let workflow = self.0.workflows.get(name)?;
-        Some(Facts {
-            effect: Effect::Destructive,
-            input_schema: Some(workflow.input_schema.clone()),
-            output_schema: workflow.output_schema.clone(),
-        })
-    }
-
-    fn flags(&self) -> Option<Vec<String>> {
-        Some(self.0.registry.flags.keys().map(ToString::to_string).collect())
-    }
-
-    fn models(&self) -> Option<Vec<String>> {
-        Some(self.0.registry.models.keys().map(ToString::to_string).collect())
-    }
-
-    fn agents(&self) -> Option<Vec<String>> {
-        Some(known_as(&self.0.registry.agents))
-    }
-
-    fn agent(&self, name: &str) -> Option<Effect> {
-        most(&self.0.registry.agents, name, |_| None)
-    }
 }

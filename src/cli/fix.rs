@@ -29,7 +29,7 @@ pub struct Changes {
 }
 
 /// Mends until nothing changes any more. `files` then has the new texts, and `found` what is left.
-pub async fn fix(files: &mut Files, found: &mut Found, is_online: bool) -> Result<Changes, String> {
+pub async fn fix(files: &mut Files, found: &mut Found, how: How) -> Result<Changes, String> {
     let mut changes = Changes::default();
     for _ in 0..MAX_TURNS {
         let mut is_changed = false;
@@ -44,7 +44,7 @@ pub async fn fix(files: &mut Files, found: &mut Found, is_online: bool) -> Resul
         if !is_changed {
             break;
         }
-        *found = examine(files, load(files)?, is_online).await;
+        *found = examine(files, load(files)?, how).await;
     }
     Ok(changes)
 }

@@ -1,9 +1,9 @@
-//! `graph`: the order in which a workflow's steps run, as far as the files alone tell.
+//! `graph`: the order in which a workflow's steps run, as far as the files and what is remembered of the servers tell.
 
-use crate::app::load::Loaded;
+use crate::app::load::{Files, Loaded};
 use crate::cli::args::GraphFormat;
-use crate::cli::check::FilesOnly;
 use crate::cli::exit::Exit;
+use crate::cli::heard::Heard;
 use crate::cli::render;
 use crate::cli::terminal::Terminal;
 use crate::model::suggest::did_you_mean;
@@ -12,7 +12,7 @@ use crate::workflow::picture;
 use crate::workflow::plan::plan;
 
 /// Draws the workflow `name`.
-pub fn show(loaded: &Loaded, name: &str, format: GraphFormat, terminal: Terminal) -> Exit {
+pub fn show(files: &Files, loaded: &Loaded, name: &str, format: GraphFormat, terminal: Terminal) -> Exit {
     let Some(workflow) = loaded.workflows.get(name) else {
         if !loaded.problems.is_empty() {
             terminal.note(&render::problems(&loaded.problems, &loaded.read, terminal));
@@ -21,7 +21,11 @@ pub fn show(loaded: &Loaded, name: &str, format: GraphFormat, terminal: Terminal
         terminal.error(&format!("there is no workflow `{name}`{near}"));
         return Exit::Usage;
     };
-    let plan = plan(workflow, &FilesOnly(loaded));
+    let heard = Heard::of(loaded, files.catalogue.as_deref());
+    let plan = plan(workflow, &heard);
+    for note in heard.notes(true) {
+        terminal.note(&format!("note: {note}"));
+    }
     terminal.data(&match format {
         GraphFormat::Text => graph::text(&plan),
         GraphFormat::Mermaid => graph::mermaid(&plan),

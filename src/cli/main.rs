@@ -8,7 +8,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::app::carrier::backend;
 use crate::app::files::registries;
 use crate::app::finds::Finds;
-use crate::app::folder::data;
+use crate::app::folder::{CATALOGUE, data};
 use crate::app::load::{Files, Loaded, load};
 use crate::app::reload::Watched;
 use crate::app::run::App;
@@ -24,10 +24,18 @@ use crate::demo;
 use crate::document::format::Format;
 use crate::downstream::memory::Memory;
 use crate::downstream::stdio::watchdog;
+use crate::model::problem::Problem;
 use crate::registry::engine::Engine;
 
-/// Does what the command line says.
+/// Does what the command line says. What was done and could not be told is no success.
 pub fn main() -> Exit {
+    match act() {
+        Exit::Ok if Terminal::has_lost() => Exit::Unexpected,
+        exit => exit,
+    }
+}
+
+fn act() -> Exit {
     complete::answer();
     let Cli { common, command } = Cli::parse();
     let terminal = Terminal::new(common.output != Output::Text);
@@ -91,10 +99,10 @@ async fn dispatch(common: &Common, command: Command, terminal: Terminal) -> Exit
     }
     let mut files =
         Files { registries: common.registry.clone(), workflows: common.workflows.clone(), ..Files::default() };
-    files.kept = registries(&files.registries)
-        .ok()
-        .and_then(|registries| data(common.data_dir.as_deref(), &registries).ok())
-        .map(|data| Finds::new(&data));
+    let folder =
+        registries(&files.registries).ok().and_then(|registries| data(common.data_dir.as_deref(), &registries).ok());
+    files.kept = folder.as_deref().map(Finds::new);
+    files.catalogue = folder.map(|data| data.join(CATALOGUE));
     let file = named_file(&command).map(ToOwned::to_owned);
     files.workflows.extend(file.clone());
     let loaded = match load(&files) {
@@ -126,7 +134,7 @@ async fn dispatch(common: &Common, command: Command, terminal: Terminal) -> Exit
             new::plain(&new::Wanted { name, tools: from_tools, place, patterns }, &loaded, terminal)
         }
         Command::Fmt { check, .. } => format::all(&loaded.sources, check, terminal),
-        Command::Graph { workflow, format } => graph::show(&loaded, &workflow, format, terminal),
+        Command::Graph { workflow, format } => graph::show(&files, &loaded, &workflow, format, terminal),
         Command::Auth { what } => match usable(loaded, terminal) {
             Some(loaded) => Box::pin(auth::auth(&loaded, what, terminal)).await,
             None => Exit::Usage,
@@ -215,6 +223,17 @@ fn new_place(name: &str, named: Option<PathBuf>, loaded: &Loaded) -> Result<(Pat
     named.map_or_else(|| new::place(name, &loaded.patterns, &loaded.files), |folder| Ok((folder, Format::Yaml)))
 }
 
+/// Tells what is wrong beside what was told; with `is_shown` the command does that by itself.
+fn tell_rest(app: &App, troubles: &[String], told: &[String], is_shown: bool, terminal: Terminal) {
+    if is_shown {
+        app.gateway().forget_problems(told);
+        return;
+    }
+    for trouble in troubles.iter().filter(|trouble| !told.contains(trouble)) {
+        terminal.note(trouble);
+    }
+}
+
 async fn with_servers(command: Command, (files, loaded): (Files, Loaded), common: &Common, terminal: Terminal) -> Exit {
     let profile = common.profile.as_deref();
     let has_sources = !loaded.registry.discovery.sources.is_empty();
@@ -236,7 +255,9 @@ async fn with_servers(command: Command, (files, loaded): (Files, Loaded), common
     let watched = Watched::of(files.clone(), &loaded, data.as_deref().ok());
     let age = loaded.registry.orchestrator.remember;
     // Whoever asks how servers do wants to know how they do now; for hosts it is worth more to be answered at once.
-    let memory = data.as_ref().ok().map(|data| Memory::new(data.join("catalogue"), age, is_serving));
+    let memory = data.as_ref().ok().map(|data| Memory::new(data.join(CATALOGUE), age, is_serving));
+    let has_mistakes = loaded.problems.iter().any(Problem::is_error);
+    let told: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
     let app = App::start_with(loaded, std::env::current_exe().ok(), profile, memory);
     if matches!(command, Command::Serve(_) | Command::Run { .. } | Command::Runs { .. } | Command::Call { .. })
         && let Err(fault) = app.choose_backend()
@@ -264,9 +285,8 @@ async fn with_servers(command: Command, (files, loaded): (Files, Loaded), common
     }
     let app = if is_serving { app } else { app.without_host() };
     if !is_serving {
-        for trouble in app.find_servers(&files, &found).await {
-            terminal.note(&trouble);
-        }
+        let troubles = app.find_servers(&files, &found).await;
+        tell_rest(&app, &troubles, &told, !terminal.is_json && matches!(command, Command::Status { .. }), terminal);
     }
     let exit = match command {
         Command::Serve(how) => {
@@ -275,7 +295,7 @@ async fn with_servers(command: Command, (files, loaded): (Files, Loaded), common
             serve::serve(&app, how, watched, terminal).await
         }
         Command::Run { workflow, input, file, answer, dry_run } => {
-            let wanted = run::Wanted { workflow, pairs: input, file, answers: answer, is_dry: dry_run };
+            let wanted = run::Wanted { workflow, pairs: input, file, answers: answer, is_dry: dry_run, has_mistakes };
             app.gateway().hear_operators(None);
             run::run(&app, wanted, terminal).await
         }

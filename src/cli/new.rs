@@ -7,8 +7,8 @@ use crate::app::files;
 use crate::app::load::{Loaded, read};
 use crate::app::replace::{create, replace};
 use crate::app::run::App;
-use crate::cli::check::FilesOnly;
 use crate::cli::exit::Exit;
+use crate::cli::heard::Heard;
 use crate::cli::list::settle;
 use crate::cli::render;
 use crate::cli::terminal::Terminal;
@@ -37,7 +37,7 @@ pub struct Wanted {
 
 /// A draft without tools: the files alone are enough.
 pub fn plain(wanted: &Wanted, loaded: &Loaded, terminal: Terminal) -> Exit {
-    finish(wanted, &[], &FilesOnly(loaded), terminal)
+    finish(wanted, &[], &Heard::of(loaded, None), terminal)
 }
 
 /// A draft that calls tools, whose servers are asked for their schemas.

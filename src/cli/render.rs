@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Patch, Renderer, Snippet};
 use serde_json::Value;
@@ -18,7 +19,8 @@ pub fn problems(problems: &[Problem], registries: &[PathBuf], terminal: Terminal
     let mut shown = Vec::new();
     for problem in problems {
         let is_registry = |path: &PathBuf| path.to_string_lossy() == problem.source.name;
-        let text = texts.entry(problem.source.name.clone()).or_insert_with(|| {
+        // What a source has named is a text for each server, all of one name.
+        let text = texts.entry(Arc::as_ptr(&problem.source)).or_insert_with(|| {
             if registries.iter().any(is_registry) || problem.source.name.ends_with(REGISTRY) {
                 masked(&problem.source)
             } else {

@@ -15,6 +15,7 @@ use crate::cli::terminal::{Paint, Terminal};
 use crate::engine::run::Run;
 use crate::engine::view::{Status, StepView};
 use crate::model::call::{Call, Target};
+use crate::model::fault::Fault;
 use crate::model::principal::Principal;
 use crate::runner::drive::Watch;
 use crate::runner::report::Report;
@@ -32,6 +33,21 @@ pub struct Wanted {
     pub answers: Vec<String>,
     /// Whether nothing is to be called.
     pub is_dry: bool,
+    /// Whether some file has mistakes, which have been told.
+    pub has_mistakes: bool,
+}
+
+/// That there is no such workflow, with what somebody at a command line can do about it.
+fn for_operator(fault: Fault, has_mistakes: bool) -> Fault {
+    let near = fault.hint.clone().filter(|hint| hint.starts_with("did you mean"));
+    let mistakes = "a file that may hold it has mistakes, told above; `mcp-orchestrator check` shows all of them";
+    let hint = match (near, has_mistakes) {
+        (Some(near), false) => near,
+        (Some(near), true) => format!("{near} Or else {mistakes}"),
+        (None, true) => mistakes.to_owned(),
+        (None, false) => "`mcp-orchestrator tools` shows which there are".to_owned(),
+    };
+    fault.hint(hint)
 }
 
 /// Runs a workflow to its end, or until a signal comes.
@@ -40,6 +56,7 @@ pub async fn run(app: &App, wanted: Wanted, terminal: Terminal) -> Exit {
     let workflow = match gateway.workflow(&wanted.workflow, app.profile().map(AsRef::as_ref)) {
         Ok(workflow) => workflow,
         Err(fault) => {
+            let fault = for_operator(fault, wanted.has_mistakes);
             terminal.error(&fault.to_string());
             return Exit::of(&fault);
         }

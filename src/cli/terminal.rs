@@ -1,6 +1,10 @@
 //! Writing to the terminal: data to standard output, everything else to standard error.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Standard output is one for the whole process, and so is what became of it.
+static LOST: AtomicBool = AtomicBool::new(false);
 
 /// Whether and how to write.
 #[derive(Debug, Clone, Copy)]
@@ -19,10 +23,22 @@ impl Terminal {
         Self { is_json, has_colour }
     }
 
-    /// Writes data. A reader that has gone away is no error of ours.
+    /// Writes data. A reader that has gone away is no error of ours; whatever else keeps it from being written is told once, and
+    /// [`Terminal::has_lost`] knows of it.
     pub fn data(&self, text: &str) {
         let mut out = io::stdout().lock();
-        let _ = writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush());
+        let written = writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush());
+        if let Err(why) = written
+            && why.kind() != io::ErrorKind::BrokenPipe
+            && !LOST.swap(true, Ordering::Relaxed)
+        {
+            self.error(&format!("what was asked for cannot be written to standard output: {why}"));
+        }
+    }
+
+    /// Whether something that was asked for could not be written.
+    pub fn has_lost() -> bool {
+        LOST.load(Ordering::Relaxed)
     }
 
     /// Writes something about the data.

@@ -155,6 +155,12 @@ impl Gateway {
         self.problems.store(Arc::new(problems));
     }
 
+    /// Forgets those of the problems that have been `told` already, to somebody for whom once is enough.
+    pub fn forget_problems(&self, told: &[String]) {
+        let left = self.problems.load().iter().filter(|problem| !told.contains(problem)).cloned().collect();
+        self.set_problems(left);
+    }
+
     /// Lets callers have the files read anew by whoever listens to the other end of `reloads`.
     pub fn allow_reloads(&self, reloads: mpsc::Sender<Wish>) {
         // Who allows it twice means the same.

@@ -209,7 +209,7 @@ pub(super) fn shown_as(name: &ToolRef) -> String {
 
 /// What is known of a capability: the most that any member may do whose server is shown, and the arguments of the first of them that
 /// takes them as they are.
-pub(super) fn facts(capability: &Capability, servers: &Catalog, is_shown: impl Fn(&str) -> bool) -> Facts {
+pub fn facts(capability: &Capability, servers: &Catalog, is_shown: impl Fn(&str) -> bool) -> Facts {
     let members = || capability.members.iter().filter(|member| is_shown(&member.tool.server));
     let entries = || members().map(|member| (member, servers.origin(&member.tool)));
     let effect = entries().map(|(_, entry)| entry.map_or(Effect::Destructive, |entry| entry.effect)).max();

@@ -156,7 +156,8 @@ impl Surroundings for Known<'_> {
     }
 }
 
-fn facts(entry: &Entry) -> Facts {
+/// What a server says of its tool.
+pub fn facts(entry: &Entry) -> Facts {
     let schema = |key: &str| entry.definition.get(key).cloned().map(Arc::<Value>::new);
     Facts { effect: entry.effect, input_schema: schema("inputSchema"), output_schema: schema("outputSchema") }
 }

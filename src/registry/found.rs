@@ -46,8 +46,8 @@ pub(super) fn add(
         .map(|name| (name.clone(), "the registry".to_owned()))
         .chain(servers.iter().map(|(source, authored)| (authored.server.name.to_string(), source.name.clone())))
         .collect();
-    for Found { source, by, .. } in found {
-        let (read, told) = read(source, by, settings);
+    for one @ Found { source, by, .. } in found {
+        let (read, told) = read(one, settings);
         problems.extend(told);
         let Some(authored) = read else { continue };
         let name = authored.server.name.to_string();
@@ -70,7 +70,7 @@ pub(super) fn soften(found: &[Found], problems: &mut [Problem]) {
     }
 }
 
-fn read(source: &Arc<Source>, by: &ServerSource, settings: &Settings) -> (Option<Authored>, Vec<Problem>) {
+fn read(Found { name, source, by }: &Found, settings: &Settings) -> (Option<Authored>, Vec<Problem>) {
     let root = match parse(source, Format::Json) {
         Ok(root) => root,
         Err(problem) => return (None, vec![problem]),
@@ -79,7 +79,7 @@ fn read(source: &Arc<Source>, by: &ServerSource, settings: &Settings) -> (Option
     let field = if manifest::is_manifest(&root) {
         let field = if by.allow_commands { manifest::entry(&root) } else { manifest::remote_entry(&root) };
         if field.is_none() {
-            refuse(&mut reader, root.span, "it has no remote endpoint, and may not be a program");
+            refuse(&mut reader, name, root.span, "it has no remote endpoint, and may not be a program");
         }
         field
     } else {
@@ -87,23 +87,23 @@ fn read(source: &Arc<Source>, by: &ServerSource, settings: &Settings) -> (Option
         table.and_then(|mut table| table.rest().next().cloned())
     };
     let read = field.and_then(|field| authored::read(&mut reader, "servers", &field, Dialect::Foreign, settings).ok());
-    let admitted = read.and_then(|authored| admit(&mut reader, authored, by));
+    let admitted = read.and_then(|authored| admit(&mut reader, name, authored, by));
     // What a client's file would be warned of is nobody's business here.
     reader.problems.retain(|problem| problem.code != code::IGNORED_KEY);
     (admitted, reader.problems)
 }
 
 /// The server as far as its source may say, or nothing.
-fn admit(reader: &mut Reader, mut authored: Authored, by: &ServerSource) -> Option<Authored> {
+fn admit(reader: &mut Reader, found_as: &str, mut authored: Authored, by: &ServerSource) -> Option<Authored> {
     let span = authored.name_span.clone();
     let found = reader.problems.len();
     let server = &mut authored.server;
     for launch in std::iter::once(&server.launch).chain(server.replicas.others.iter().map(|other| &other.launch)) {
-        check(reader, &span, launch, by);
+        check(reader, (found_as, &span), launch, by);
     }
     let name = format!("{}{}", by.prefix, server.name);
     if !is_server_name(&name) {
-        refuse(reader, span, &format!("`{name}` is too long for a server's name"));
+        refuse(reader, found_as, span, &format!("`{name}` is too long for a server's name"));
     }
     server.name = Arc::from(name);
     // Whether the program can do without it is for its user to say.
@@ -117,29 +117,34 @@ fn admit(reader: &mut Reader, mut authored: Authored, by: &ServerSource) -> Opti
     (reader.problems.len() == found).then_some(authored)
 }
 
-fn check(reader: &mut Reader, span: &Span, launch: &Launch, by: &ServerSource) {
+fn check(reader: &mut Reader, (name, span): (&str, &Span), launch: &Launch, by: &ServerSource) {
     match launch {
         Launch::Command(_) if !by.allow_commands => {
-            refuse(reader, span.clone(), "it is a program, which the source may not have started");
+            refuse(reader, name, span.clone(), "it is a program, which the source may not have started");
         }
         Launch::Command(command) => {
             let texts = [Some(&command.command), command.cwd.as_ref()];
             let texts = texts.into_iter().flatten().chain(&command.args).chain(command.env.values());
-            check_variables(reader, span, texts, by);
+            check_variables(reader, (name, span), texts, by);
         }
         Launch::Url(Address { url, headers, .. }) => {
             let written = url.literal_prefix().to_ascii_lowercase();
             let is_web = ["http://", "https://"].iter().any(|scheme| written.starts_with(scheme));
             if !(is_web || by.allow_commands) {
-                refuse(reader, span.clone(), "its address is neither of http nor of https");
+                refuse(reader, name, span.clone(), "its address is neither of http nor of https");
             }
-            check_variables(reader, span, std::iter::once(url).chain(headers.values()), by);
+            check_variables(reader, (name, span), std::iter::once(url).chain(headers.values()), by);
         }
     }
 }
 
 /// A placeholder would carry what is in the environment to whoever the source names.
-fn check_variables<'a>(reader: &mut Reader, span: &Span, texts: impl Iterator<Item = &'a Text>, by: &ServerSource) {
+fn check_variables<'a>(
+    reader: &mut Reader,
+    (name, span): (&str, &Span),
+    texts: impl Iterator<Item = &'a Text>,
+    by: &ServerSource,
+) {
     let unknown: BTreeSet<_> = texts
         .flat_map(Text::placeholders)
         .filter(|name| !by.variables.contains(name))
@@ -147,12 +152,12 @@ fn check_variables<'a>(reader: &mut Reader, span: &Span, texts: impl Iterator<It
         .collect();
     if !unknown.is_empty() {
         let all = unknown.into_iter().collect::<Vec<_>>().join(", ");
-        refuse(reader, span.clone(), &format!("it wants {all}, which the source's `variables` do not name"));
+        refuse(reader, name, span.clone(), &format!("it wants {all}, which the source's `variables` do not name"));
     }
 }
 
-fn refuse(reader: &mut Reader, span: Span, why: &str) {
-    let problem = reader.warning(code::FOUND_REFUSED, span, format!("the server is not used: {why}"));
+fn refuse(reader: &mut Reader, name: &str, span: Span, why: &str) {
+    let problem = reader.warning(code::FOUND_REFUSED, span, format!("the server `{name}` is not used: {why}"));
     problem.help = Some("see `[discovery.sources]` in docs/discovery.md for what a source may bring".to_owned());
 }
 

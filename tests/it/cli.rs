@@ -255,3 +255,27 @@ fn the_client_of_the_conformance_suite_uses_what_a_server_offers() {
     assert!(done.stdout.contains("suite.echo: {") && done.stdout.contains("größe"), "{}", done.stdout);
     assert!(!Test::new().run(&["--help"]).stdout.contains("conformance"), "operators need not know");
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_cannot_be_written_is_told_and_is_no_success() {
+    let test = shop();
+    for args in [&["explain"][..], &["run", "greet", "who=you"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a device that is full");
+        let done = test.command(args).stdout(full).output().expect("the program");
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert_eq!(done.status.code(), Some(1), "{args:?}: {said}");
+        assert_eq!(said.matches("cannot be written to standard output").count(), 1, "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn a_workflow_that_cannot_be_run_for_its_mistakes_is_not_said_to_be_unknown_to_a_tool() {
+    let test = shop().workflow("broken", "steps:\n  - { id: a, tol: north.echo }\n");
+    let done = test.run(&["run", "broken"]);
+    assert_eq!(done.code, 2, "{}", done.stderr);
+    let hint = "a file that may hold it has mistakes, told above; `mcp-orchestrator check` shows all of them";
+    assert!(done.stderr.contains(hint) && !done.stderr.contains("list_workflows"), "{}", done.stderr);
+    let done = shop().run(&["run", "nobody"]);
+    assert!(done.stderr.contains("`mcp-orchestrator tools` shows which there are"), "{}", done.stderr);
+}

@@ -117,7 +117,8 @@ fn what_the_network_may_not_bring_is_refused_with_a_code_and_leaves_the_rest() {
     host.ready(&["docs", "north"]);
     assert!(host.tools().contains(&"north__pid".to_owned()), "the registry's own server counts");
     let problems = status(&mut host)["problems"].to_string();
-    for part in ["[MO1012]: the server is not used: it is a program", "it wants `HOME`", "[MO1013]: the server `north`"]
+    for part in
+        ["[MO1012]: the server `run` is not used: it is a program", "it wants `HOME`", "[MO1013]: the server `north`"]
     {
         assert!(problems.contains(part), "{part}: {problems}");
     }
@@ -234,4 +235,26 @@ fn commands_that_serve_nobody_ask_the_sources_once() {
     assert!(done.code == 0 && done.stdout.contains("from discovery.sources.inventory"), "{}", done.stdout);
     let done = test.run(&["run", "flow"]);
     assert_eq!(done.code, 0, "{}", done.stderr);
+}
+
+#[test]
+fn a_command_tells_each_problem_once_and_each_at_its_own_server() {
+    let web = Web::start(Manner::Legacy);
+    let bad = json!({ "url": at(&web), "headers": 3 });
+    let tok = json!({ "url": "https://127.0.0.1:1/${HOME}" });
+    let page = Page::saying(&named(&[("bad", bad), ("docs", at(&web)), ("tok", tok)]));
+    let test = paged(Test::new(), &page, "").workflow("broken", "steps:\n  - { id: a, tol: docs.echo }\n");
+    // What was found is kept, so that the second of them knows it from the start.
+    for args in [["status"], ["tools"], ["status"]] {
+        let done = test.run(&args);
+        let all = format!("{}{}", done.stdout, done.stderr);
+        for once in ["the server `tok` is not used: it wants `HOME`", "MO1003"] {
+            assert_eq!(all.matches(once).count(), 1, "{args:?} {once}: {}\n---\n{}", done.stdout, done.stderr);
+        }
+        assert!(!all.contains("as it was before"), "{args:?}: {all}");
+    }
+    let done = test.run(&["check"]);
+    let shown = done.stderr.split("the server `tok` is not used").nth(1).unwrap_or_default();
+    let shown = shown.split("\n\n").next().unwrap_or_default();
+    assert!(shown.contains("\"tok\"") && !shown.contains("\"bad\""), "{}", done.stderr);
 }

@@ -51,6 +51,7 @@ mod models;
 #[cfg(feature = "restate")]
 mod nodes;
 mod oauth;
+mod offline;
 mod other_transports;
 mod profiles;
 mod questions;
