@@ -42,7 +42,7 @@ pub async fn serve(app: &App, how: Serve, watched: Watched, terminal: Terminal) 
     let result = tokio::select! {
         result = &mut served => result,
         () = asked_to_stop(|| app.reload()) => {
-            // Hosts are served meanwhile: they hear how their runs end, and that no other begins.
+            // Hosts are served meanwhile: they hear how their calls and runs end, and that no others begin.
             tokio::select! {
                 result = &mut served => result,
                 () = app.gateway().drain() => {

@@ -17,6 +17,7 @@ use crate::gateway::agents::Places;
 use crate::gateway::answers::Answers;
 use crate::gateway::authoring;
 use crate::gateway::batches::Batches;
+use crate::gateway::callers::Callers;
 use crate::gateway::capabilities::{Records, Revisions};
 use crate::gateway::fitness::Fitness;
 use crate::gateway::levels;
@@ -79,6 +80,8 @@ pub struct Gateway {
     pub(super) answers: Answers,
     /// Small calls that are being gathered.
     pub(super) batches: Batches,
+    /// The calls of hosts.
+    pub(super) callers: Callers,
     /// What goes on when its caller has left.
     pub(super) tasks: TaskTracker,
     /// The tasks that carry runs to their ends.
@@ -119,6 +122,7 @@ impl Gateway {
             fitness: Fitness::default(),
             answers: Answers::default(),
             batches: Batches::default(),
+            callers: Callers::default(),
             tasks: TaskTracker::new(),
             endings: TaskTracker::new(),
             stop: CancellationToken::new(),

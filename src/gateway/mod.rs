@@ -11,6 +11,7 @@ mod batches;
 mod batching;
 pub mod beyond;
 pub mod builtin;
+pub mod callers;
 pub mod capabilities;
 pub mod control;
 mod definitions;

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde_json::Value;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::command::Outcome;
@@ -291,15 +290,6 @@ impl Gateway {
     /// The places of tool calls of runs.
     pub fn step_places(&self) -> Arc<Gate> {
         Arc::clone(&self.steps)
-    }
-
-    /// No run begins from now on. Those that are stored come to rest, to be taken up by the next process; the others have the
-    /// registry's `shutdown_grace` to come to their ends.
-    pub async fn drain(&self) {
-        self.live.close();
-        self.endings.close();
-        // What takes longer is cancelled, or left, when everything is closed.
-        let _ = timeout(self.registry().orchestrator.shutdown_grace, self.endings.wait()).await;
     }
 
     /// Tells a run that something has happened; false if there is none that could hear it. A fault says why it has not heard of it

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::downstream::protocol::{Era, HOP_KEYS, LOG_LEVEL_KEY};
+use crate::gateway::callers::Present;
 use crate::model::ask::Ask;
 use crate::model::call::{Call, Progress, Target};
 use crate::model::chain::{CHAIN_KEY, hear};
@@ -65,6 +66,8 @@ impl Connection {
             let refusal = Refusal::new(-32602, format!("the parameters of {} are wrong", request.method));
             return self.refusal(&request.id, &refusal, &request.outlet);
         };
+        // It counts before it is asked whether it may begin: whoever ends the program waits for all that may.
+        let present = self.gateway.attend();
         // The params of some requests are their arguments, as a whole.
         let is_whole = matches!(target, Target::Completion | Target::Task(..));
         let arguments = if is_whole { params } else { read.get("arguments") };
@@ -89,6 +92,12 @@ impl Connection {
                 return self.refusal(&request.id, &refusal, &request.outlet);
             }
         } else {
+            if let Err(fault) = self.gateway.takes(&target) {
+                return self.post(
+                    answer::outcome(&request.id, &request.method, Err(fault), request.sender.era),
+                    &request.outlet,
+                );
+            }
             let mut call = Call::new(target, arguments.map(ToOwned::to_owned), request.sender.principal.clone());
             call.meta = self.passed_on(meta, request.sender.era);
             call.profile.clone_from(&self.host.profile);
@@ -96,7 +105,7 @@ impl Connection {
             call.extra = if is_whole { Vec::new() } else { read.others() };
             self.begin(call, &request, token.as_deref())
         };
-        self.follow(request, conversation, owner, overheard);
+        self.follow(request, conversation, owner, overheard, present);
     }
 
     /// Starts a call; its questions are put in the way of the host's era.
@@ -159,7 +168,14 @@ impl Connection {
     }
 
     /// Answers the request with what comes next of the conversation.
-    fn follow(&self, request: Request, conversation: Conversation, owner: String, mut overheard: Option<Overheard>) {
+    fn follow(
+        &self,
+        request: Request,
+        conversation: Conversation,
+        owner: String,
+        mut overheard: Option<Overheard>,
+        present: Present,
+    ) {
         let (parking, tasks) = (Arc::clone(&self.parking), self.tasks.clone());
         let Request { id, method, sender, outlet } = request;
         let answered = id.clone();
@@ -169,6 +185,7 @@ impl Connection {
                 () = tell(overheard.as_mut(), &outlet) => return,
                 // Whoever closes the stream of a modern request has cancelled it.
                 () = outlet.closed(), if sender.era == Era::Modern => return,
+                fault = present.late() => Next::Over(Err(fault), None),
             };
             for line in overheard.as_mut().map(Overheard::rest).into_iter().flatten() {
                 post(&outlet, line).await;
@@ -191,7 +208,7 @@ impl Connection {
                 }
             };
             post(&outlet, line).await;
-            drop(place);
+            drop((place, present));
         });
     }
 }

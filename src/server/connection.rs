@@ -182,7 +182,7 @@ impl Connection {
         self.post(answer::refusal(id, refusal), outlet);
     }
 
-    fn post(&self, line: String, outlet: &Outbox) {
+    pub(super) fn post(&self, line: String, outlet: &Outbox) {
         let outlet = outlet.clone();
         self.tasks.spawn(async move { post(&outlet, line).await });
     }

@@ -27,6 +27,7 @@ mod discovery_sources;
 mod disk;
 mod docs;
 mod durable;
+mod ending;
 mod examples;
 mod failover;
 mod faults;

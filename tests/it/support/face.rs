@@ -87,11 +87,28 @@ impl Face {
 
     /// Sends a request; gives back the answer.
     pub(crate) fn ask(&self, verb: &str, headers: &[(&str, &str)], body: &str) -> Response {
-        let mut text = String::new();
-        self.send(verb, headers, body).read_to_string(&mut text).expect("an answer");
-        let (head, body) = text.split_once("\r\n\r\n").expect("a head");
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-        Response { status, head: head.to_lowercase(), body: body.to_owned() }
+        Response::of(self.send(verb, headers, body))
+    }
+
+    /// The lines of a record that the fixture server `server` keeps.
+    pub(crate) fn record(&self, server: &str, kind: &str) -> Vec<String> {
+        let text = std::fs::read_to_string(self.test.home().join(format!("{server}.{kind}"))).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// Sends the program a signal.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        processes::signal(i32::try_from(self.process.id()).expect("a pid"), signal);
+    }
+
+    /// Waits for its end; whether that was a good one.
+    pub(crate) fn ends_well(&mut self) -> bool {
+        let mut status = None;
+        super::eventually(DEADLINE, || {
+            status = self.process.try_wait().expect("it is a child of ours");
+            status.is_some()
+        });
+        status.is_some_and(|status| status.success())
     }
 
     /// Posts a message; gives back the answer.
@@ -128,6 +145,15 @@ impl Drop for Face {
 }
 
 impl Response {
+    /// What comes until the connection is closed.
+    pub(crate) fn of(mut stream: TcpStream) -> Self {
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("an answer");
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        Self { status, head: head.to_lowercase(), body: body.to_owned() }
+    }
+
     /// A header of it.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
