@@ -51,7 +51,8 @@ pub async fn run(app: &App, wanted: Wanted, terminal: Terminal) -> Exit {
             return Exit::Usage;
         }
     };
-    settle(app).await;
+    let needed = gateway.servers_for(&workflow);
+    settle(app, |server| needed.contains(server)).await;
     if wanted.is_dry {
         return dry(app, &workflow, input, terminal);
     }

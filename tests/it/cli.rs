@@ -255,3 +255,36 @@ fn the_client_of_the_conformance_suite_uses_what_a_server_offers() {
     assert!(done.stdout.contains("suite.echo: {") && done.stdout.contains("größe"), "{}", done.stdout);
     assert!(!Test::new().run(&["--help"]).stdout.contains("conformance"), "operators need not know");
 }
+
+/// A server that answers, and one that never does and would be waited for longer than any test goes on.
+fn beside_a_silent_one() -> Test {
+    let silent = fixture(["never-answers"]).with("start = \"lazy\"\nconnect_timeout = \"10m\"");
+    shop().server("silent", silent).registry("[capabilities.\"words.say\"]\nmembers = [\"north.echo\"]\n").workflow(
+        "twice",
+        "
+input: { who: string }
+steps:
+  - { id: first, workflow: greet, args: { who: $input.who } }
+  - { id: second, tool: words.say, args: { text: again } }
+",
+    )
+}
+
+#[test]
+fn a_server_that_hangs_holds_up_no_command_that_is_about_others() {
+    for (args, part) in [
+        (&["run", "greet", "who=Ada"][..], "Hello Ada"),
+        (&["run", "twice", "who=Ada"], "again"),
+        (&["run", "--dry-run", "greet", "who=Ada"], "said  read"),
+        (&["status", "north"], "north"),
+        (&["tools", "north"], "north__echo"),
+        (&["tools", "--capability", "words.say"], "north__echo"),
+    ] {
+        let test = beside_a_silent_one();
+        let starts = test.home().join("silent.starts");
+        let done = test.run(args);
+        assert_eq!(done.code, 0, "{args:?}: {}", done.stderr);
+        assert!(done.stdout.contains(part), "{args:?}: {}", done.stdout);
+        assert!(!starts.exists(), "{args:?} has started a server that it does not need");
+    }
+}
