@@ -25,7 +25,14 @@ pub async fn tools(app: &App, server: Option<&str>, capability: Option<&str>, te
             return Exit::Usage;
         }
     };
-    settle(app).await;
+    // Without prefixes, what a tool is called depends on what all others are called.
+    let has_prefixes = app.gateway().registry().orchestrator.prefix;
+    let is_member = |name: &str| match &job {
+        Some((_, members)) => members.iter().any(|member| member.server == name),
+        None => true,
+    };
+    let is_wanted = |name: &str| !has_prefixes || (server.is_none_or(|server| server == name) && is_member(name));
+    settle(app, is_wanted).await;
     let catalog = app.gateway().seen(app.profile().map(AsRef::as_ref));
     let own = catalog.own(Kind::Tool).filter(|(name, _)| match &job {
         Some((shown, _)) => server.is_none() && *name == shown,
@@ -48,7 +55,7 @@ pub async fn tools(app: &App, server: Option<&str>, capability: Option<&str>, te
         theirs.into_iter().map(|(_, offer)| serde_json::from_str(offer.definition().get()).unwrap_or_default());
     let all: Vec<Value> = own.chain(theirs).collect();
     show(&all, terminal);
-    report_down(app, terminal);
+    report_down(app, is_wanted, terminal);
     Exit::Ok
 }
 
@@ -85,19 +92,19 @@ pub async fn status(app: &App, server: Option<&str>, terminal: Terminal) -> Exit
     if let Some(exit) = unknown(app, server, terminal) {
         return exit;
     }
-    settle(app).await;
     let profile = app.profile().map(AsRef::as_ref);
     let is_wanted =
         |name: &str| app.gateway().shows_server(profile, name) && server.is_none_or(|server| server == name);
+    settle(app, is_wanted).await;
     let status = app.gateway().status(is_wanted);
     terminal.data(&if terminal.is_json { format!("{:#}", status.to_json()) } else { status.to_text() });
     if status.servers().iter().all(|server| server.error.is_none()) { Exit::Ok } else { Exit::Unreachable }
 }
 
-/// Waits for every server, however long it may take: an operator asked for a whole answer.
-pub(super) async fn settle(app: &App) {
+/// Waits for every server that `is_wanted`, however long it may take: an operator asked for a whole answer. Others are not started for it.
+pub(super) async fn settle(app: &App, is_wanted: impl Fn(&str) -> bool) {
     let gateway = app.gateway();
-    let all = gateway.pool().iter().map(|endpoint| async move {
+    let all = gateway.pool().iter().filter(|endpoint| is_wanted(&endpoint.server.name)).map(|endpoint| async move {
         endpoint.want();
         endpoint.settled().await;
     });
@@ -114,9 +121,9 @@ fn unknown(app: &App, server: Option<&str>, terminal: Terminal) -> Option<Exit> 
     Some(Exit::Usage)
 }
 
-fn report_down(app: &App, terminal: Terminal) {
+fn report_down(app: &App, is_wanted: impl Fn(&str) -> bool, terminal: Terminal) {
     let profile = app.profile().map(AsRef::as_ref);
-    let is_shown = |server: &str| app.gateway().shows_server(profile, server);
+    let is_shown = |server: &str| is_wanted(server) && app.gateway().shows_server(profile, server);
     for endpoint in app.gateway().pool().iter().filter(|endpoint| is_shown(&endpoint.server.name)) {
         if let Some(fault) = endpoint.state().fault {
             let line = fault.server(endpoint.server.name.as_ref()).to_string();

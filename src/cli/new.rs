@@ -51,8 +51,9 @@ pub async fn from_tools(wanted: &Wanted, app: &App, terminal: Terminal) -> Exit 
             return Exit::Usage;
         }
     };
-    settle(app).await;
     let gateway = app.gateway();
+    let needed: Vec<_> = tools.iter().flat_map(|tool| gateway.servers_of(tool)).collect();
+    settle(app, |server| needed.iter().any(|needed| needed == server)).await;
     for tool in &tools {
         // A draft without its schema would not be typed.
         let fault = gateway.pool().get(&tool.server).and_then(|endpoint| endpoint.state().fault);

@@ -72,7 +72,8 @@ pub async fn run(app: &App, wanted: Wanted, terminal: Terminal) -> Exit {
         terminal.error(&fault.to_string());
         return Exit::Usage;
     }
-    settle(app).await;
+    let needed = gateway.servers_for(&workflow);
+    settle(app, |server| needed.contains(server)).await;
     if wanted.is_dry {
         return dry(app, &workflow, input, terminal);
     }

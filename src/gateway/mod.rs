@@ -27,6 +27,7 @@ mod left;
 pub mod levels;
 mod missed;
 pub mod models;
+pub mod needs;
 pub mod operators;
 mod outgoing;
 pub mod refresh;

@@ -279,3 +279,36 @@ fn a_workflow_that_cannot_be_run_for_its_mistakes_is_not_said_to_be_unknown_to_a
     let done = shop().run(&["run", "nobody"]);
     assert!(done.stderr.contains("`mcp-orchestrator tools` shows which there are"), "{}", done.stderr);
 }
+
+/// A server that answers, and one that never does and would be waited for longer than any test goes on.
+fn beside_a_silent_one() -> Test {
+    let silent = fixture(["never-answers"]).with("start = \"lazy\"\nconnect_timeout = \"10m\"");
+    shop().server("silent", silent).registry("[capabilities.\"words.say\"]\nmembers = [\"north.echo\"]\n").workflow(
+        "twice",
+        "
+input: { who: string }
+steps:
+  - { id: first, workflow: greet, args: { who: $input.who } }
+  - { id: second, tool: words.say, args: { text: again } }
+",
+    )
+}
+
+#[test]
+fn a_server_that_hangs_holds_up_no_command_that_is_about_others() {
+    for (args, part) in [
+        (&["run", "greet", "who=Ada"][..], "Hello Ada"),
+        (&["run", "twice", "who=Ada"], "again"),
+        (&["run", "--dry-run", "greet", "who=Ada"], "said  read"),
+        (&["status", "north"], "north"),
+        (&["tools", "north"], "north__echo"),
+        (&["tools", "--capability", "words.say"], "north__echo"),
+    ] {
+        let test = beside_a_silent_one();
+        let starts = test.home().join("silent.starts");
+        let done = test.run(args);
+        assert_eq!(done.code, 0, "{args:?}: {}", done.stderr);
+        assert!(done.stdout.contains(part), "{args:?}: {}", done.stdout);
+        assert!(!starts.exists(), "{args:?} has started a server that it does not need");
+    }
+}
