@@ -126,7 +126,8 @@ fn writings(value: &str) -> Vec<String> {
         && url.has_host()
     {
         writings.push(url.to_string());
-        (url.set_query(None), url.set_fragment(None));
+        url.set_query(None);
+        url.set_fragment(None);
         writings.push(url.to_string());
         // Fails only for URLs that can have none.
         let _ = url.set_username("").and_then(|()| url.set_password(None));

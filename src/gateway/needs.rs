@@ -88,7 +88,7 @@ impl Gateway {
 
     /// The servers of the tools and jobs that `patterns` may mean.
     fn need_any(&self, patterns: impl Iterator<Item = String>, needs: &mut Needs) {
-        let heads = patterns.map(|name| name.split_once('.').map_or(name.clone(), |(head, _)| head.to_owned()));
+        let heads = patterns.map(|name| name.split('.').next().unwrap_or_default().to_owned());
         let Ok(heads) = Patterns::parse(heads.collect()) else { return };
         let registry = self.registry();
         let jobs = registry.capabilities.keys().filter(|job| heads.matches(&job.server));
