@@ -17,6 +17,7 @@ pub mod explain;
 pub mod fix;
 pub mod format;
 pub mod graph;
+pub mod left;
 pub mod list;
 pub mod log;
 pub mod main;

@@ -327,7 +327,9 @@ async fn attend(waiters: Vec<Waiter>, terminal: Terminal) -> Exit {
         let line =
             format!("{}  {:10}  {}", handle.run_id, shown["status"].as_str().unwrap_or_default(), handle.workflow);
         terminal.data(&if terminal.is_json { shown.to_string() } else { line });
-        wants(&shown).iter().for_each(|want| terminal.note(want));
+        for want in wants(&shown) {
+            terminal.note(&want);
+        }
     }
     exit
 }

@@ -67,13 +67,11 @@ fn a_call_that_takes_longer_than_the_grace_is_told_so() {
 fn send(face: &Face, session: Option<&str>, tool: &str, arguments: &Value) -> std::net::TcpStream {
     let name = format!("north__{tool}");
     let params = json!({ "name": name, "arguments": arguments });
-    match session {
-        Some(id) => face.send("POST", &[("Mcp-Session-Id", id)], &request("tools/call", params).to_string()),
-        None => {
-            let headers = [MODERN, ("Mcp-Method", "tools/call"), ("Mcp-Name", name.as_str())];
-            face.send("POST", &headers, &modern("tools/call", params).to_string())
-        }
+    if let Some(id) = session {
+        return face.send("POST", &[("Mcp-Session-Id", id)], &request("tools/call", params).to_string());
     }
+    let headers = [MODERN, ("Mcp-Method", "tools/call"), ("Mcp-Name", name.as_str())];
+    face.send("POST", &headers, &modern("tools/call", params).to_string())
 }
 
 /// A program over HTTP that has heard of two calls, of an old host and a modern one, and is told to end then.
