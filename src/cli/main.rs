@@ -17,7 +17,7 @@ use crate::cli::args::{Cli, Command, Common, Output};
 use crate::cli::exit::Exit;
 use crate::cli::terminal::Terminal;
 use crate::cli::{
-    auth, call, check, complete, config, conformance, convert, elsewhere, explain, format, graph, list, log, new,
+    auth, call, check, complete, config, conformance, convert, elsewhere, explain, format, graph, left, list, log, new,
     render, run, runs, schema, serve,
 };
 use crate::demo;
@@ -269,20 +269,13 @@ async fn with_servers(command: Command, (files, loaded): (Files, Loaded), common
     if let (true, Ok(folder)) = (is_serving && app.is_carried_elsewhere(), &data) {
         elsewhere::note_left(folder, terminal);
     }
-    if matches!(command, Command::Serve(_) | Command::Run { dry_run: false, .. } | Command::Runs { .. })
-        && !app.is_carried_elsewhere()
-    {
-        let stored = data.map_err(|why| why.to_string()).and_then(|data| app.store_runs(&data));
-        if let (Err(why), Command::Runs { .. }) = (&stored, &command) {
-            terminal.error(&format!("no run can be taken up: {why}"));
+    let before = match store(&app, &command, data, terminal) {
+        Ok(before) => before,
+        Err(exit) => {
             app.close().await;
-            return Exit::Failed;
+            return exit;
         }
-        if let Err(why) = stored {
-            terminal.note(&format!("runs are not stored and will not survive the program: {why}"));
-            terminal.note("hint: everything else works; --data-dir DIR stores them elsewhere");
-        }
-    }
+    };
     let app = if is_serving { app } else { app.without_host() };
     if !is_serving {
         let troubles = app.find_servers(&files, &found).await;
@@ -313,5 +306,33 @@ async fn with_servers(command: Command, (files, loaded): (Files, Loaded), common
         _ => Exit::Usage,
     };
     app.close().await;
+    if let Some(before) = before {
+        before.note(terminal);
+    }
     exit
+}
+
+/// Stores the runs of a command that has some; gives back what was left open before one that goes on with nothing else.
+fn store(
+    app: &App,
+    command: &Command,
+    data: Result<PathBuf, impl std::fmt::Display>,
+    terminal: Terminal,
+) -> Result<Option<left::Before>, Exit> {
+    let has_runs = matches!(command, Command::Serve(_) | Command::Run { dry_run: false, .. } | Command::Runs { .. });
+    if !has_runs || app.is_carried_elsewhere() {
+        return Ok(None);
+    }
+    match data.map_err(|why| why.to_string()).and_then(|data| app.store_runs(&data).map(|()| data)) {
+        Ok(folder) => Ok(matches!(command, Command::Run { .. }).then(|| left::Before::of(folder))),
+        Err(why) if matches!(command, Command::Runs { .. }) => {
+            terminal.error(&format!("no run can be taken up: {why}"));
+            Err(Exit::Failed)
+        }
+        Err(why) => {
+            terminal.note(&format!("runs are not stored and will not survive the program: {why}"));
+            terminal.note("hint: everything else works; --data-dir DIR stores them elsewhere");
+            Ok(None)
+        }
+    }
 }

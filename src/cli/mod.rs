@@ -18,6 +18,7 @@ pub mod fix;
 pub mod format;
 pub mod graph;
 pub mod heard;
+pub mod left;
 pub mod list;
 pub mod log;
 pub mod main;

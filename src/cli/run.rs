@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::app::run::App;
 use crate::cli::answers::{attend, check};
 use crate::cli::exit::Exit;
+use crate::cli::left;
 use crate::cli::list::settle;
 use crate::cli::pairs::object;
 use crate::cli::terminal::{Paint, Terminal};
@@ -96,7 +97,10 @@ pub async fn run(app: &App, wanted: Wanted, terminal: Terminal) -> Exit {
         }
     };
     match result {
-        Ok(report) => show(&report, terminal),
+        Ok(report) => {
+            let exit = show(&report, terminal);
+            if left::stay(app, terminal).await { exit } else { Exit::Failed }
+        }
         Err(fault) => {
             terminal.error(&fault.to_string());
             Exit::of(&fault)

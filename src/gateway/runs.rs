@@ -277,6 +277,11 @@ impl Gateway {
         waiter
     }
 
+    /// The runs of `caller` that go on, the newest last.
+    pub fn runs_of(&self, caller: &Principal) -> Vec<Arc<Handle>> {
+        self.live.of(caller)
+    }
+
     /// Cancelled once the program is about to end and begins no runs any more.
     pub fn closing(&self) -> CancellationToken {
         self.live.closing.clone()

@@ -44,6 +44,7 @@ mod http_servers;
 mod instant;
 mod interceptors;
 mod keeping;
+mod left;
 mod lifecycle;
 mod limits;
 mod lists;
