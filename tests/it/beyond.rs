@@ -113,7 +113,7 @@ mod restate {
         let kept =
             || restate.asked("select key from state where service_name = 'OrchestratorParcel'").contains("/0000");
         assert!(kept(), "nothing is kept");
-        host.value("answer_run", json!({ "run_id": run }));
+        host.value("answer_run", json!({ "run_id": run, "answer": true }));
         let planned = "select target from sys_invocation where target_handler_name = 'forget' and status = 'scheduled'";
         let forget = format!("/OrchestratorParcel/{run}/forget");
         assert!(eventually(DEADLINE, || restate.asked(planned).contains(&forget[1..])), "{}", restate.asked(planned));
