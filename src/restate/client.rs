@@ -152,6 +152,20 @@ impl Client {
         if said.status.is_success() { Ok(()) } else { Err(refused(&said)) }
     }
 
+    /// Says what has become of a step, however long that takes. Only the first word counts.
+    pub(super) async fn answer(&self, step: &str, done: &Parcel) {
+        let Ok(body) = serde_json::to_vec(done) else { return };
+        loop {
+            let path = format!("/restate/awakeables/{step}/resolve");
+            match self.ingress(Method::POST, path, Some(&body), PATIENCE).await {
+                Ok(said) if said.status.is_success() => return,
+                Ok(said) => tracing::warn!("{}; a step cannot be answered yet", refused(&said)),
+                Err(fault) => tracing::warn!("{fault}; a step cannot be answered yet"),
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
     /// Keeps a piece of something that is too large to travel beside a run.
     pub(super) async fn keep_piece(&self, run: &str, piece: &Piece) -> Result<(), Fault> {
         let body = body(piece)?;

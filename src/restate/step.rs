@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use restate_sdk::context::{Context, ContextAwakeables as _, ContextSideEffects as _, RunFuture as _};
 use restate_sdk::errors::HandlerError;
+use restate_sdk::serde::Json;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
@@ -25,8 +26,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// Makes the call, unless it must not be made twice and an earlier process may have made it.
 ///
-/// Restate keeps what is answered, and until then lets another process make the call if this one is lost. A step that is cancelled
-/// hears of it where it waits for what nobody ever sends, and drops the call.
+/// What becomes of it comes back by way of Restate, which keeps the first answer: whatever happens to this process after that, those
+/// that replay the step find the same. A step that is cancelled hears of it where it waits for that answer, and drops the call.
 pub(super) async fn exec(ctx: &Context<'_>, worker: &Worker, order: &Parcel) -> Result<Parcel, HandlerError> {
     let _under_way = worker.calls.token();
     let Order { terms, call } = order.open(&worker.on.client).await?;
@@ -39,26 +40,28 @@ pub(super) async fn exec(ctx: &Context<'_>, worker: &Worker, order: &Parcel) -> 
         let me = mine.clone();
         first = ctx.run(|| async move { Ok(me) }).name("intent").await?;
     }
-    let (_, cancelled) = ctx.awakeable::<()>();
+    let (id, answer) = ctx.awakeable::<Json<Parcel>>();
     let (at, attempt) = (call.at.clone(), call.attempt);
     let inner = run_within(&terms, &call);
     let node = &worker.node;
     let mut effects = Effects::new(terms.through(Arc::clone(&node.via), Arc::clone(&node.places)));
     let made = async {
         let done = if first == mine { make(&mut effects, call).await } else { Done::Lost };
-        let is_left = node.closing.is_cancelled() && is_left(&done);
-        (is_left, packed(worker, &run, done).await)
-    };
-    tokio::select! {
-        biased;
-        _ = cancelled => {}
-        (is_left, done) = made => {
-            if is_left {
-                // Restate tries it again with another process.
-                return Err("the program ends before the step has".into());
-            }
-            return Ok(done);
+        if node.closing.is_cancelled() && is_left(&done) {
+            return;
         }
+        worker.on.client.answer(&id, &packed(worker, &run, done).await).await;
+        // The answer itself ends this.
+        std::future::pending::<()>().await;
+    };
+    let answered = tokio::select! {
+        biased;
+        answered = answer => answered,
+        // Restate tries it again with another process.
+        () = made => return Err("the program ends before the step has".into()),
+    };
+    if let Ok(Json(done)) = answered {
+        return Ok(done);
     }
     effects.cancel(at, attempt);
     // A run within undoes what it has done before anybody else goes on undoing.
